@@ -1,0 +1,38 @@
+/*
+ * Logs: one line an event, JSON or logfmt, levels by module, a rate limit an event.
+ * otd_log(OTD_LOG_INFO, "pool", "block.found", "height=%llu hash=%s", ...): the text is logfmt
+ * pairs; the JSON form is made from them. Values with blanks go through OTD_Q(). No secrets.
+ * Callable from any thread before init too (then stderr, info and worse). [any-thread]
+ */
+#ifndef OTD_BASE_LOG_H
+#define OTD_BASE_LOG_H
+
+#include "base/err.h"
+#include <otedama/plugin.h>
+
+enum otd_log_form { OTD_LOG_LOGFMT = 0, OTD_LOG_JSON = 1 };
+
+struct otd_log_conf {
+	const char *path; /* NULL: stderr */
+	enum otd_log_form form;
+	int level; /* enum otd_log_level of modules not named */
+	struct {
+		char module[16];
+		int level;
+	} by_module[32];
+	size_t n_by_module;
+	uint32_t per_event_a_second; /* 0: no limit; what is left out is counted in a line */
+};
+
+otd_rc otd_log_init(const struct otd_log_conf *conf, int64_t (*wall_ms)(void *), void *ctx,
+		    struct otd_err *err);
+otd_rc otd_log_reopen(struct otd_err *err); /* after the file was moved away */
+void otd_log_finish(void);
+bool otd_log_on(int level, const char *module); /* cheap: whether it would be written */
+void otd_log(int level, const char *module, const char *event, const char *fmt, ...)
+	OTD_PRINTF(4, 5);
+
+/* Quotes and escapes a value for logfmt; the buffer is the caller's. Returns out. */
+char *otd_log_quote(char *out, size_t cap, const char *s, size_t n);
+
+#endif

@@ -1,0 +1,51 @@
+/*
+ * Counters, gauges and histograms, written without locks by many threads, read by the exporter in
+ * Prometheus' text form. Registration is at start or create, under a lock. Names:
+ * otd_<what>_<unit>. Units are seconds and bytes in the text, nanoseconds and bytes in the calls.
+ */
+#ifndef OTD_BASE_METRICS_H
+#define OTD_BASE_METRICS_H
+
+#include "base/bytes.h"
+#include <stdatomic.h>
+
+enum otd_metric_type { OTD_COUNTER = 1, OTD_GAUGE = 2, OTD_HISTOGRAM_NS = 3 };
+
+struct otd_metric {
+	_Atomic int64_t value;
+	struct otd_metric_histogram *histogram; /* OTD_HISTOGRAM_NS only */
+};
+
+struct otd_metrics;
+
+struct otd_metrics *otd_metrics_create(void);
+void otd_metrics_destroy(struct otd_metrics *m);
+/*
+ * The series of this name and labels ("pool=\"ltc\",reason=\"stale\"" or ""), made where it is
+ * missing; lives until destroy. Never NULL: where memory ran out, a series that is not exported.
+ */
+struct otd_metric *otd_metric(struct otd_metrics *m, enum otd_metric_type type, const char *name,
+			      const char *labels, const char *help);
+
+static inline void otd_metric_add(struct otd_metric *s, int64_t n)
+{
+	atomic_fetch_add_explicit(&s->value, n, memory_order_relaxed);
+}
+
+static inline void otd_metric_set(struct otd_metric *s, int64_t n)
+{
+	atomic_store_explicit(&s->value, n, memory_order_relaxed);
+}
+
+static inline int64_t otd_metric_get(struct otd_metric *s)
+{
+	return atomic_load_explicit(&s->value, memory_order_relaxed);
+}
+
+/* Buckets are powers of two from 1 us to 67 s. */
+void otd_metric_observe_ns(struct otd_metric *s, uint64_t ns);
+/* Upper bound of the bucket in which the q-th of a million observations lies, 0 where none. */
+uint64_t otd_metric_quantile_ns(struct otd_metric *s, uint32_t q_ppm);
+otd_rc otd_metrics_write(struct otd_metrics *m, struct otd_bytes *out);
+
+#endif

@@ -1,0 +1,104 @@
+/*
+ * Chains: one otd_chain a coin and network in use, with its nodes. It keeps a fresh template,
+ * notices new tips (long poll, and the best hash each second), fails over between nodes, submits
+ * blocks to all of them at once and says what became of a block by its hash at its height.
+ * It knows no shares and no money. All [coordinator].
+ */
+#ifndef OTD_CHAIN_CHAIN_H
+#define OTD_CHAIN_CHAIN_H
+
+#include "base/env.h"
+#include "base/metrics.h"
+#include <otedama/chain.h>
+
+struct otd_chain;
+struct otd_plugin_instance; /* plugin/plugin.h */
+
+enum otd_node_role {
+	OTD_NODE_TEMPLATE = 1u << 0,
+	OTD_NODE_SUBMIT = 1u << 1,
+	OTD_NODE_WALLET = 1u << 2
+};
+
+struct otd_node_conf {
+	const char *name;            /* the YAML's */
+	const char *url;             /* NULL for a chain that is its own node */
+	const char *user, *password; /* or NULL */
+	const char *cookie_file;     /* read at each connection; or NULL */
+	unsigned roles;
+};
+
+struct otd_chain_conf {
+	const char *coin, *network;
+	struct otd_plugin_instance *plugin;
+	const struct otd_node_conf *nodes;
+	size_t n_nodes;
+	int64_t poll_ms;    /* best hash; 1000 */
+	int64_t refresh_ms; /* a fresh template at least this often; 30000 */
+	int64_t timeout_ms; /* of a request but long polls; 10000 */
+	uint32_t maturity;  /* confirmations after which a block is final */
+	/* A new template; new_tip where its prev differs from the last one's. The chain keeps the
+	   template alive for as long as jobs of it may come (see otd_chain_keep). */
+	void (*on_template)(void *arg, const struct otd_chain_template *t, bool new_tip);
+	/* No node gives templates (why), or one does again (why empty). */
+	void (*on_trouble)(void *arg, const char *why);
+	void *arg;
+	struct otd_metrics *metrics;
+};
+
+struct otd_node_status {
+	char name[32], software[96], last_error[240];
+	bool up, in_use, syncing;
+	uint64_t height;
+	int64_t last_ok_ms; /* wall clock */
+	uint64_t errors, requests;
+};
+
+otd_rc otd_chain_create(struct otd_chain **out, struct otd_loop *l,
+			const struct otd_chain_conf *conf, struct otd_err *err);
+void otd_chain_destroy(struct otd_chain *c);
+/* Starts probing and polling; nodes that are down are tried again for ever, with a growing pause.
+ */
+void otd_chain_start(struct otd_chain *c);
+/*
+ * One probe of every node, and of address (may be NULL) against the chain, for "config check" and
+ * the start: fn is called once a node with what is wrong (err.rc OTD_OK: nothing).
+ */
+typedef void (*otd_chain_check_fn)(void *arg, const char *node, const struct otd_err *err,
+				   const struct otd_chain_probe *probe);
+void otd_chain_check(struct otd_chain *c, otd_chain_check_fn fn, void *arg);
+
+otd_rc otd_chain_address(struct otd_chain *c, const char *text, size_t n, uint8_t *script,
+			 size_t cap, size_t *len, struct otd_err *err);
+/* coinbase parts and branches of a template into growing buffers. */
+struct otd_job_parts {
+	struct otd_bytes coinbase1, coinbase2, branches;
+};
+otd_rc otd_chain_job(struct otd_chain *c, struct otd_template *t,
+		     const struct otd_chain_coinbase *cb, struct otd_job_parts *out,
+		     struct otd_err *err);
+/* Counts a user of the template more or less; it is freed when unused and not the newest. */
+void otd_chain_keep(struct otd_chain *c, struct otd_template *t);
+void otd_chain_drop(struct otd_chain *c, struct otd_template *t);
+/* The whole block into out. */
+otd_rc otd_chain_assemble(struct otd_chain *c, struct otd_template *t, struct otd_span header,
+			  struct otd_span coinbase, struct otd_bytes *out, struct otd_err *err);
+
+/* One node's verdict; node NULL: all have answered or failed. */
+typedef void (*otd_submit_fn)(void *arg, const char *node, const struct otd_chain_submit *verdict);
+/* Hands the block to every node with the role, at once; copies block. hash: its identity. */
+otd_rc otd_chain_submit(struct otd_chain *c, struct otd_span block, const uint8_t hash[32],
+			otd_submit_fn fn, void *arg);
+
+/* What is at height. Asks every node that is up; OTHER needs all that answer to agree. */
+typedef void (*otd_place_fn)(void *arg, const struct otd_err *err, const struct otd_chain_block *b);
+otd_rc otd_chain_place(struct otd_chain *c, uint64_t height, const uint8_t hash[32],
+		       otd_place_fn fn, void *arg);
+
+otd_rc otd_chain_command(struct otd_chain *c, struct otd_span words, struct otd_bytes *answer,
+			 struct otd_err *err);
+size_t otd_chain_nodes(struct otd_chain *c);
+void otd_chain_node_status(struct otd_chain *c, size_t i, struct otd_node_status *out);
+const struct otd_chain_template *otd_chain_template(struct otd_chain *c); /* newest, or NULL */
+
+#endif

@@ -1,0 +1,40 @@
+/*
+ * A YAML file as a tree whose nodes know their line and column. Strict: no aliases, no duplicate
+ * keys, at most 256 KiB and 32 levels (counted before a tree is built), UTF-8. [any-thread, one at
+ * a time]
+ */
+#ifndef OTD_CONFIG_YAML_H
+#define OTD_CONFIG_YAML_H
+
+#include "base/env.h"
+
+struct otd_yaml; /* a node; lives as long as its document */
+struct otd_yaml_doc;
+
+enum otd_yaml_kind { OTD_YAML_SCALAR = 1, OTD_YAML_LIST = 2, OTD_YAML_MAP = 3 };
+
+/* file names the source in messages. Replaces ${NAME} in scalars by the environment's value. */
+otd_rc otd_yaml_parse(struct otd_yaml_doc **out, const char *text, size_t n, const char *file,
+		      struct otd_err *err);
+otd_rc otd_yaml_load(struct otd_yaml_doc **out, struct otd_env *e, const char *file,
+		     struct otd_err *err);
+void otd_yaml_destroy(struct otd_yaml_doc *d);
+const struct otd_yaml *otd_yaml_root(const struct otd_yaml_doc *d);
+/* "pools.ltc.fee.rate=2%": sets or adds a scalar, or a flow value; for --set. */
+otd_rc otd_yaml_set(struct otd_yaml_doc *d, const char *assignment, struct otd_err *err);
+
+enum otd_yaml_kind otd_yaml_kind(const struct otd_yaml *y);
+const char *otd_yaml_text(const struct otd_yaml *y);   /* scalar; "" otherwise */
+bool otd_yaml_is_plain_null(const struct otd_yaml *y); /* empty, ~ or null, unquoted */
+size_t otd_yaml_count(const struct otd_yaml *y);       /* of a list or map */
+const struct otd_yaml *otd_yaml_at(const struct otd_yaml *y, size_t i);         /* value i */
+const char *otd_yaml_key(const struct otd_yaml *y, size_t i);                   /* of a map */
+const struct otd_yaml *otd_yaml_get(const struct otd_yaml *y, const char *key); /* NULL */
+int otd_yaml_line(const struct otd_yaml *y);
+int otd_yaml_column(const struct otd_yaml *y);
+const char *otd_yaml_file(const struct otd_yaml *y);
+/* otd_fail with "FILE:LINE:COLUMN: " before the text. y may be NULL. */
+otd_rc otd_yaml_fail(struct otd_err *err, otd_rc rc, const struct otd_yaml *y, const char *fmt, ...)
+	OTD_PRINTF(4, 5);
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * Double-entry accounts. A posting moves amounts of one asset between accounts; its entries sum to
+ * zero and it bears a key: a second posting of the same key is refused as already there, which is
+ * how everything above is exactly once. Balances are kept beside entries and checked against them.
+ * All on the [store] thread, inside the caller's transaction, but for what is said otherwise.
+ *
+ * Accounts are named by kind and owner; who may go below zero is a property of the kind:
+ *   OTD_ACC_REWARD     income from blocks not yet mature or matured (source; goes below zero)
+ *   OTD_ACC_IMMATURE   a miner's credit of blocks that are not final
+ *   OTD_ACC_MINER      a miner's spendable balance
+ *   OTD_ACC_FEE        the pool's fee;  OTD_ACC_FEE_IMMATURE before maturity
+ *   OTD_ACC_DUST       what rounding leaves
+ */
+#ifndef OTD_LEDGER_LEDGER_H
+#define OTD_LEDGER_LEDGER_H
+
+#include "store/store.h"
+#include <otedama/u256.h>
+
+enum otd_account_kind {
+	OTD_ACC_REWARD = 1,
+	OTD_ACC_IMMATURE = 2,
+	OTD_ACC_MINER = 3,
+	OTD_ACC_FEE = 4,
+	OTD_ACC_FEE_IMMATURE = 5,
+	OTD_ACC_DUST = 6
+};
+
+struct otd_entry {
+	enum otd_account_kind kind;
+	uint64_t owner;  /* miner account number, pool number for the pool's own, 0 */
+	otd_i128 amount; /* positive: to the account */
+};
+
+struct otd_posting {
+	const char *key;   /* at most 120 bytes: "block/7/credit" */
+	const char *asset; /* "BTC" */
+	const char *memo;  /* for people */
+	int64_t time_ms;
+	const struct otd_entry *entries;
+	size_t n;
+};
+
+/* OTD_E_EXISTS: the key is there (and its entries are equal; OTD_E_CORRUPT where they differ).
+   OTD_E_INVALID: does not sum to zero, or an account would go below zero that may not. */
+otd_rc otd_ledger_post(struct otd_db *db, const struct otd_posting *p, struct otd_err *err);
+/* The exact reverse of the posting key, under the key "KEY/reversed". */
+otd_rc otd_ledger_reverse(struct otd_db *db, const char *key, const char *memo, int64_t time_ms,
+			  struct otd_err *err);
+otd_rc otd_ledger_balance(struct otd_db *db, enum otd_account_kind kind, uint64_t owner,
+			  const char *asset, otd_i128 *out, struct otd_err *err);
+/* Every posting sums to zero; every balance is the sum of its entries; the hash chain of the audit
+   log holds; all balances of an asset sum to zero. The first fault in words. */
+otd_rc otd_ledger_verify(struct otd_db *db, uint64_t *postings, struct otd_err *err);
+
+#endif

@@ -1,0 +1,105 @@
+/*
+ * Plugins: find, verify, load, make instances. A file is refused by its note before any of its code
+ * runs; descriptors and tables are copied into zeroed structs of our own, so that nobody behind
+ * this header ever tests a size. All [coordinator] (or before loops run) unless said otherwise.
+ */
+#ifndef OTD_PLUGIN_PLUGIN_H
+#define OTD_PLUGIN_PLUGIN_H
+
+#include "base/env.h"
+#include <otedama/algo.h>
+#include <otedama/chain.h>
+#include <otedama/hw.h>
+#include <otedama/payout.h>
+#include <otedama/plugin.h>
+#include <otedama/store.h>
+
+struct otd_plugins;         /* the set of loaded plugins */
+struct otd_plugin;          /* one loaded image */
+struct otd_plugin_instance; /* one instance of it */
+struct otd_yaml;            /* config/yaml.h: a node of the configuration tree */
+
+struct otd_plugins_conf {
+	const char *const *dirs; /* searched in order; KIND/ID.so below each */
+	size_t n_dirs;
+	const char *const
+		*enable; /* "algo/scrypt", "payout/ *": what may be loaded; nothing else is */
+	size_t n_enable;
+	bool skip_vectors; /* tests only */
+};
+
+otd_rc otd_plugins_create(struct otd_plugins **out, struct otd_env *e,
+			  const struct otd_plugins_conf *conf, struct otd_err *err);
+void otd_plugins_destroy(struct otd_plugins *p);
+
+/* Loads kind ("algo", without revision) and id where it is not loaded yet. NULL: err says why. */
+struct otd_plugin *otd_plugins_get(struct otd_plugins *p, const char *kind, const char *id,
+				   struct otd_err *err);
+/* Calls each for every plugin that is loaded; and for every file found, with what its note says. */
+void otd_plugins_each(struct otd_plugins *p, void (*each)(void *arg, struct otd_plugin *pl),
+		      void *arg);
+
+/* The host's own zero-filled copy of the descriptor and tables. */
+const struct otd_plugin_desc *otd_plugin_desc(const struct otd_plugin *pl);
+const char *otd_plugin_file(const struct otd_plugin *pl);
+/* SHA-256 of the file, hex. */
+const char *otd_plugin_digest(const struct otd_plugin *pl);
+
+/* What the note of a file says; runs nothing of it. OTD_E_VERSION, _INVALID, _CORRUPT with words.
+ */
+otd_rc otd_plugin_read_note(struct otd_note_desc *out, struct otd_env *e, const char *file,
+			    struct otd_err *err);
+
+/* Services beyond core, which their owners fill in per instance; NULL where there is none. */
+struct otd_plugin_services {
+	const struct otd_files *files; /* rooted for this instance */
+	const struct otd_host_hash *hash;
+	struct otd_plugin_instance *hash_with; /* algo instance behind "hash/1" */
+	size_t max_memory;                     /* bytes by alloc; 0: 1 GiB */
+};
+
+/*
+ * options: the YAML mapping of the instance (NULL: all defaults); where it came from stands in
+ * errors ("etc/pool.yaml:12:5: pools.ltc.algorithm.n: 1000 is not a power of two"). path: its
+ * dotted path, for those messages and for logs.
+ */
+otd_rc otd_instance_create(struct otd_plugin_instance **out, struct otd_plugin *pl,
+			   const struct otd_yaml *options, const char *path,
+			   const struct otd_plugin_services *services, struct otd_err *err);
+void otd_instance_destroy(struct otd_plugin_instance *in);
+
+struct otd_plugin *otd_instance_plugin(const struct otd_plugin_instance *in);
+struct otd_instance *otd_instance_self(const struct otd_plugin_instance *in); /* for the ops */
+/* Tables with every optional member zero where the plugin has none; never NULL for its kind. */
+const struct otd_algo_ops *otd_instance_algo(const struct otd_plugin_instance *in);
+const struct otd_payout_ops *otd_instance_payout(const struct otd_plugin_instance *in);
+const struct otd_hw_ops *otd_instance_hw(const struct otd_plugin_instance *in);
+const struct otd_chain_ops *otd_instance_chain(const struct otd_plugin_instance *in);
+const struct otd_store_ops *otd_instance_store(const struct otd_plugin_instance *in);
+/* algo: its facts, asked once at create. */
+const struct otd_algo_info *otd_instance_algo_info(const struct otd_plugin_instance *in);
+/* What the plugin said by set_error in its last failing call on this thread; "" where nothing. */
+const char *otd_instance_error(const struct otd_plugin_instance *in);
+/* Clears that; call before a call whose error you want to show. */
+void otd_instance_clear_error(struct otd_plugin_instance *in);
+
+/*
+ * Thread tags, asserted in debug builds: each thread says once what it is; calls of plugin
+ * functions go through OTD_ON(tag) at the call site's module.
+ */
+enum otd_thread_tag {
+	OTD_THREAD_COORDINATOR = 1,
+	OTD_THREAD_REACTOR = 2,
+	OTD_THREAD_STORE = 4,
+	OTD_THREAD_COMPUTE = 8,
+	OTD_THREAD_DEVICE = 16
+};
+void otd_thread_is(unsigned tags); /* of this thread; a one-loop program is several */
+bool otd_thread_on(unsigned tags);
+#ifdef NDEBUG
+#define OTD_ON(tags) ((void)0)
+#else
+#define OTD_ON(tags) OTD_ASSERT(otd_thread_on(tags))
+#endif
+
+#endif
