@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""Runs the tests that ./mk test names and closes with one line: N passed, N failed, N skipped.
+
+Parts: lint, the labels of ctest (unit plugin integration sim fault), e2e, asan (unit, plugin and sim
+tests under address and undefined-behaviour sanitizers), tsan, fuzz (each target for OTEDAMA_FUZZ_SECONDS,
+5 where not said), arm64 (unit tests cross-built, under qemu-user; only where named).
+"""
+import os
+import re
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+JOBS = os.environ.get("JOBS", str(os.cpu_count() or 2))
+LABELS = ["unit", "plugin", "integration", "sim", "fault"]
+PARTS = ["lint"] + LABELS + ["e2e", "asan", "tsan", "fuzz"]
+total = {"passed": 0, "failed": 0, "skipped": 0}
+failures = []
+
+
+def note(text):
+    print(f"== {text}", flush=True)
+
+
+def count(passed=0, failed=0, skipped=0):
+    total["passed"] += passed
+    total["failed"] += failed
+    total["skipped"] += skipped
+
+
+def run_closing(name, argv, **kw):
+    """A runner that prints its own 'N passed, N failed[, N skipped]' as its last such line."""
+    note(name)
+    p = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **kw)
+    last = None
+    for line in p.stdout:
+        m = re.match(r"(\d+) passed, (\d+) failed(?:, (\d+) skipped)?\s*$", line)
+        if m:
+            last = m
+        else:
+            print(line, end="", flush=True)
+    p.wait()
+    if last:
+        count(int(last.group(1)), int(last.group(2)), int(last.group(3) or 0))
+    if last is None or (p.returncode != 0 and int(last.group(2)) == 0):
+        count(failed=1)
+        failures.append(f"{name}: ended with {p.returncode}" + ("" if last else " and no closing line"))
+    elif int(last.group(2)):
+        failures.append(f"{name}: {last.group(2)} failed")
+
+
+def ctest(label, build="build", jobs=JOBS, env=None):
+    note(f"{label} ({build})")
+    xml = os.path.join(ROOT, build, f"{label}.xml")
+    if os.path.exists(xml):
+        os.unlink(xml)
+    environment = dict(os.environ, **(env or {}))
+    subprocess.run(["ctest", "--test-dir", build, "-L", f"^{label}$", "-j", jobs, "--output-junit", xml,
+                    "--output-on-failure", "--no-tests=ignore", "--progress"],
+                   cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    if not os.path.exists(xml):
+        print("no tests ran")
+        return
+    for case in ET.parse(xml).getroot().iter("testcase"):
+        status = case.get("status")
+        if status == "run":
+            count(passed=1)
+        elif status in ("disabled", "notrun") and case.find("skipped") is not None and \
+                "SKIP_RETURN_CODE" in (case.find("skipped").get("message") or ""):
+            count(skipped=1)
+        else:
+            count(failed=1)
+            failures.append(f"{build}: {case.get('name')}")
+            out = case.findtext("system-out") or ""
+            print(f"--- {case.get('name')} failed:\n{out[-4000:]}")
+
+
+def build(preset):
+    r = subprocess.run(["./mk", "build", preset], cwd=ROOT)
+    if r.returncode:
+        count(failed=1)
+        failures.append(f"build of preset {preset}")
+    return r.returncode == 0
+
+
+def fuzz():
+    if not build("fuzz"):
+        return
+    seconds = os.environ.get("OTEDAMA_FUZZ_SECONDS", "5")
+    folder = os.path.join(ROOT, "build-fuzz")
+    for target in sorted(x for x in os.listdir(folder) if re.fullmatch(r"fuzz_\w+", x)):
+        corpus = os.path.join(ROOT, "tests", "fuzz", "corpus", target[5:])
+        work = os.path.join(folder, "corpus", target[5:])
+        os.makedirs(work, exist_ok=True)
+        argv = [os.path.join(folder, target), f"-max_total_time={seconds}", "-rss_limit_mb=1500", "-timeout=10",
+                "-print_final_stats=0", f"-artifact_prefix={folder}/", work]
+        if os.path.isdir(corpus):
+            argv.append(corpus)
+        r = subprocess.run(argv, capture_output=True, text=True, errors="replace")
+        ok = r.returncode == 0
+        note(f"fuzz {target}: {'ok' if ok else 'FAILED'}")
+        count(passed=int(ok), failed=int(not ok))
+        if not ok:
+            failures.append(f"fuzz {target}")
+            print(r.stderr[-4000:])
+
+
+def main():
+    wanted = sys.argv[1:] or PARTS
+    unknown = [x for x in wanted if x not in PARTS + ["arm64"]]
+    if unknown:
+        print(f"mk test: unknown part '{unknown[0]}'; parts: {' '.join(PARTS)} arm64", file=sys.stderr)
+        return 2
+    began = time.monotonic()
+    for part in wanted:
+        start = time.monotonic()
+        if part == "lint":
+            run_closing("lint", [sys.executable, "tools/lint.py"])
+        elif part == "e2e":
+            run_closing("e2e", [sys.executable, "tests/e2e/run.py"])
+        elif part == "asan" and build("asan"):
+            env = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
+            for label in ("unit", "plugin", "integration"):
+                ctest(label, "build-asan", env=env)
+            ctest("sim", "build-asan", env=dict(env, OTEDAMA_SIM_SEEDS="2"))
+        elif part == "tsan" and build("tsan"):
+            for label in ("unit", "integration"):
+                ctest(label, "build-tsan", env={"TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1"})
+        elif part == "fuzz":
+            fuzz()
+        elif part == "arm64" and build("arm64"):
+            ctest("unit", "build-arm64")
+        elif part in LABELS:
+            ctest(part, jobs="1" if part in ("sim", "fault", "integration") else JOBS)
+        print(f"   {part}: {time.monotonic() - start:.0f} s", flush=True)
+    for f in failures:
+        print(f"failed: {f}")
+    print(f"all parts in {time.monotonic() - began:.0f} s")
+    print(f"{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped")
+    return 1 if total["failed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
