@@ -26,18 +26,43 @@ struct otd_plugins_conf {
 		*enable; /* "algo/scrypt", "payout/ *": what may be loaded; nothing else is */
 	size_t n_enable;
 	bool skip_vectors; /* tests only */
+	/* A folder of ours (made where it is missing): a file is copied into it under a name of its
+	   digest before it is loaded, so that a change of the original does not reach what runs.
+	   Copies that an earlier run left there are removed. NULL: files are loaded in place. */
+	const char *private_dir;
 };
 
 otd_rc otd_plugins_create(struct otd_plugins **out, struct otd_env *e,
 			  const struct otd_plugins_conf *conf, struct otd_err *err);
 void otd_plugins_destroy(struct otd_plugins *p);
 
+/*
+ * A descriptor in memory takes part as if it had been found in a file: same checks, no enable list.
+ * For tests. The descriptor outlives the set.
+ */
+otd_rc otd_plugins_add_builtin(struct otd_plugins *p, const struct otd_plugin_desc *desc,
+			       struct otd_err *err);
+
 /* Loads kind ("algo", without revision) and id where it is not loaded yet. NULL: err says why. */
 struct otd_plugin *otd_plugins_get(struct otd_plugins *p, const char *kind, const char *id,
 				   struct otd_err *err);
-/* Calls each for every plugin that is loaded; and for every file found, with what its note says. */
+/* Calls each for every plugin that is loaded. */
 void otd_plugins_each(struct otd_plugins *p, void (*each)(void *arg, struct otd_plugin *pl),
 		      void *arg);
+
+/* A file that lies in the folders, loaded or not. */
+struct otd_plugin_found {
+	const char *kind, *id; /* by its place: KIND/ID.so */
+	const char *file;
+	const struct otd_note_desc *note; /* NULL: refused by its note */
+	const char *refused;              /* why; "" where it is not */
+	bool enabled;
+	struct otd_plugin *loaded; /* NULL: not */
+};
+/* Calls each for every KIND/ID.so of the folders, in order; runs none of their code. */
+otd_rc otd_plugins_found(struct otd_plugins *p,
+			 void (*each)(void *arg, const struct otd_plugin_found *f), void *arg,
+			 struct otd_err *err);
 
 /* The host's own zero-filled copy of the descriptor and tables. */
 const struct otd_plugin_desc *otd_plugin_desc(const struct otd_plugin *pl);
@@ -50,18 +75,40 @@ const char *otd_plugin_digest(const struct otd_plugin *pl);
 otd_rc otd_plugin_read_note(struct otd_note_desc *out, struct otd_env *e, const char *file,
 			    struct otd_err *err);
 
+struct otd_bytes;
+/* For `plugin info`: what the note says, and of a loaded one the options; text or one JSON object.
+ */
+otd_rc otd_plugin_describe_note(struct otd_bytes *out, const struct otd_note_desc *note,
+				const char *file, bool json);
+otd_rc otd_plugin_describe(struct otd_bytes *out, const struct otd_plugin *pl, bool json);
+
+/*
+ * A file service that lies over base and shows folder as its root: paths are relative, a path that
+ * starts with '/' or has a part ".." is OTD_E_INVALID. The table lives until destroy.
+ */
+struct otd_files_root;
+otd_rc otd_files_root_create(struct otd_files_root **out, const struct otd_files *base,
+			     const char *folder, struct otd_err *err);
+void otd_files_root_destroy(struct otd_files_root *r);
+const struct otd_files *otd_files_root_table(const struct otd_files_root *r);
+
 /* Services beyond core, which their owners fill in per instance; NULL where there is none. */
 struct otd_plugin_services {
 	const struct otd_files *files; /* rooted for this instance */
 	const struct otd_host_hash *hash;
 	struct otd_plugin_instance *hash_with; /* algo instance behind "hash/1" */
 	size_t max_memory;                     /* bytes by alloc; 0: 1 GiB */
+	/* Where files is NULL: "files/1" is rooted in this folder (made where it is missing); NULL:
+	   none. */
+	const char *files_dir;
 };
 
 /*
  * options: the YAML mapping of the instance (NULL: all defaults); where it came from stands in
  * errors ("etc/pool.yaml:12:5: pools.ltc.algorithm.n: 1000 is not a power of two"). path: its
- * dotted path, for those messages and for logs.
+ * dotted path, for those messages and for logs. A plugin whose create() fails with the text
+ * "NAME: what" of an option NAME is reported at that option's place. Keys `use` and `scheme` at the
+ * top of the mapping (which plugin) are skipped where the plugin has no option of that name.
  */
 otd_rc otd_instance_create(struct otd_plugin_instance **out, struct otd_plugin *pl,
 			   const struct otd_yaml *options, const char *path,
@@ -82,10 +129,19 @@ const struct otd_algo_info *otd_instance_algo_info(const struct otd_plugin_insta
 const char *otd_instance_error(const struct otd_plugin_instance *in);
 /* Clears that; call before a call whose error you want to show. */
 void otd_instance_clear_error(struct otd_plugin_instance *in);
+/* Bytes that the instance holds by alloc. [any-thread] */
+size_t otd_instance_memory(const struct otd_plugin_instance *in);
+/*
+ * Scratch memory for one hashing thread of an algo instance, as its info asks; NULL in *out where
+ * it needs none. Give back by otd_scratch_free. [any-thread]
+ */
+otd_rc otd_scratch_alloc(void **out, const struct otd_algo_info *info);
+void otd_scratch_free(void *scratch); /* takes NULL */
 
 /*
  * Thread tags, asserted in debug builds: each thread says once what it is; calls of plugin
- * functions go through OTD_ON(tag) at the call site's module.
+ * functions go through OTD_ON(tag) at the call site's module. Until the first thread of the process
+ * has said what it is, every thread counts as any.
  */
 enum otd_thread_tag {
 	OTD_THREAD_COORDINATOR = 1,
