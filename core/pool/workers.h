@@ -1,0 +1,59 @@
+/*
+ * The workers of a reactor: one number for each pool, payout scheme, account and worker name, under
+ * which journal records speak of it. Bounded in number and in names an account. All [reactor].
+ */
+#ifndef OTD_POOL_WORKERS_H
+#define OTD_POOL_WORKERS_H
+
+#include "base/map.h"
+#include "pool/record.h"
+
+#define OTD_WORKER_NAME_MAX    64  /* bytes of a worker's name */
+#define OTD_WORKER_ACCOUNT_MAX 128 /* bytes of an account */
+
+struct otd_pool_worker {
+	uint32_t number; /* within the epoch; from 1 */
+	uint32_t pool;
+	uint32_t users;     /* sessions that have it */
+	uint64_t stated;    /* journal segment in which its record stands; 0: none */
+	uint64_t touched;   /* journal segment of its last share */
+	const char *scheme; /* lives as long as the settings; "" means the pool's */
+	uint16_t account_len, name_len;
+	uint64_t refused[OTD_SHARE_VERDICTS]; /* not yet on record */
+	struct otd_pool_worker *next_refused; /* list of those with any */
+	bool in_refused;
+	char text[]; /* account, then name */
+};
+
+struct otd_workers {
+	struct otd_map *by_key;   /* pool, scheme, account, name: index into all */
+	struct otd_map *accounts; /* pool, account: number of names */
+	struct otd_pool_worker **all;
+	size_t n, cap, max;
+	uint32_t names_an_account;
+};
+
+static inline struct otd_span otd_worker_account(const struct otd_pool_worker *w)
+{
+	struct otd_span s = {(const uint8_t *)w->text, w->account_len};
+	return s;
+}
+
+static inline struct otd_span otd_worker_name(const struct otd_pool_worker *w)
+{
+	struct otd_span s = {(const uint8_t *)w->text + w->account_len, w->name_len};
+	return s;
+}
+
+/* seed: 16 random bytes. */
+otd_rc otd_workers_init(struct otd_workers *ws, const uint8_t seed[16], size_t max,
+			uint32_t names_an_account);
+void otd_workers_finish(struct otd_workers *ws);
+/*
+ * The worker of these names, made where it is new; they stay for the life of the reactor.
+ * OTD_E_RANGE: a name is too long; OTD_E_NOMEM: too many workers, or names of this account.
+ */
+otd_rc otd_workers_get(struct otd_workers *ws, struct otd_pool_worker **out, uint32_t pool,
+		       const char *scheme, struct otd_span account, struct otd_span name);
+
+#endif

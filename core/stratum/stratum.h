@@ -1,0 +1,59 @@
+/*
+ * The Stratum server of one reactor: sessions, difficulty, dialects. One otd_stratum stands on one
+ * otd_reactor and its loop. The listener and its acceptor live elsewhere and hand in accepted
+ * streams, each with the index of its port.
+ *
+ * Everything is [reactor] but for create and destroy, which run before and after the loop does.
+ */
+#ifndef OTD_STRATUM_STRATUM_H
+#define OTD_STRATUM_STRATUM_H
+
+#include "pool/reactor.h"
+
+struct otd_stratum;
+
+/* One listening port of one pool. */
+struct otd_stratum_port {
+	uint32_t pool;      /* index in the reactor's pools */
+	const char *scheme; /* payout scheme of this port; "" is the pool's own */
+	/* Difficulty as targets (otd_difficulty_parse()); start lies between the other two, or is
+	   moved there. A larger target is easier. */
+	struct otd_u256 start, min, max; /* min: the easiest, max: the hardest */
+	int64_t aim_ms;                  /* a share each; 0: 10 s */
+	bool vardiff;                    /* false: start for ever, but for d= and suggestions */
+};
+
+struct otd_stratum_conf {
+	struct otd_reactor *reactor;
+	const struct otd_stratum_port *ports;
+	size_t n_ports;
+	struct otd_metrics *metrics;
+	size_t sessions_max; /* on this reactor; 0: 100000 */
+	size_t line_max;     /* bytes of one line from a miner; 0: 10 KiB */
+	size_t out_max;      /* bytes that may wait for a client that does not read; 0: 256 KiB */
+	int64_t login_ms;    /* subscribe and authorize within this; 0: 60 s */
+	int64_t idle_ms;     /* silence of a miner after which it is dropped; 0: 30 min */
+	int64_t notify_ms;   /* a job at least this often; 0: 30 s */
+	uint32_t bad_lines;  /* malformed lines after which a connection is closed; 0: 16 */
+	int64_t slice_us;    /* of one round spent on handing out jobs; 0: 950 */
+};
+
+otd_rc otd_stratum_create(struct otd_stratum **out, const struct otd_stratum_conf *conf,
+			  struct otd_err *err);
+/* Closes what is left. Takes NULL. */
+void otd_stratum_destroy(struct otd_stratum *st);
+
+/* Takes over an accepted (detached) stream, on this reactor's loop; closes it where it cannot. */
+void otd_stratum_accept(struct otd_stratum *st, struct otd_stream *s, uint32_t port);
+/* The same from another thread, by a post. OTD_OK: the stream is taken. [any-thread] */
+otd_rc otd_stratum_accept_post(struct otd_stratum *st, struct otd_stream *s, uint32_t port);
+/* Sessions now, for the acceptor's choice. [any-thread] */
+size_t otd_stratum_sessions(const struct otd_stratum *st);
+
+/* client.reconnect to every session: empty host is the same one. wait_s before it. */
+void otd_stratum_reconnect(struct otd_stratum *st, const char *host, uint16_t port,
+			   uint32_t wait_s);
+/* client.show_message to the sessions of an account (NULL: all). Returns how many. */
+size_t otd_stratum_show_message(struct otd_stratum *st, const char *account, const char *text);
+
+#endif
