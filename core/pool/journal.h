@@ -4,10 +4,14 @@
  * journal has its own sync worker.
  *
  * On disk: DIR/NNNNNNNN.otj segments. A segment starts with a header (magic, version, segment id,
- * epoch, first sequence, CRC); then frames {u32 length, u32 crc, u64 sequence, u16 type, payload},
- * where the CRC-32C covers segment id, length, sequence, type and payload. Sequences count by one
- * over the life of a journal. A segment restates what its readers need (see
- * otd_journal_conf.restate), so that older ones can go. Numbers are little-endian.
+ * epoch, first sequence, CRC); then frames {u32 length, u32 crc, u64 sequence, u16 type, u16 group,
+ * payload}, where the CRC-32C covers segment id, length, sequence, type, group and payload. length
+ * is that of the payload plus one: zero is the end (room reserved ahead). Sequences count by one
+ * over the life of a journal, from 1. A segment restates what its readers need (see
+ * otd_journal_conf.restate), so that older ones can go; those frames come first and bear the
+ * sequence before the segment's first. Numbers are little-endian. group counts group commits in its
+ * low 15 bits and marks the last frame of one in its highest: a group is written only after the one
+ * before it was synced, which tells a torn tail from damage.
  *
  * Failure: a torn last frame is cut off at open; a bad one with good ones behind it is corruption,
  * and open refuses, naming file and range. A failed sync is never repeated on the same file: the
@@ -32,7 +36,8 @@ struct otd_journal_conf {
 	void (*synced)(void *arg, uint64_t seq);
 	/* [writer's loop] the disk fails; appends refuse until it recovers (synced comes then). */
 	void (*failed)(void *arg, const struct otd_err *err);
-	/* Called when a segment begins: append what its readers must know (definitions). */
+	/* Called when a segment begins: append what its readers must know (definitions). These
+	   records take no sequences of their own. May be NULL. [writer's loop] */
 	void (*restate)(void *arg, struct otd_journal *j);
 	void *arg;
 };
@@ -61,7 +66,21 @@ struct otd_record {
 	struct otd_span payload; /* until the next call on the reader */
 };
 
-/* Reads a journal (of this or another thread, alive or left over) from sequence from on. */
+/*
+ * What lies in dir: sequences first to last (last is first - 1 where there are none). Blocks. Makes
+ * it sound as open does (torn tail cut, everything synced), or OTD_E_CORRUPT. Only where nobody
+ * writes it. OTD_E_NOT_FOUND: no segment.
+ */
+struct otd_journal_range {
+	uint64_t epoch, first, last;
+};
+otd_rc otd_journal_recover(struct otd_env *e, const char *dir, struct otd_journal_range *out,
+			   struct otd_err *err);
+
+/*
+ * Reads a journal (of this or another thread, alive or left over) from sequence from on. Records
+ * of lower sequence that stand in the same segment come first: they may hold definitions. Blocks.
+ */
 otd_rc otd_journal_reader_open(struct otd_journal_reader **out, struct otd_env *e, const char *dir,
 			       uint64_t from, struct otd_err *err);
 /* OTD_E_NOT_FOUND: no more yet. Call with limit, the last sequence known to be durable; records

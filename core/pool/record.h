@@ -25,8 +25,9 @@ enum otd_record_type {
 struct otd_rec_worker {
 	uint32_t worker; /* number within the epoch */
 	uint16_t pool_len, account_len, name_len;
-	uint16_t reserved;
-	/* pool name, account (the address as checked), worker name */
+	uint16_t scheme_len;
+	/* pool name, account (the address as checked), worker name, payout scheme (none: the pool's
+	   own) */
 };
 
 struct otd_rec_job {
