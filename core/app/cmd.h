@@ -1,0 +1,16 @@
+/* The commands, alphabetical; each in cmd_<name>.c. */
+#ifndef OTD_APP_CMD_H
+#define OTD_APP_CMD_H
+
+#include "app/args.h"
+
+extern const struct otd_cmd otd_cmd_chain;
+extern const struct otd_cmd otd_cmd_config;
+extern const struct otd_cmd otd_cmd_hash;
+extern const struct otd_cmd otd_cmd_ledger;
+extern const struct otd_cmd otd_cmd_mine;
+extern const struct otd_cmd otd_cmd_plugin;
+extern const struct otd_cmd otd_cmd_serve;
+extern const struct otd_cmd otd_cmd_status;
+
+#endif

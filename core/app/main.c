@@ -1,0 +1,48 @@
+/* The program: one table of commands, one file a command (cmd_<name>.c). */
+#include <stdio.h>
+#include <string.h>
+
+#include "app/cmd.h"
+#include "base/text.h"
+
+static const struct otd_cmd *const commands[] = {
+	&otd_cmd_chain, &otd_cmd_config, &otd_cmd_hash,  &otd_cmd_ledger,
+	&otd_cmd_mine,  &otd_cmd_plugin, &otd_cmd_serve, &otd_cmd_status,
+};
+#define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void usage(FILE *to)
+{
+	fprintf(to, "otedama %s: a mining-pool server\n\n", OTEDAMA_VERSION);
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		fprintf(to, "  otedama %-8s %s\n", commands[i]->name, commands[i]->summary);
+	fprintf(to, "\n'otedama COMMAND --help' tells more. Start with: otedama serve -c "
+		    "etc/devnet.yaml\n");
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		usage(stderr);
+		return OTD_EXIT_USAGE;
+	}
+	const char *word = argv[1];
+	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+		usage(stdout);
+		return OTD_EXIT_OK;
+	}
+	if (strcmp(word, "--version") == 0 || strcmp(word, "version") == 0) {
+		printf("otedama %s\n", OTEDAMA_VERSION);
+		return OTD_EXIT_OK;
+	}
+	const char *names[N_COMMANDS];
+	for (size_t i = 0; i < N_COMMANDS; i++) {
+		names[i] = commands[i]->name;
+		if (strcmp(word, names[i]) == 0)
+			return commands[i]->run(commands[i], argc - 2, argv + 2);
+	}
+	const char *nearest = otd_nearest(word, names, N_COMMANDS);
+	fprintf(stderr, "otedama: unknown command '%s'%s%s%s; 'otedama help' lists them\n", word,
+		nearest ? ", did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+	return OTD_EXIT_USAGE;
+}

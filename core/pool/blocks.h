@@ -1,0 +1,58 @@
+/*
+ * Found blocks on their way: to our disk, to every node at once, and to their final state, which is
+ * decided by hash at height and by nothing else (a node's "rejected" has been wrong before:
+ * research/pools.md section 4, items 2 and 3). All [coordinator].
+ */
+#ifndef OTD_POOL_BLOCKS_H
+#define OTD_POOL_BLOCKS_H
+
+#include "base/env.h"
+#include "chain/chain.h"
+#include "pool/record.h"
+
+struct otd_blocks;
+
+struct otd_blocks_pool {
+	const char *name;
+	struct otd_chain *chain;
+	uint32_t maturity, orphan_depth;
+};
+
+struct otd_blocks_conf {
+	struct otd_env *env;
+	struct otd_loop *loop;
+	const char *data_dir;
+	const struct otd_blocks_pool *pools; /* the caller's, for as long as the object lives */
+	size_t n_pools;
+	int64_t watch_ms;
+	/* A block that is on record has come to a new state or more confirmations. OTD_E_BUSY: say it
+	   again later. */
+	otd_rc (*verdict)(void *arg, uint64_t epoch, uint64_t share_seq, enum otd_block_state state,
+			  uint32_t confirmations);
+	void *arg;
+};
+
+/* What names a block and where it belongs. */
+struct otd_block_name {
+	size_t pool;
+	uint64_t epoch, share_seq;
+	uint64_t height;
+	uint8_t hash[32]; /* identity, little-endian */
+};
+
+otd_rc otd_blocks_create(struct otd_blocks **out, const struct otd_blocks_conf *conf,
+			 struct otd_err *err);
+void otd_blocks_destroy(struct otd_blocks *b);
+/* Reads what a former run left in blocks/ and begins to watch. Blocks; before the loop serves. */
+otd_rc otd_blocks_start(struct otd_blocks *b, struct otd_err *err);
+/* A new one: written, then submitted (after 250 ms also where the disk does not answer). */
+void otd_blocks_found(struct otd_blocks *b, const struct otd_block_name *name,
+		      struct otd_span block);
+/* Accounting has it on record in this state: from now on verdicts are given. */
+void otd_blocks_on_record(struct otd_blocks *b, const struct otd_block_name *name,
+			  enum otd_block_state state, uint32_t confirmations);
+/* What is wrong with a block of this pool, for people; "" where nothing. */
+const char *otd_blocks_trouble(struct otd_blocks *b, size_t pool);
+size_t otd_blocks_open(struct otd_blocks *b); /* how many are not final */
+
+#endif

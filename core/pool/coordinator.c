@@ -1,0 +1,435 @@
+#include "pool/coordinator.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "pool/blocks.h"
+
+/* A block may still be found on a job this many jobs old: its template is kept that long. */
+#define JOBS_KEPT        64
+#define EXTRANONCE_BYTES 32
+#define SCRIPT_BYTES     128
+
+struct job {
+	uint32_t number; /* 0: unused */
+	struct otd_template *handle;
+};
+
+struct pool {
+	struct otd_coordinator_pool conf;
+	uint8_t script[SCRIPT_BYTES];
+	struct job jobs[JOBS_KEPT];
+	uint32_t n_jobs;
+	struct otd_msg *current; /* the newest job message, for a reactor that comes later */
+	struct otd_job_parts parts;
+	struct otd_metric *m_jobs, *m_blocks;
+};
+
+struct reactor {
+	struct otd_mailbox *mailbox;
+	bool drained;
+};
+
+struct otd_coordinator {
+	struct otd_coordinator_conf conf;
+	struct pool *pools;
+	struct otd_blocks_pool *block_pools;
+	struct otd_blocks *blocks;
+	struct otd_mailbox *mailbox;
+	struct reactor *reactors;
+	uint32_t n_reactors;
+	uint32_t last_job;
+	otd_fn drained;
+	void *drained_arg;
+};
+
+static struct otd_msg *copy_msg(const struct otd_msg *m)
+{
+	struct otd_msg *c = otd_msg_create(m->type, m->reactor, m->fixed, m->size - m->fixed);
+	if (c) {
+		memcpy(c, m, m->size);
+	}
+	return c;
+}
+
+static void send_copy(struct otd_coordinator *c, uint32_t i, const struct otd_msg *m)
+{
+	struct otd_msg *copy = copy_msg(m);
+	if (copy)
+		copy->reactor = i;
+	if (!copy || otd_mailbox_send(c->reactors[i].mailbox, copy) != OTD_OK)
+		otd_log(OTD_LOG_ERROR, "pool", "message.lost", "type=%u reactor=%u", m->type, i);
+}
+
+static void broadcast(struct otd_coordinator *c, const struct otd_msg *m)
+{
+	for (uint32_t i = 0; i < c->n_reactors; i++) {
+		if (c->reactors[i].mailbox)
+			send_copy(c, i, m);
+	}
+}
+
+/* The job's place in the ring; the template of the job that was there is given back. */
+static struct job *remember(struct otd_coordinator *c, struct pool *p, struct otd_template *t)
+{
+	struct job *j = &p->jobs[p->n_jobs++ % JOBS_KEPT];
+	if (j->number)
+		otd_chain_drop(p->conf.chain, j->handle);
+	otd_chain_keep(p->conf.chain, t);
+	j->handle = t;
+	j->number = ++c->last_job;
+	return j;
+}
+
+static struct job *find_job(struct pool *p, uint32_t number)
+{
+	for (size_t i = 0; i < JOBS_KEPT; i++) {
+		if (number && p->jobs[i].number == number)
+			return &p->jobs[i];
+	}
+	return NULL;
+}
+
+static void put_u128(uint8_t to[16], otd_u128 v)
+{
+	for (int i = 0; i < 16; i++)
+		to[i] = (uint8_t)(v >> (8 * i));
+}
+
+/* What makes a block here: the network target, or on a test network its floor where that is harder. */
+static struct otd_u256 block_target(const struct pool *p, const struct otd_chain_template *t)
+{
+	struct otd_u256 network = otd_u256_from_le(t->target);
+	if (p->conf.has_floor && otd_u256_cmp(p->conf.floor_target, network) < 0)
+		return p->conf.floor_target;
+	return network;
+}
+
+static struct otd_msg *job_message(struct pool *p, size_t index, const struct job *j,
+				   const struct otd_chain_template *t, bool new_tip)
+{
+	size_t extra = p->parts.coinbase1.len + p->parts.coinbase2.len + p->parts.branches.len;
+	struct otd_msg *head = otd_msg_create(OTD_MSG_JOB, 0, sizeof(struct otd_msg_job), extra);
+	struct otd_msg_job *m = (struct otd_msg_job *)head;
+	if (!m)
+		return NULL;
+	struct otd_u256 target = block_target(p, t);
+	m->pool = (uint32_t)index;
+	m->job = j->number;
+	m->flags = new_tip ? OTD_JOB_CLEAN | OTD_JOB_URGENT : 0;
+	m->version = t->version;
+	m->nbits = t->nbits;
+	m->version_mask = p->conf.version_mask;
+	m->height = t->height;
+	m->time_s = t->time_s;
+	m->min_time_s = t->min_time_s;
+	memcpy(m->prev, t->prev, 32);
+	otd_u256_to_le(m->block_target, target);
+	put_u128(m->network_work, otd_target_work(target));
+	put_u128(m->value, (otd_u128)t->value);
+	m->extranonce1_len = p->conf.extranonce1_len;
+	m->extranonce2_len = p->conf.extranonce2_len;
+	m->coinbase1 = otd_msg_put(head, p->parts.coinbase1.ptr, p->parts.coinbase1.len);
+	m->coinbase2 = otd_msg_put(head, p->parts.coinbase2.ptr, p->parts.coinbase2.len);
+	m->branches = otd_msg_put(head, p->parts.branches.ptr, p->parts.branches.len);
+	return head;
+}
+
+void otd_coordinator_template(struct otd_coordinator *c, size_t pool,
+			      const struct otd_chain_template *t, bool new_tip)
+{
+	struct pool *p = &c->pools[pool];
+	struct otd_err err = {0};
+	struct otd_chain_payee payee = {.script = p->conf.script, .value = -1};
+	struct otd_chain_coinbase cb = {
+		.size = sizeof(cb),
+		.extranonce_len = p->conf.extranonce1_len + p->conf.extranonce2_len,
+		.payees = &payee,
+		.payee_stride = sizeof(payee),
+		.n_payees = 1,
+		.tag = {(const uint8_t *)p->conf.tag, strlen(p->conf.tag)},
+	};
+	if (otd_chain_job(p->conf.chain, t->handle, &cb, &p->parts, &err) != OTD_OK) {
+		char quoted[600];
+		otd_log(OTD_LOG_ERROR, "pool", "job.failed", "pool=%s height=%" PRIu64 " error=%s",
+			p->conf.name, t->height,
+			otd_log_quote(quoted, sizeof(quoted), err.text, strlen(err.text)));
+		return;
+	}
+	struct job *j = remember(c, p, t->handle);
+	struct otd_msg *m = job_message(p, pool, j, t, new_tip);
+	if (!m) {
+		otd_log(OTD_LOG_ERROR, "pool", "job.failed", "pool=%s error=\"out of memory\"",
+			p->conf.name);
+		return;
+	}
+	broadcast(c, m);
+	otd_msg_destroy(p->current);
+	p->current = m;
+	otd_metric_add(p->m_jobs, 1);
+	otd_log(OTD_LOG_DEBUG, "pool", "job.new",
+		"pool=%s job=%u height=%" PRIu64 " tx=%u clean=%d", p->conf.name, j->number,
+		t->height, t->n_tx, new_tip);
+}
+
+static void on_auth(struct otd_coordinator *c, const struct otd_msg_auth *m)
+{
+	struct otd_err err = {0};
+	uint8_t script[SCRIPT_BYTES];
+	size_t len = 0;
+	struct otd_span account = otd_msg_get(m, m->account);
+	otd_rc rc = OTD_E_INVALID;
+	if (m->pool < c->conf.n_pools)
+		rc = otd_chain_address(c->pools[m->pool].conf.chain, (const char *)account.ptr,
+				       account.len, script, sizeof(script), &len, &err);
+	size_t reason_len = strlen(err.text);
+	struct otd_msg *head =
+		otd_msg_create(OTD_MSG_AUTH_ANSWER, m->head.reactor,
+			       sizeof(struct otd_msg_auth_answer), account.len + reason_len);
+	struct otd_msg_auth_answer *a = (struct otd_msg_auth_answer *)head;
+	if (!a || m->head.reactor >= c->n_reactors) {
+		otd_msg_destroy(head);
+		return;
+	}
+	a->pool = m->pool;
+	a->rc = rc;
+	a->token = m->token;
+	a->account = otd_msg_put(head, account.ptr, account.len);
+	a->reason = otd_msg_put(head, err.text, reason_len);
+	if (otd_mailbox_send(c->reactors[m->head.reactor].mailbox, head) != OTD_OK)
+		otd_log(OTD_LOG_ERROR, "pool", "message.lost", "type=%d", OTD_MSG_AUTH_ANSWER);
+}
+
+static void on_block(struct otd_coordinator *c, const struct otd_msg_block *m)
+{
+	struct otd_err err = {0};
+	struct otd_block_name name = {
+		.pool = m->pool, .epoch = m->epoch, .share_seq = m->share_seq, .height = m->height};
+	char hash[65], quoted[600];
+	if (m->pool >= c->conf.n_pools)
+		return;
+	struct pool *p = &c->pools[m->pool];
+	struct job *j = find_job(p, m->job);
+	struct otd_bytes block;
+	memcpy(name.hash, m->hash, 32);
+	otd_hex_encode_reverse(hash, m->hash, 32);
+	struct otd_span account = otd_msg_get(m, m->account), worker = otd_msg_get(m, m->worker);
+	otd_log(OTD_LOG_INFO, "pool", "block.found",
+		"pool=%s height=%" PRIu64 " hash=%s account=%.*s worker=%.*s share=%" PRIu64
+		"-%" PRIu64,
+		p->conf.name, m->height, hash, (int)account.len, account.ptr, (int)worker.len,
+		worker.ptr, m->epoch, m->share_seq);
+	otd_metric_add(p->m_blocks, 1);
+	otd_bytes_init(&block, 64u << 20);
+	otd_rc rc = OTD_E_STALE;
+	if (j)
+		rc = otd_chain_assemble(p->conf.chain, j->handle, otd_msg_get(m, m->header),
+					otd_msg_get(m, m->coinbase), &block, &err);
+	else
+		otd_fail(&err, rc, "its job %u is more than %d jobs old", m->job, JOBS_KEPT);
+	if (rc == OTD_OK)
+		otd_blocks_found(c->blocks, &name, otd_bytes_span(&block));
+	else
+		otd_log(OTD_LOG_ERROR, "pool", "block.lost", "pool=%s hash=%s error=%s",
+			p->conf.name, hash,
+			otd_log_quote(quoted, sizeof(quoted), err.text, strlen(err.text)));
+	otd_bytes_finish(&block);
+}
+
+static void on_drained(struct otd_coordinator *c, const struct otd_msg_position *m)
+{
+	if (m->head.reactor >= c->n_reactors)
+		return;
+	c->reactors[m->head.reactor].drained = true;
+	for (uint32_t i = 0; i < c->n_reactors; i++) {
+		if (c->reactors[i].mailbox && !c->reactors[i].drained)
+			return;
+	}
+	if (c->drained)
+		c->drained(c->drained_arg);
+	c->drained = NULL;
+}
+
+static void on_message(void *arg, const struct otd_msg *m)
+{
+	struct otd_coordinator *c = arg;
+	const struct otd_msg_position *at = (const struct otd_msg_position *)m;
+	switch (m->type) {
+	case OTD_MSG_AUTH: on_auth(c, (const struct otd_msg_auth *)m); break;
+	case OTD_MSG_BLOCK: on_block(c, (const struct otd_msg_block *)m); break;
+	case OTD_MSG_SYNCED: otd_accounting_synced(c->conf.accounting, at->epoch, at->seq); break;
+	case OTD_MSG_DRAINED:
+		otd_accounting_synced(c->conf.accounting, at->epoch, at->seq);
+		on_drained(c, at);
+		break;
+	default: otd_log(OTD_LOG_ERROR, "pool", "message.unknown", "type=%u", m->type);
+	}
+}
+
+static otd_rc on_verdict(void *arg, uint64_t epoch, uint64_t share_seq, enum otd_block_state state,
+			 uint32_t confirmations)
+{
+	struct otd_coordinator *c = arg;
+	return otd_accounting_verdict(c->conf.accounting, epoch, share_seq, state, confirmations);
+}
+
+static otd_rc init_pools(struct otd_coordinator *c, struct otd_err *err)
+{
+	size_t n = c->conf.n_pools;
+	c->pools = calloc(n ? n : 1, sizeof(*c->pools));
+	c->block_pools = calloc(n ? n : 1, sizeof(*c->block_pools));
+	if (!c->pools || !c->block_pools)
+		return otd_fail(err, OTD_E_NOMEM, "out of memory");
+	for (size_t i = 0; i < n; i++) {
+		struct pool *p = &c->pools[i];
+		char labels[96];
+		p->conf = c->conf.pools[i];
+		if (p->conf.script.len > sizeof(p->script))
+			return otd_fail(err, OTD_E_RANGE,
+					"pools.%s: the coinbase script is too long", p->conf.name);
+		memcpy(p->script, p->conf.script.ptr, p->conf.script.len);
+		p->conf.script.ptr = p->script;
+		if (p->conf.extranonce1_len + p->conf.extranonce2_len > EXTRANONCE_BYTES)
+			return otd_fail(err, OTD_E_RANGE, "pools.%s: extranonce is too long",
+					p->conf.name);
+		otd_bytes_init(&p->parts.coinbase1, 64 << 10);
+		otd_bytes_init(&p->parts.coinbase2, 1 << 20);
+		otd_bytes_init(&p->parts.branches, 32 * 32);
+		snprintf(labels, sizeof(labels), "pool=\"%.60s\"", p->conf.name);
+		p->m_jobs = otd_metric(c->conf.metrics, OTD_COUNTER, "otd_jobs_total", labels,
+				       "Jobs made from templates");
+		p->m_blocks = otd_metric(c->conf.metrics, OTD_COUNTER, "otd_blocks_found_total",
+					 labels, "Shares that met the network target");
+		c->block_pools[i] = (struct otd_blocks_pool){
+			p->conf.name, p->conf.chain, p->conf.maturity, p->conf.orphan_depth};
+	}
+	return OTD_OK;
+}
+
+otd_rc otd_coordinator_create(struct otd_coordinator **out, const struct otd_coordinator_conf *conf,
+			      struct otd_err *err)
+{
+	struct otd_coordinator *c = calloc(1, sizeof(*c));
+	otd_rc rc = OTD_E_NOMEM;
+	*out = NULL;
+	if (!c)
+		return otd_fail(err, rc, "out of memory");
+	c->conf = *conf;
+	rc = init_pools(c, err);
+	if (rc == OTD_OK) {
+		struct otd_blocks_conf blocks = {.env = conf->env,
+						 .loop = conf->loop,
+						 .data_dir = conf->data_dir,
+						 .pools = c->block_pools,
+						 .n_pools = conf->n_pools,
+						 .watch_ms = conf->watch_ms,
+						 .verdict = on_verdict,
+						 .arg = c};
+		rc = otd_blocks_create(&c->blocks, &blocks, err);
+	}
+	if (rc == OTD_OK)
+		rc = otd_mailbox_create(&c->mailbox, conf->loop, on_message, c);
+	if (rc != OTD_OK) {
+		otd_coordinator_destroy(c);
+		return rc;
+	}
+	*out = c;
+	return OTD_OK;
+}
+
+void otd_coordinator_destroy(struct otd_coordinator *c)
+{
+	if (!c)
+		return;
+	otd_mailbox_destroy(c->mailbox);
+	otd_blocks_destroy(c->blocks);
+	for (size_t i = 0; c->pools && i < c->conf.n_pools; i++) {
+		struct pool *p = &c->pools[i];
+		for (size_t k = 0; k < JOBS_KEPT; k++) {
+			if (p->jobs[k].number)
+				otd_chain_drop(p->conf.chain, p->jobs[k].handle);
+		}
+		otd_msg_destroy(p->current);
+		otd_bytes_finish(&p->parts.coinbase1);
+		otd_bytes_finish(&p->parts.coinbase2);
+		otd_bytes_finish(&p->parts.branches);
+	}
+	free(c->pools);
+	free(c->block_pools);
+	free(c->reactors);
+	free(c);
+}
+
+struct otd_mailbox *otd_coordinator_mailbox(struct otd_coordinator *c)
+{
+	return c->mailbox;
+}
+
+otd_rc otd_coordinator_add_reactor(struct otd_coordinator *c, uint32_t index,
+				   struct otd_mailbox *mailbox)
+{
+	if (index >= c->n_reactors) {
+		struct reactor *r = realloc(c->reactors, (index + 1) * sizeof(*r));
+		if (!r)
+			return OTD_E_NOMEM;
+		memset(r + c->n_reactors, 0, (index + 1 - c->n_reactors) * sizeof(*r));
+		c->reactors = r;
+		c->n_reactors = index + 1;
+	}
+	c->reactors[index] = (struct reactor){.mailbox = mailbox};
+	for (size_t i = 0; i < c->conf.n_pools; i++) {
+		if (c->pools[i].current)
+			send_copy(c, index, c->pools[i].current);
+	}
+	return OTD_OK;
+}
+
+otd_rc otd_coordinator_start(struct otd_coordinator *c, struct otd_err *err)
+{
+	return otd_blocks_start(c->blocks, err);
+}
+
+void otd_coordinator_block(struct otd_coordinator *c, const struct otd_acct_block *b)
+{
+	struct otd_block_name name = {
+		.pool = b->pool, .epoch = b->epoch, .share_seq = b->share_seq, .height = b->height};
+	if (b->pool >= c->conf.n_pools)
+		return;
+	memcpy(name.hash, b->hash, 32);
+	otd_blocks_on_record(c->blocks, &name, b->state, b->confirmations);
+}
+
+void otd_coordinator_drain(struct otd_coordinator *c, otd_fn drained, void *arg)
+{
+	struct otd_msg *m = otd_msg_create(OTD_MSG_DRAIN, 0, sizeof(struct otd_msg), 0);
+	c->drained = drained;
+	c->drained_arg = arg;
+	if (m)
+		broadcast(c, m);
+	otd_msg_destroy(m);
+}
+
+void otd_coordinator_release(struct otd_coordinator *c, uint32_t reactor, uint64_t epoch,
+			     uint64_t seq)
+{
+	struct otd_msg *head = NULL;
+	if (reactor < c->n_reactors && c->reactors[reactor].mailbox)
+		head = otd_msg_create(OTD_MSG_RELEASE, reactor, sizeof(struct otd_msg_position), 0);
+	if (!head)
+		return;
+	struct otd_msg_position *m = (struct otd_msg_position *)head;
+	m->epoch = epoch;
+	m->seq = seq;
+	/* Lost where the reactor has gone: its folder is then removed as a whole after a restart. */
+	if (otd_mailbox_send(c->reactors[reactor].mailbox, head) != OTD_OK)
+		otd_log(OTD_LOG_WARN, "pool", "message.lost", "type=%d", OTD_MSG_RELEASE);
+}
+
+const char *otd_coordinator_trouble(struct otd_coordinator *c, size_t pool)
+{
+	return otd_blocks_trouble(c->blocks, pool);
+}
