@@ -1,0 +1,89 @@
+/*
+ * Line-framed connections of one loop. It knows no mining: it cuts what peers send into lines,
+ * gathers what is written to them, and gets rid of those who misbehave.
+ *
+ * Everything here belongs to one loop [reactor]. A connection is used from its opening until its
+ * closed() callback returns, and never after. No callback runs from within a call of this header.
+ */
+#ifndef OTD_NET_CONN_H
+#define OTD_NET_CONN_H
+
+#include "base/env.h"
+#include "base/metrics.h"
+
+struct otd_conns; /* the connections of one loop */
+struct otd_conn;
+
+/* Zero takes the default in brackets. */
+struct otd_conn_conf {
+	size_t line_max;        /* bytes of a line without its end [8 KiB] */
+	size_t out_max;         /* bytes that may wait for a peer; closed past it [256 KiB] */
+	int64_t first_line_ms;  /* from opening to the first line [20 s]; -1: no limit */
+	int64_t idle_ms;        /* between lines of the peer [10 min]; -1: no limit */
+	int64_t stall_ms;       /* bytes wait and the peer takes none [30 s]; -1: no limit */
+	uint32_t lines_a_round; /* lines of one peer before others have their turn [64] */
+	uint32_t bytes_a_round; /* bytes read of one peer before others have their turn [16 KiB] */
+};
+
+struct otd_conn_ops {
+	/* One line without LF or CR LF, possibly empty; valid during the call. */
+	void (*line)(struct otd_conn *c, struct otd_span line);
+	/* The last that is heard of c. reason is one of the texts below or what close was given. */
+	void (*closed)(struct otd_conn *c, const char *reason);
+};
+
+/* Fixed texts, also the label of otd_connections_closed_total. */
+#define OTD_CONN_PEER_CLOSED   "peer closed"
+#define OTD_CONN_LINE_TOO_LONG "line too long"
+#define OTD_CONN_OUTPUT_FULL   "output full"
+#define OTD_CONN_STALLED       "peer does not read"
+#define OTD_CONN_NO_LINE       "no line in time"
+#define OTD_CONN_IDLE          "idle"
+#define OTD_CONN_NO_MEMORY     "out of memory"
+#define OTD_CONN_SHUTDOWN      "shutdown"
+
+/* ops is not copied; metrics may be NULL. */
+OTD_WARN_UNUSED otd_rc otd_conns_create(struct otd_conns **out, struct otd_loop *l,
+					const struct otd_conn_conf *conf,
+					const struct otd_conn_ops *ops,
+					struct otd_metrics *metrics);
+/* Closes every connection with OTD_CONN_SHUTDOWN, calling closed() here (the one exception to the
+ * rule above). Takes NULL. */
+void otd_conns_destroy(struct otd_conns *g);
+/* For connections and lines from now on. */
+void otd_conns_reconfigure(struct otd_conns *g, const struct otd_conn_conf *conf);
+size_t otd_conns_count(const struct otd_conns *g);
+/* Calls each(c, arg) for every connection that is not closing; each may write and close. */
+void otd_conns_each(struct otd_conns *g, void (*each)(struct otd_conn *c, void *arg), void *arg);
+
+/*
+ * Takes over a stream that is attached to no loop (an accepted one, or a connected one after
+ * stream_detach()); where it fails the stream is closed. arg is the owner's, see otd_conn_arg().
+ */
+OTD_WARN_UNUSED otd_rc otd_conn_open(struct otd_conns *g, struct otd_conn **out,
+				     struct otd_stream *s, void *arg);
+void *otd_conn_arg(const struct otd_conn *c);
+void otd_conn_set_arg(struct otd_conn *c, void *arg);
+struct otd_conns *otd_conn_group(const struct otd_conn *c);
+/* Numeric address of the peer, "" where unknown; lives as long as c. */
+const char *otd_conn_host(const struct otd_conn *c);
+uint16_t otd_conn_port(const struct otd_conn *c);
+
+/*
+ * Copies n bytes to what waits for the peer; it leaves at the end of the round. Past out_max the
+ * connection closes with OTD_CONN_OUTPUT_FULL and the result is OTD_E_NOMEM; on a closing one
+ * OTD_E_CLOSED. Callers may ignore both: closed() follows.
+ */
+otd_rc otd_conn_write(struct otd_conn *c, const void *p, size_t n);
+/* Bytes that wait for the peer. */
+size_t otd_conn_pending(const struct otd_conn *c);
+/* While paused no lines are delivered and nothing is read (the first-line and idle clocks stop);
+ * what the peer sends waits in its socket. */
+void otd_conn_pause(struct otd_conn *c, bool paused);
+/* Gives up what waits, closes at the end of the round; no line() from now on. reason: a fixed text
+ * without quotes, not copied. A second reason is ignored. */
+void otd_conn_close(struct otd_conn *c, const char *reason);
+/* Sends what waits first, for at most stall_ms without progress; no line() from now on. */
+void otd_conn_close_after_flush(struct otd_conn *c, const char *reason);
+
+#endif

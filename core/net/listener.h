@@ -1,0 +1,74 @@
+/*
+ * Listening sockets, and the gate before the reactors: how many connections at all, by address,
+ * and how many new ones a second. All on one loop [coordinator].
+ *
+ * A connection that passes gets a ticket, flat bytes that go with it and come back with
+ * otd_gate_release() when it has ended, by whatever message.
+ */
+#ifndef OTD_NET_LISTENER_H
+#define OTD_NET_LISTENER_H
+
+#include "base/env.h"
+#include "base/metrics.h"
+
+struct otd_gate;
+struct otd_listener;
+
+#define OTD_NET_REACTORS_MAX 256
+
+/* Zero takes the default in brackets. An address is an IPv4 address or an IPv6 /64. */
+struct otd_gate_conf {
+	uint32_t total;       /* connections at a time [100000] */
+	uint32_t per_address; /* connections of one address at a time [4096] */
+	uint32_t rate;        /* new connections a second of one address [512] */
+	uint32_t burst;       /* of them at once [2048] */
+	uint32_t addresses;   /* addresses remembered [131072] */
+};
+
+struct otd_ticket {
+	uint8_t address[16]; /* IPv4 as ::ffff:a.b.c.d, IPv6 with its last 64 bits zero */
+	uint16_t reactor;    /* index; OTD_NET_REACTORS_MAX: none */
+	uint8_t reserved[6];
+};
+
+struct otd_listener_ops {
+	/*
+	 * Takes the stream, attached to no loop, to the reactor of ticket->reactor (post, then
+	 * otd_conn_open() there). Whoever cannot closes it (env's stream_close) and gives the
+	 * ticket back.
+	 */
+	void (*deliver)(void *arg, struct otd_stream *s, const struct otd_ticket *ticket);
+	/* Which of the reactors: NULL takes the one with the fewest connections of this gate. */
+	uint16_t (*choose)(void *arg, const struct otd_ticket *ticket);
+};
+
+/* reactors: 1 to OTD_NET_REACTORS_MAX. metrics may be NULL. */
+OTD_WARN_UNUSED otd_rc otd_gate_create(struct otd_gate **out, struct otd_env *e,
+				       const struct otd_gate_conf *conf, uint16_t reactors,
+				       struct otd_metrics *metrics);
+void otd_gate_destroy(struct otd_gate *g); /* takes NULL; its listeners are gone */
+void otd_gate_reconfigure(struct otd_gate *g, const struct otd_gate_conf *conf);
+/*
+ * Whether a connection from host (numeric) may come in now. OTD_OK fills the ticket and counts it;
+ * else OTD_E_BUSY and *reason is a fixed text: "too many connections", "too many connections of
+ * this address", "too many new connections of this address", "too many addresses".
+ */
+OTD_WARN_UNUSED otd_rc otd_gate_enter(struct otd_gate *g, struct otd_ticket *ticket,
+				      const char *host, const char **reason);
+void otd_gate_release(struct otd_gate *g, const struct otd_ticket *ticket);
+uint32_t otd_gate_count(const struct otd_gate *g);                        /* let in, not released */
+uint32_t otd_gate_load(const struct otd_gate *g, uint16_t reactor);       /* of one reactor */
+uint32_t otd_gate_of_address(const struct otd_gate *g, const char *host); /* of one address */
+
+/* Listens at once; accepted connections that the gate refuses are closed, counted and logged.
+ * host "" or "*": every address. port 0: any, see otd_listener_port(). ops is not copied. */
+OTD_WARN_UNUSED otd_rc otd_listener_create(struct otd_listener **out, struct otd_loop *l,
+					   struct otd_gate *g, const char *host, uint16_t port,
+					   bool reuse_port, const struct otd_listener_ops *ops,
+					   void *arg, struct otd_err *err);
+uint16_t otd_listener_port(const struct otd_listener *l);
+/* Accepts no more; connections stay. Repeating it is harmless. */
+void otd_listener_drain(struct otd_listener *l);
+void otd_listener_destroy(struct otd_listener *l); /* takes NULL */
+
+#endif
