@@ -44,7 +44,8 @@ struct otd_job {
 	const uint8_t (*branches)[32];
 	uint32_t n_branches;
 	struct otd_sha256 prefix; /* after coinbase1: shares start from here */
-	uint32_t users;           /* shares in the compute pool that point here */
+	uint32_t users;           /* shares on their way that point here */
+	bool left;                /* out of the ring: freed with the last user */
 	uint64_t stated;          /* journal segment in which its record stands; 0: none */
 	void *front;              /* what the dialects rendered; theirs */
 };
@@ -71,6 +72,9 @@ otd_rc otd_jobs_add(struct otd_jobs *j, struct otd_job **out, bool *new_tip,
 		    const struct otd_msg_job *m, struct otd_err *err);
 /* NULL: not here, or no longer. */
 struct otd_job *otd_jobs_find(const struct otd_jobs *j, uint32_t id);
+/* For a share on its way: the job outlives its place in the ring until as many drops. */
+void otd_job_hold(struct otd_job *job);
+void otd_job_drop(struct otd_jobs *j, struct otd_job *job);
 /* The newest one, NULL before the first. */
 struct otd_job *otd_jobs_newest(const struct otd_jobs *j);
 bool otd_job_is_stale(const struct otd_jobs *j, const struct otd_job *job);

@@ -12,8 +12,8 @@
  * An extranonce1 is unique by construction: its low 20 bits count the sessions of this reactor and
  * pool, the bits above them (12 of 4 bytes) are the low bits of the reactor's epoch, most
  * significant byte first. Epochs only grow, so a restart or another reactor does not repeat it;
- * within the epoch a counter value comes back only when no session holds it and no session held it
- * on the tips whose jobs are kept.
+ * within the epoch a counter value comes back only when no session holds it and none has held it
+ * since the tip in force came.
  *
  * Everything here is [reactor] but for create and destroy, which run before and after its loop
  * does.
@@ -121,14 +121,12 @@ uint32_t otd_reactor_version_mask(struct otd_reactor *r, uint32_t pool);
 
 /*
  * Checks an address with the coordinator, or from what it said before: front.auth() is called in
- * either case, in the second one before this returns. OTD_E_NOMEM: too many wait already.
+ * either case, in the second one before this returns; the client must live until then.
+ * OTD_E_NOMEM: too many wait already, and no call comes.
  */
 otd_rc otd_reactor_auth(struct otd_reactor *r, void *client, uint64_t request, uint32_t pool,
 			struct otd_span account);
-/* The client is gone: none of its auth answers is delivered any more. */
-void otd_reactor_auth_cancel(struct otd_reactor *r, void *client);
-
-/* See otd_workers_get(). Every success is paired with one close. */
+/* See otd_workers_open(). Every success is paired with one close. */
 otd_rc otd_reactor_worker_open(struct otd_reactor *r, struct otd_pool_worker **out, uint32_t pool,
 			       const char *scheme, struct otd_span account, struct otd_span name);
 /* Puts what it was refused on record, where this was the last session. Takes NULL. */

@@ -26,11 +26,15 @@ struct otd_pool_worker {
 };
 
 struct otd_workers {
-	struct otd_map *by_key;   /* pool, scheme, account, name: index into all */
+	struct otd_map *by_key;   /* pool, scheme, account, name: its address */
 	struct otd_map *accounts; /* pool, account: number of names */
 	struct otd_pool_worker **all;
 	size_t n, cap, max;
+	size_t idle;      /* of them, without a session */
+	uint64_t segment; /* of the journal; the reactor counts it */
+	uint32_t last_number;
 	uint32_t names_an_account;
+	struct otd_pool_worker *refused; /* list by next_refused */
 };
 
 static inline struct otd_span otd_worker_account(const struct otd_pool_worker *w)
@@ -50,10 +54,16 @@ otd_rc otd_workers_init(struct otd_workers *ws, const uint8_t seed[16], size_t m
 			uint32_t names_an_account);
 void otd_workers_finish(struct otd_workers *ws);
 /*
- * The worker of these names, made where it is new; they stay for the life of the reactor.
- * OTD_E_RANGE: a name is too long; OTD_E_NOMEM: too many workers, or names of this account.
+ * The worker of these names, made where it is new; scheme is not copied. Each success is paired
+ * with one close. Workers without a session are forgotten once there are too many, numbers never
+ * come again. OTD_E_RANGE: a name is too long; OTD_E_NOMEM: too many workers, or names of this
+ * account.
  */
-otd_rc otd_workers_get(struct otd_workers *ws, struct otd_pool_worker **out, uint32_t pool,
-		       const char *scheme, struct otd_span account, struct otd_span name);
+otd_rc otd_workers_open(struct otd_workers *ws, struct otd_pool_worker **out, uint32_t pool,
+			const char *scheme, struct otd_span account, struct otd_span name);
+void otd_workers_close(struct otd_workers *ws, struct otd_pool_worker *w); /* takes NULL */
+/* Counts one, and puts the worker on the list of those whose record is due. */
+void otd_workers_refused(struct otd_workers *ws, struct otd_pool_worker *w,
+			 enum otd_share_verdict why);
 
 #endif

@@ -8,6 +8,7 @@
 #ifndef OTD_STRATUM_STRATUM_H
 #define OTD_STRATUM_STRATUM_H
 
+#include "net/listener.h"
 #include "pool/reactor.h"
 
 struct otd_stratum;
@@ -36,6 +37,10 @@ struct otd_stratum_conf {
 	int64_t notify_ms;   /* a job at least this often; 0: 30 s */
 	uint32_t bad_lines;  /* malformed lines after which a connection is closed; 0: 16 */
 	int64_t slice_us;    /* of one round spent on handing out jobs; 0: 950 */
+	/* A session has ended: its ticket goes back to the gate (by a post: this is the reactor's
+	   thread). May be NULL. */
+	void (*ended)(void *arg, const struct otd_ticket *ticket);
+	void *arg;
 };
 
 otd_rc otd_stratum_create(struct otd_stratum **out, const struct otd_stratum_conf *conf,
@@ -43,10 +48,16 @@ otd_rc otd_stratum_create(struct otd_stratum **out, const struct otd_stratum_con
 /* Closes what is left. Takes NULL. */
 void otd_stratum_destroy(struct otd_stratum *st);
 
-/* Takes over an accepted (detached) stream, on this reactor's loop; closes it where it cannot. */
-void otd_stratum_accept(struct otd_stratum *st, struct otd_stream *s, uint32_t port);
-/* The same from another thread, by a post. OTD_OK: the stream is taken. [any-thread] */
-otd_rc otd_stratum_accept_post(struct otd_stratum *st, struct otd_stream *s, uint32_t port);
+/*
+ * Takes over an accepted stream that is attached to no loop; where it cannot, the stream is closed
+ * and ended() called. ticket (may be NULL) is copied. On this reactor's loop.
+ */
+void otd_stratum_accept(struct otd_stratum *st, struct otd_stream *s, uint32_t port,
+			const struct otd_ticket *ticket);
+/* The same from another thread, by a post. Where it fails, the stream is still the caller's.
+   [any-thread] */
+otd_rc otd_stratum_accept_post(struct otd_stratum *st, struct otd_stream *s, uint32_t port,
+			       const struct otd_ticket *ticket);
 /* Sessions now, for the acceptor's choice. [any-thread] */
 size_t otd_stratum_sessions(const struct otd_stratum *st);
 
