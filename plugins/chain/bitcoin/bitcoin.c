@@ -1,0 +1,149 @@
+#include "bitcoin.h"
+
+#include <string.h>
+
+static const char *const network_names[BITCOIN_NETWORKS] = {"main", "test", "testnet4", "signet",
+							    "regtest"};
+
+#define FORM(i, name)                                                                           \
+	OTD_OPTION(struct bitcoin_options, forms[i], OTD_OPT_LIST, name, NULL,                  \
+		   "addresses of network " name ", such as [p2pkh 0, p2sh 5, bech32 bc]; none " \
+		   "where the coin has no such network")
+
+static const struct otd_option options[] = {
+	OTD_OPTION(struct bitcoin_options, network, OTD_OPT_TEXT, "network", "main",
+		   "network of the coin, as its node calls it", .min = 1, .max = 31),
+	OTD_OPTION(struct bitcoin_options, rules, OTD_OPT_LIST, "rules", "[segwit]",
+		   "rules that getblocktemplate is told we know"),
+	FORM(0, "main"),
+	FORM(1, "test"),
+	FORM(2, "testnet4"),
+	FORM(3, "signet"),
+	FORM(4, "regtest"),
+};
+
+static void destroy(struct otd_instance *in)
+{
+	if (in) {
+		const struct btc_host host = in->host;
+		btc_free(&host, in);
+	}
+}
+
+/* The own network's form first, then the others that the coin has. */
+static otd_rc read_forms(struct otd_instance *in)
+{
+	size_t own = BITCOIN_NETWORKS, n = 1;
+	for (size_t i = 0; i < BITCOIN_NETWORKS; i++) {
+		bool mine = strcmp(network_names[i], in->opt->network) == 0;
+		otd_rc rc = btc_address_form_read(&in->host, &in->forms[mine ? 0 : n],
+						  network_names[i], &in->opt->forms[i]);
+		if (rc)
+			return rc;
+		if (mine)
+			own = i;
+		else if (n < BITCOIN_NETWORKS - 1)
+			n++;
+	}
+	if (own == BITCOIN_NETWORKS)
+		return btc_fail(&in->host, OTD_E_INVALID,
+				"network '%s' is not one of main, test, testnet4, signet, regtest",
+				in->opt->network);
+	if (in->opt->forms[own].n == 0)
+		return btc_fail(&in->host, OTD_E_INVALID,
+				"the coin file says nothing of addresses on network %s; add "
+				"'%s: [p2pkh N, p2sh N, bech32 PREFIX]' to its chain",
+				network_names[own], network_names[own]);
+	return OTD_OK;
+}
+
+static otd_rc create(struct otd_instance **out, struct otd_host *h,
+		     const struct otd_host_core *core, const void *opt)
+{
+	const struct btc_host host = {core, h};
+	struct otd_instance *in = btc_alloc(&host, sizeof(*in));
+	if (!in)
+		return btc_fail(&host, OTD_E_NOMEM, "no memory");
+	in->host = host;
+	in->opt = opt;
+	otd_rc rc = read_forms(in);
+	for (size_t i = 0; rc == OTD_OK && i < in->opt->rules.n; i++) {
+		const char *rule = in->opt->rules.item[i];
+		if (!*rule ||
+		    strspn(rule, "abcdefghijklmnopqrstuvwxyz0123456789_-") != strlen(rule))
+			rc = btc_fail(&host, OTD_E_INVALID,
+				      "rules: '%.40s' is not the name of a rule", rule);
+	}
+	if (rc) {
+		destroy(in);
+		return rc;
+	}
+	*out = in;
+	return OTD_OK;
+}
+
+static otd_rc address(struct otd_instance *in, struct otd_span text, struct otd_buf *script)
+{
+	uint8_t bytes[BTC_MAX_SCRIPT];
+	size_t n = 0;
+	otd_rc rc = btc_address_script(&in->host, bytes, &n, text, in->forms, BITCOIN_NETWORKS);
+	return rc ? rc : btc_give(script, bytes, n);
+}
+
+static void template_free(struct otd_instance *in, struct otd_template *t)
+{
+	btc_template_free(&in->host, t);
+}
+
+static otd_rc job(struct otd_instance *in, struct otd_template *t,
+		  const struct otd_chain_coinbase *cb, struct otd_chain_job *out)
+{
+	return btc_job(&in->host, t, cb, out);
+}
+
+static otd_rc assemble(struct otd_instance *in, struct otd_template *t, struct otd_span header,
+		       struct otd_span coinbase, struct otd_buf *block)
+{
+	return btc_assemble(&in->host, t, header, coinbase, block);
+}
+
+static const struct otd_base_ops base_ops = {
+	.size = sizeof(base_ops),
+	.create = create,
+	.destroy = destroy,
+};
+
+static const struct otd_chain_ops chain_ops = {
+	.size = sizeof(chain_ops),
+	.request = bitcoin_request,
+	.answer = bitcoin_answer,
+	.address = address,
+	.template_free = template_free,
+	.job = job,
+	.assemble = assemble,
+};
+
+static const struct otd_plugin_desc desc = {
+	.size = sizeof(desc),
+	.abi_major = OTD_ABI_MAJOR,
+	.abi_minor = OTD_ABI_MINOR,
+	.kind = "chain/1",
+	.id = "bitcoin",
+	.version = "0.1.0",
+	.license = "MIT",
+	.build = __VERSION__,
+	.summary = "Bitcoin and its relatives by getblocktemplate; the coin file says what differs",
+	.options_size = sizeof(struct bitcoin_options),
+	.option_size = sizeof(struct otd_option),
+	.n_options = sizeof(options) / sizeof(options[0]),
+	.options = options,
+	.base = &base_ops,
+	.ops = {.chain = &chain_ops},
+};
+
+OTD_PLUGIN_NOTE("chain/1", "bitcoin");
+
+const struct otd_plugin_desc *otd_plugin_v1(void)
+{
+	return &desc;
+}

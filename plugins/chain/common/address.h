@@ -1,0 +1,35 @@
+/* What both chains share, part 4: addresses of the base58 and bech32 families. */
+#ifndef OTD_PLUGIN_CHAIN_ADDRESS_H
+#define OTD_PLUGIN_CHAIN_ADDRESS_H
+
+#include "common/bytes.h"
+#include <otedama/option.h>
+
+#define BTC_MAX_VERSIONS 4
+#define BTC_MAX_SCRIPT   42
+
+/* How the addresses of one network look. */
+struct btc_address_form {
+	const char *network;
+	uint16_t p2pkh[BTC_MAX_VERSIONS], p2sh[BTC_MAX_VERSIONS]; /* above 255: two bytes */
+	size_t n_p2pkh, n_p2sh;
+	char hrp[16]; /* of bech32; "" where the network has none */
+};
+
+/*
+ * Reads a list such as [p2pkh 111, p2sh 196, bech32 bcrt]; kinds may come twice (old forms). network
+ * is kept by pointer. Words by set_error.
+ */
+otd_rc btc_address_form_read(const struct btc_host *host, struct btc_address_form *out,
+			     const char *network, const struct otd_option_list *list);
+/*
+ * The output script of text: forms[0] is the network wanted, the others are known so that an address
+ * of theirs is named in the error. script has room for BTC_MAX_SCRIPT bytes.
+ */
+otd_rc btc_address_script(const struct btc_host *host, uint8_t *script, size_t *len,
+			  struct otd_span text, const struct btc_address_form *forms,
+			  size_t n_forms);
+/* The bech32 address of a witness program of version 0; out has 91 bytes. */
+otd_rc btc_address_v0(char out[91], const char *hrp, const uint8_t *program, size_t n);
+
+#endif
