@@ -1,5 +1,6 @@
 /* A growing byte buffer with a hard maximum. */
 #include "base/bytes.h"
+#include "base/text.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,35 +122,6 @@ otd_rc otd_bytes_hex(struct otd_bytes *b, const void *p, size_t n)
 	return OTD_OK;
 }
 
-/* Length of the valid UTF-8 sequence at s (RFC 3629: no surrogates, no overlong forms), or 0. */
-static size_t utf8_sequence(const uint8_t *s, size_t n)
-{
-	uint8_t c = s[0], low = 0x80, high = 0xbf;
-	size_t len;
-	if (c < 0x80)
-		return 1;
-	if (c < 0xc2 || c > 0xf4)
-		return 0;
-	len = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-	if (n < len)
-		return 0;
-	if (c == 0xe0)
-		low = 0xa0;
-	else if (c == 0xed)
-		high = 0x9f;
-	else if (c == 0xf0)
-		low = 0x90;
-	else if (c == 0xf4)
-		high = 0x8f;
-	if (s[1] < low || s[1] > high)
-		return 0;
-	for (size_t i = 2; i < len; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	}
-	return len;
-}
-
 static otd_rc json_escape(struct otd_bytes *b, uint8_t c)
 {
 	switch (c) {
@@ -183,7 +155,7 @@ otd_rc otd_bytes_json(struct otd_bytes *b, const char *s, size_t n)
 			i = run;
 			continue;
 		}
-		size_t len = utf8_sequence(p + i, n - i);
+		size_t len = otd_utf8_sequence(p + i, n - i);
 		if (len == 0)
 			rc = otd_bytes_add(b, "\xef\xbf\xbd", 3);
 		else if (len == 1)

@@ -24,7 +24,8 @@ otd_rc otd_bytes_vformat(struct otd_bytes *b, const char *fmt, va_list ap);
 otd_rc otd_bytes_hex(struct otd_bytes *b, const void *p, size_t n);
 /* A JSON string with its quotes, escaped; invalid UTF-8 becomes U+FFFD. */
 otd_rc otd_bytes_json(struct otd_bytes *b, const char *s, size_t n);
-/* Room for n more bytes; returns where they go (len unchanged), NULL where it would pass max. */
+/* Room for n more bytes; returns where they go (len and failed unchanged), NULL where it would pass
+   max. */
 uint8_t *otd_bytes_room(struct otd_bytes *b, size_t n);
 /* Removes the first n bytes. */
 void otd_bytes_drop(struct otd_bytes *b, size_t n);

@@ -12,7 +12,7 @@ struct otd_err {
 /* Sets text and rc and returns rc, so that "return otd_fail(err, OTD_E_RANGE, ...)" works. err may
    be NULL. Never put a secret into it. [any-thread] */
 otd_rc otd_fail(struct otd_err *err, otd_rc rc, const char *fmt, ...) OTD_PRINTF(3, 4);
-/* Puts "prefix: " before what is there. */
+/* Puts "prefix: " before what is there; returns err->rc, OTD_E_INVALID where err is NULL. */
 otd_rc otd_fail_prefix(struct otd_err *err, const char *fmt, ...) OTD_PRINTF(2, 3);
 /* A short fixed name: "invalid", "not found". Never NULL. */
 const char *otd_rc_name(otd_rc rc);

@@ -32,7 +32,15 @@ bool otd_log_on(int level, const char *module); /* cheap: whether it would be wr
 void otd_log(int level, const char *module, const char *event, const char *fmt, ...)
 	OTD_PRINTF(4, 5);
 
-/* Quotes and escapes a value for logfmt; the buffer is the caller's. Returns out. */
+/* Lines that were not written since the start: the disk was full, the reader of stderr stuck. */
+uint64_t otd_log_lost(void);
+
+/* Quotes and escapes a value for logfmt; the buffer is the caller's, at least 3 bytes; what does
+   not fit is cut. Returns out. */
 char *otd_log_quote(char *out, size_t cap, const char *s, size_t n);
+/* The same for a text in a call: otd_log(..., "name=%s", OTD_Q(name)); NULL gives "". */
+#define OTD_LOG_VALUE 256
+#define OTD_Q(s)      otd_log_quote_text((char[OTD_LOG_VALUE]){0}, (s))
+char *otd_log_quote_text(char out[OTD_LOG_VALUE], const char *s);
 
 #endif

@@ -21,8 +21,15 @@ struct otd_metrics;
 struct otd_metrics *otd_metrics_create(void);
 void otd_metrics_destroy(struct otd_metrics *m);
 /*
+ * Appends key="value" to labels, escaped, behind a comma where there is something before it: for
+ * values that people chose.
+ */
+otd_rc otd_metric_label(struct otd_bytes *labels, const char *key, const char *value);
+/*
  * The series of this name and labels ("pool=\"ltc\",reason=\"stale\"" or ""), made where it is
- * missing; lives until destroy. Never NULL: where memory ran out, a series that is not exported.
+ * missing; lives until destroy. Never NULL: where memory ran out, m is NULL, or the name is there
+ * with another type, a series that is not exported. A counter's name gets "_total" where it has it
+ * not. [any-thread]
  */
 struct otd_metric *otd_metric(struct otd_metrics *m, enum otd_metric_type type, const char *name,
 			      const char *labels, const char *help);
@@ -42,9 +49,10 @@ static inline int64_t otd_metric_get(struct otd_metric *s)
 	return atomic_load_explicit(&s->value, memory_order_relaxed);
 }
 
-/* Buckets are powers of two from 1 us to 67 s. */
+/* Buckets are powers of two from 1 us to 67 s. Nothing happens where s is no histogram. */
 void otd_metric_observe_ns(struct otd_metric *s, uint64_t ns);
-/* Upper bound of the bucket in which the q-th of a million observations lies, 0 where none. */
+/* Upper bound of the bucket in which the q-th of a million observations lies, 0 where none;
+   UINT64_MAX above the last bucket. */
 uint64_t otd_metric_quantile_ns(struct otd_metric *s, uint32_t q_ppm);
 otd_rc otd_metrics_write(struct otd_metrics *m, struct otd_bytes *out);
 

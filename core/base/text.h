@@ -59,6 +59,9 @@ otd_rc otd_segwit_decode(uint8_t *version, uint8_t program[40], size_t *len, con
 otd_rc otd_segwit_encode(char *out, size_t cap, const char *hrp, uint8_t version,
 			 const uint8_t *program, size_t n);
 
+/* Length of the valid UTF-8 sequence at s (RFC 3629), 1 to 4, of at most n bytes; 0: none. */
+size_t otd_utf8_sequence(const void *s, size_t n);
+
 /* Of names, the one nearest to word (by edit distance, at most a third of its length); NULL: none.
  */
 const char *otd_nearest(const char *word, const char *const *names, size_t n);
