@@ -1,0 +1,199 @@
+/*
+ * What a crash left of a journal. A group commit is written only after the one before it was
+ * synced: whatever a crash did to the last group was never acknowledged and is cut off; damage with
+ * good frames of a later group behind it is corruption, and nobody goes on over it.
+ */
+#include "base/log.h"
+#include "pool/journal.h"
+#include "pool/journal_window.h"
+
+struct scan {
+	struct otd_env *env;
+	const char *dir;
+	struct otd_journal_range range;
+	bool any;      /* a segment with a header was seen */
+	uint64_t next; /* the sequence that must come */
+	/* of the segment looked at last */
+	uint64_t end, length;
+	uint16_t group; /* to which a frame at end would belong */
+	bool good_behind;
+	uint64_t behind_at, behind_first, behind_last;
+};
+
+static const char *io_text(struct otd_env *e)
+{
+	return e->files->last_error(e->files->ctx);
+}
+
+/* Whether anything good stands behind the bad place that a torn group does not explain. */
+static otd_rc look_behind(struct scan *s, struct otd_journal_window *w, struct otd_err *err)
+{
+	s->good_behind = false;
+	uint64_t start = w->at;
+	for (uint64_t at = start + 1; at + OTD_JOURNAL_FRAME <= s->length; at++) {
+		enum otd_journal_look look;
+		struct otd_journal_frame f;
+		struct otd_span payload;
+		size_t need, skip = (size_t)(at - w->base);
+		w->at = at;
+		/* Most places are ruled out on bytes that are in memory already. */
+		if (at >= w->base && skip + 4 <= w->len) {
+			look = otd_journal_frame_get(&f, &need, w->buf + skip, w->len - skip,
+						     w->id);
+			if (look == OTD_JOURNAL_BAD || look == OTD_JOURNAL_END)
+				continue;
+			if (at + need > s->length)
+				continue;
+		}
+		otd_rc rc = otd_journal_window_look(w, &look, &f, &payload, err);
+		if (rc)
+			return rc;
+		if (look != OTD_JOURNAL_GOOD || (f.group & OTD_JOURNAL_GROUP_MASK) == s->group)
+			continue;
+		if (!s->good_behind) {
+			s->behind_at = at;
+			s->behind_first = f.seq;
+		}
+		s->good_behind = true;
+		s->behind_last = f.seq;
+		at += OTD_JOURNAL_FRAME + f.n - 1;
+	}
+	w->at = start;
+	return OTD_OK;
+}
+
+/* Walks the good frames of one segment and says in s how it ends. */
+static otd_rc walk(struct scan *s, struct otd_journal_window *w, struct otd_err *err)
+{
+	const struct otd_files *f = s->env->files;
+	s->group = 0;
+	s->good_behind = false;
+	otd_rc rc = f->length(f->ctx, w->file, &s->length);
+	if (rc)
+		return otd_fail(err, rc, "journal: cannot read %s: %s", w->path, io_text(s->env));
+	uint64_t expect = w->header.first;
+	while (w->has_header) {
+		enum otd_journal_look look;
+		struct otd_journal_frame fr;
+		struct otd_span payload;
+		rc = otd_journal_window_look(w, &look, &fr, &payload, err);
+		if (rc)
+			return rc;
+		bool context = fr.seq == w->header.first - 1 && expect == w->header.first;
+		if (look != OTD_JOURNAL_GOOD || (fr.seq != expect && !context))
+			break;
+		expect += !context;
+		s->group = fr.group & OTD_JOURNAL_GROUP_MASK;
+		if (fr.group & OTD_JOURNAL_GROUP_LAST)
+			s->group = (s->group + 1) & OTD_JOURNAL_GROUP_MASK;
+		otd_journal_window_next(w, &fr);
+	}
+	s->end = w->at;
+	if (w->has_header && expect > s->next)
+		s->next = expect;
+	if (!w->has_header)
+		w->at = OTD_JOURNAL_HEADER;
+	return look_behind(s, w, err);
+}
+
+static otd_rc corrupt(struct scan *s, const struct otd_journal_window *w, struct otd_err *err)
+{
+	return otd_fail(
+		err, OTD_E_CORRUPT,
+		"journal %s: damaged at offset %llu: sequences %llu to %llu are lost, good "
+		"ones (%llu to %llu) follow at offset %llu; restore the file from a backup, "
+		"or truncate it there to give up what follows",
+		w->path, (unsigned long long)s->end, (unsigned long long)s->next,
+		(unsigned long long)(s->behind_first > s->next ? s->behind_first - 1 : s->next),
+		(unsigned long long)s->behind_first, (unsigned long long)s->behind_last,
+		(unsigned long long)s->behind_at);
+}
+
+/* Cuts what a crash left behind the last good frame, and makes the rest durable. */
+static otd_rc mend(struct scan *s, struct otd_journal_window *w, struct otd_err *err)
+{
+	const struct otd_files *f = s->env->files;
+	otd_rc rc = OTD_OK;
+	if (s->length > s->end) {
+		otd_log(OTD_LOG_DEBUG, "pool", "journal.cut", "file=%s offset=%llu bytes=%llu",
+			w->path, (unsigned long long)s->end,
+			(unsigned long long)(s->length - s->end));
+		rc = f->truncate(f->ctx, w->file, s->end);
+	}
+	if (rc == OTD_OK)
+		rc = f->sync(f->ctx, w->file);
+	if (rc)
+		return otd_fail(err, rc, "journal: cannot write %s: %s", w->path, io_text(s->env));
+	return OTD_OK;
+}
+
+static otd_rc take_segment(struct scan *s, struct otd_journal_window *w, struct otd_err *err)
+{
+	if (w->has_header && s->any && w->header.first > s->next)
+		return otd_fail(err, OTD_E_CORRUPT,
+				"journal %s: sequences %llu to %llu are missing before it; restore "
+				"the folder from a backup",
+				w->path, (unsigned long long)s->next,
+				(unsigned long long)w->header.first - 1);
+	if (w->has_header && s->any && w->header.epoch != s->range.epoch)
+		return otd_fail(err, OTD_E_CORRUPT,
+				"journal %s: of epoch %llu, the segments before it of epoch %llu; "
+				"move it to the folder where it belongs",
+				w->path, (unsigned long long)w->header.epoch,
+				(unsigned long long)s->range.epoch);
+	if (w->has_header && !s->any) {
+		s->any = true;
+		s->range.epoch = w->header.epoch;
+		s->range.first = s->next = w->header.first;
+	}
+	otd_rc rc = walk(s, w, err);
+	if (rc)
+		return rc;
+	/* Frames of a later group behind a bad place: that place had been synced. */
+	if (s->good_behind && s->behind_last >= s->next)
+		return corrupt(s, w, err);
+	return w->has_header ? mend(s, w, err) : OTD_OK;
+}
+
+otd_rc otd_journal_recover(struct otd_env *e, const char *dir, struct otd_journal_range *out,
+			   struct otd_err *err)
+{
+	const struct otd_files *f = e->files;
+	struct scan s = {.env = e, .dir = dir, .next = 1};
+	struct otd_journal_window w = {0};
+	struct otd_journal_ids ids;
+	otd_rc rc = otd_journal_ids(&ids, e, dir, err);
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < ids.n; i++) {
+		rc = otd_journal_window_open(&w, e, dir, ids.id[i], OTD_OPEN_READ | OTD_OPEN_WRITE,
+					     err);
+		if (rc)
+			goto out;
+		rc = take_segment(&s, &w, err);
+		if (rc)
+			goto out;
+		/* Begun, never synced: nothing in it was acknowledged. */
+		if (!w.has_header && i + 1 == ids.n) {
+			rc = f->remove(f->ctx, w.path);
+			if (rc) {
+				otd_fail(err, rc, "journal: cannot remove %s: %s", w.path,
+					 io_text(e));
+				goto out;
+			}
+		}
+	}
+	rc = f->sync_dir(f->ctx, dir);
+	if (rc) {
+		otd_fail(err, rc, "journal %s: cannot sync the folder: %s", dir, io_text(e));
+		goto out;
+	}
+	s.range.last = s.next - 1;
+	*out = s.range;
+	if (!s.any)
+		rc = otd_fail(err, OTD_E_NOT_FOUND, "journal %s: no segment", dir);
+out:
+	otd_journal_window_finish(&w);
+	otd_journal_ids_finish(&ids);
+	return rc;
+}
