@@ -1,6 +1,7 @@
 /* Instances: options filled, services given, create called; and back. */
 #include "base/log.h"
 #include "config/yaml.h"
+#include "loop/loop.h"
 #include "plugin/internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -85,10 +86,15 @@ static otd_rc take_services(struct otd_plugin_instance *in,
 		*s = *services;
 	in->max_memory = s->max_memory ? s->max_memory : DEFAULT_MEMORY;
 	if (!s->files && s->files_dir) {
-		rc = otd_files_root_create(&in->root, in->env->files, s->files_dir, err);
+		const struct otd_files *base = in->env->files;
+		rc = base->make_dir(base->ctx, s->files_dir);
 		if (rc)
-			return otd_fail_prefix(err, "%s", in->path), rc;
-		s->files = otd_files_root_table(in->root);
+			return otd_fail(err, rc, "%s: %s: %s", in->path, s->files_dir,
+					base->last_error(base->ctx));
+		rc = otd_files_rooted_create(&in->root, base, s->files_dir);
+		if (rc)
+			return otd_fail(err, rc, "%s: no memory", in->path);
+		s->files = in->root;
 	}
 	if (s->hash_with) {
 		if (strcmp(s->hash_with->plugin->kind->name, "algo") != 0)
@@ -158,7 +164,7 @@ void otd_instance_destroy(struct otd_plugin_instance *in)
 		in->plugin->base.destroy(in->self);
 	otd_plugin_memory_finish(in);
 	otd_scratch_free(in->hash_scratch);
-	otd_files_root_destroy(in->root);
+	otd_files_rooted_destroy(in->root);
 	otd_plugin_arena_free(in->arena);
 	in->plugin->n_instances--;
 	(void)pthread_mutex_destroy(&in->lock);

@@ -78,8 +78,8 @@ struct otd_plugin_instance {
 	void *options; /* the plugin's option struct */
 	struct otd_plugin_arena *arena;
 	struct otd_plugin_services services;
-	struct otd_files_root *root; /* made here from services.files_dir */
-	void *hash_scratch;          /* of services.hash_with */
+	struct otd_files *root; /* made here from services.files_dir */
+	void *hash_scratch;     /* of services.hash_with */
 	struct otd_algo_info info;
 	size_t max_memory;
 	pthread_mutex_t lock; /* over the list of allocations */

@@ -82,16 +82,6 @@ otd_rc otd_plugin_describe_note(struct otd_bytes *out, const struct otd_note_des
 				const char *file, bool json);
 otd_rc otd_plugin_describe(struct otd_bytes *out, const struct otd_plugin *pl, bool json);
 
-/*
- * A file service that lies over base and shows folder as its root: paths are relative, a path that
- * starts with '/' or has a part ".." is OTD_E_INVALID. The table lives until destroy.
- */
-struct otd_files_root;
-otd_rc otd_files_root_create(struct otd_files_root **out, const struct otd_files *base,
-			     const char *folder, struct otd_err *err);
-void otd_files_root_destroy(struct otd_files_root *r);
-const struct otd_files *otd_files_root_table(const struct otd_files_root *r);
-
 /* Services beyond core, which their owners fill in per instance; NULL where there is none. */
 struct otd_plugin_services {
 	const struct otd_files *files; /* rooted for this instance */
