@@ -18,6 +18,7 @@
 #define OTD_JOB_EXTRANONCE1_MAX 8
 #define OTD_JOB_EXTRANONCE2_MAX 16
 #define OTD_JOB_RING            64 /* jobs kept of one pool; the oldest go first */
+#define OTD_JOB_REPORTED        64
 
 /* A chain tip as this reactor knows it, with the hashes already seen on it. */
 struct otd_job_tip {
@@ -57,6 +58,8 @@ struct otd_jobs {
 	uint64_t good_from;         /* orders below are stale */
 	struct otd_job_tip tips[2]; /* [0] in force, [1] the one before */
 	uint64_t last_tip;
+	uint8_t reported[OTD_JOB_REPORTED][32]; /* hashes of blocks that were handed on */
+	uint64_t n_reported;
 	void (*gone)(void *arg, struct otd_job *job); /* before a job is freed; may be NULL */
 	void *arg;
 };

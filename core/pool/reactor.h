@@ -38,6 +38,7 @@ struct otd_reactor_pool {
 	const struct otd_algo_info *algo_info;
 	uint32_t extranonce1_len; /* 4 to 8; 0: 4. Jobs must say the same. */
 	uint32_t extranonce2_len; /* 2 to 16; 0: 4 */
+	uint32_t version_mask;    /* the coin's, until a job states it */
 };
 
 /* All pointers stay valid until destroy. 0 takes the default in brackets. */
@@ -54,6 +55,7 @@ struct otd_reactor_conf {
 	struct otd_metrics *metrics;
 	uint64_t inline_cost_ns;   /* a hash that costs more goes to the compute pool [200 us] */
 	size_t compute_max;        /* shares that may wait there; more are refused [4096] */
+	size_t compute_tasks;      /* batches of this reactor that are there at once [8] */
 	size_t workers_max;        /* [262144] */
 	uint32_t names_an_account; /* worker names an account may have [1000] */
 	size_t dupes_max;          /* shares remembered a tip [16 Mi] */
@@ -116,7 +118,7 @@ struct otd_loop *otd_reactor_loop(struct otd_reactor *r);
 uint64_t otd_reactor_epoch(const struct otd_reactor *r);
 const struct otd_reactor_pool *otd_reactor_pool(const struct otd_reactor *r, uint32_t pool);
 struct otd_jobs *otd_reactor_jobs(struct otd_reactor *r, uint32_t pool);
-/* Highest version mask among what jobs of the pool allow now; 0 before the first job. */
+/* The newest job's version mask; before the first job the conf's. */
 uint32_t otd_reactor_version_mask(struct otd_reactor *r, uint32_t pool);
 
 /*

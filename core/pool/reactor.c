@@ -1,0 +1,341 @@
+/* A reactor's life and its messages, see pool/reactor.h. */
+#include "pool/reactor_impl.h"
+
+#include "base/log.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t or_default(uint64_t v, uint64_t fallback)
+{
+	return v ? v : fallback;
+}
+
+static void send_position(struct otd_reactor *r, enum otd_msg_type type, uint64_t seq)
+{
+	struct otd_msg *m = otd_msg_create(type, r->conf.index, sizeof(struct otd_msg_position), 0);
+	if (!m) {
+		/* The next group commit says it again, and more. */
+		otd_log(OTD_LOG_ERROR, "pool", "reactor.memory", "reactor=%u", r->conf.index);
+		return;
+	}
+	((struct otd_msg_position *)m)->epoch = r->conf.epoch;
+	((struct otd_msg_position *)m)->seq = seq;
+	if (otd_mailbox_send(r->conf.coordinator, m))
+		otd_log(OTD_LOG_ERROR, "pool", "reactor.send", "reactor=%u type=%d", r->conf.index,
+			(int)type);
+}
+
+void otd_reactor_check_drained(struct otd_reactor *r)
+{
+	uint64_t last = otd_journal_last(r->journal);
+
+	if (!r->drained || r->running || r->batch.n || otd_journal_synced(r->journal) < last)
+		return;
+	r->drained = false;
+	send_position(r, OTD_MSG_DRAINED, last);
+}
+
+static void journal_synced(void *arg, uint64_t seq)
+{
+	struct otd_reactor *r = arg;
+
+	otd_reactor_shares_synced(r, seq);
+	send_position(r, OTD_MSG_SYNCED, seq);
+	otd_reactor_check_drained(r);
+}
+
+static void journal_failed(void *arg, const struct otd_err *err)
+{
+	struct otd_reactor *r = arg;
+	char text[600];
+
+	otd_log(OTD_LOG_ERROR, "pool", "journal.failed",
+		"reactor=%u epoch=%llu error=%s shares=refused until=\"the disk recovers\"",
+		r->conf.index, (unsigned long long)r->conf.epoch,
+		otd_log_quote(text, sizeof(text), err->text, strlen(err->text)));
+}
+
+static void on_job(struct otd_reactor *r, const struct otd_msg_job *m)
+{
+	struct otd_err err = {0};
+	struct otd_job *job = NULL;
+	bool new_tip = false;
+
+	if (m->pool >= r->conf.n_pools) {
+		otd_log(OTD_LOG_ERROR, "pool", "job.refused",
+			"job=%u pool=%u reason=\"no such pool\"", m->job, m->pool);
+		return;
+	}
+	struct reactor_pool *p = &r->pools[m->pool];
+	if (m->extranonce1_len != p->conf.extranonce1_len ||
+	    m->extranonce2_len != p->conf.extranonce2_len)
+		(void)otd_fail(&err, OTD_E_INVALID, "extranonces of %u and %u bytes, not %u and %u",
+			       m->extranonce1_len, m->extranonce2_len, p->conf.extranonce1_len,
+			       p->conf.extranonce2_len);
+	else
+		err.rc = otd_jobs_add(&p->jobs, &job, &new_tip, m, &err);
+	if (err.rc) {
+		char text[600];
+		otd_log(OTD_LOG_ERROR, "pool", "job.refused", "pool=%s job=%u reason=%s",
+			p->conf.name, m->job,
+			otd_log_quote(text, sizeof(text), err.text, strlen(err.text)));
+		return;
+	}
+	if (new_tip)
+		otd_extranonces_new_tip(&p->extranonces);
+	if (r->has_front)
+		r->front.job(r->front.arg, job, m->flags | (new_tip ? OTD_JOB_CLEAN : 0));
+}
+
+static void on_message(void *arg, const struct otd_msg *m)
+{
+	struct otd_reactor *r = arg;
+
+	switch (m->type) {
+	case OTD_MSG_JOB: on_job(r, (const struct otd_msg_job *)m); break;
+	case OTD_MSG_AUTH_ANSWER:
+		otd_reactor_auth_answer(r, (const struct otd_msg_auth_answer *)m);
+		break;
+	case OTD_MSG_DRAIN:
+		r->draining = true;
+		if (r->has_front)
+			r->front.drain(r->front.arg);
+		else
+			otd_reactor_drained(r);
+		break;
+	case OTD_MSG_RELEASE: {
+		const struct otd_msg_position *pos = (const struct otd_msg_position *)m;
+		if (pos->epoch == r->conf.epoch)
+			otd_journal_release(r->journal, pos->seq);
+		break;
+	}
+	default:
+		otd_log(OTD_LOG_WARN, "pool", "message.unexpected", "reactor=%u type=%u",
+			r->conf.index, m->type);
+	}
+}
+
+void otd_reactor_drained(struct otd_reactor *r)
+{
+	otd_reactor_record_refused(r);
+	r->drained = true;
+	otd_reactor_check_drained(r);
+}
+
+static void job_gone(void *arg, struct otd_job *job)
+{
+	struct reactor_pool *p = arg;
+
+	if (p->reactor->has_front)
+		p->reactor->front.job_gone(p->reactor->front.arg, job);
+}
+
+static otd_rc pool_init(struct otd_reactor *r, struct reactor_pool *p,
+			const struct otd_reactor_pool *conf, struct otd_err *err)
+{
+	const struct otd_algo_info *a = conf->algo_info;
+	char labels[160];
+
+	p->reactor = r;
+	p->conf = *conf;
+	p->conf.extranonce1_len = (uint32_t)or_default(conf->extranonce1_len, 4);
+	p->conf.extranonce2_len = (uint32_t)or_default(conf->extranonce2_len, 4);
+	if (p->conf.extranonce1_len < 4 || p->conf.extranonce1_len > OTD_JOB_EXTRANONCE1_MAX ||
+	    p->conf.extranonce2_len < 2 || p->conf.extranonce2_len > OTD_JOB_EXTRANONCE2_MAX)
+		return otd_fail(err, OTD_E_RANGE,
+				"pool %s: extranonce1 has 4 to 8 bytes, extranonce2 2 to 16",
+				conf->name);
+	if (a->header_len != OTD_SHARE_HEADER || a->nonce_offset != 76 || a->nonce_len != 4 ||
+	    (a->flags & OTD_ALGO_NEEDS_SEED))
+		return otd_fail(err, OTD_E_UNSUPPORTED,
+				"pool %s: this algorithm's headers are not Bitcoin's 80 bytes with "
+				"the nonce last, and no dialect for others is built in",
+				conf->name);
+	otd_jobs_init(&p->jobs, r->conf.dupes_max, job_gone, p);
+	for (int v = 0; v < OTD_SHARE_VERDICTS; v++) {
+		snprintf(labels, sizeof(labels), "pool=\"%s\",verdict=\"%s\"", conf->name,
+			 otd_share_verdict_name((enum otd_share_verdict)v));
+		p->verdicts[v] = otd_metric(r->conf.metrics, OTD_COUNTER, "otd_shares_total",
+					    labels, "Shares by what became of them");
+	}
+	snprintf(labels, sizeof(labels), "pool=\"%s\"", conf->name);
+	p->blocks = otd_metric(r->conf.metrics, OTD_COUNTER, "otd_block_solutions_total", labels,
+			       "Hashes that met the network target");
+	if (otd_extranonces_init(&p->extranonces, p->conf.extranonce1_len, r->conf.epoch))
+		return otd_fail(err, OTD_E_NOMEM, "out of memory");
+	return OTD_OK;
+}
+
+static void set_defaults(struct otd_reactor_conf *c)
+{
+	c->segment_bytes = or_default(c->segment_bytes, 64ull << 20);
+	c->max_bytes = or_default(c->max_bytes, 256ull << 20);
+	c->inline_cost_ns = or_default(c->inline_cost_ns, 200000);
+	c->compute_max = or_default(c->compute_max, 4096);
+	c->compute_tasks = or_default(c->compute_tasks, 8);
+	c->workers_max = or_default(c->workers_max, 262144);
+	c->names_an_account = (uint32_t)or_default(c->names_an_account, 1000);
+	c->dupes_max = or_default(c->dupes_max, 16u << 20);
+	c->accounts_max = or_default(c->accounts_max, 65536);
+	c->refused_ms = (int64_t)or_default((uint64_t)c->refused_ms, 10000);
+}
+
+static otd_rc open_journal(struct otd_reactor *r, struct otd_err *err)
+{
+	struct otd_journal_conf jc = {
+		.dir = r->conf.journal_dir,
+		.epoch = r->conf.epoch,
+		.segment_bytes = r->conf.segment_bytes,
+		.max_bytes = r->conf.max_bytes,
+		.synced = journal_synced,
+		.failed = journal_failed,
+		.restate = otd_reactor_restate,
+		.arg = r,
+	};
+	return otd_journal_open(&r->journal, r->conf.loop, &jc, err);
+}
+
+otd_rc otd_reactor_create(struct otd_reactor **out, const struct otd_reactor_conf *conf,
+			  struct otd_err *err)
+{
+	const struct otd_env_ops *ops = conf->env->ops;
+	struct otd_reactor *r = calloc(1, sizeof(*r));
+	uint8_t seed[16];
+	otd_rc rc;
+
+	*out = NULL;
+	if (!r)
+		return otd_fail(err, OTD_E_NOMEM, "out of memory");
+	r->conf = *conf;
+	set_defaults(&r->conf);
+	r->segment = r->workers.segment = 1;
+	rc = otd_fail(err, OTD_E_NOMEM, "out of memory");
+	r->pools = calloc(conf->n_pools, sizeof(*r->pools));
+	if (!r->pools)
+		goto out;
+	ops->random(conf->env, seed, sizeof(seed));
+	if (otd_workers_init(&r->workers, seed, r->conf.workers_max, r->conf.names_an_account) ||
+	    otd_reactor_auth_init(r, seed))
+		goto out;
+	r->workers.segment = 1;
+	for (size_t i = 0; i < conf->n_pools; i++) {
+		rc = pool_init(r, &r->pools[i], &conf->pools[i], err);
+		if (rc)
+			goto out;
+	}
+	rc = otd_reactor_shares_init(r, err);
+	if (rc)
+		goto out;
+	rc = open_journal(r, err);
+	if (rc)
+		goto out;
+	rc = otd_mailbox_create(&r->mailbox, conf->loop, on_message, r);
+	if (!rc)
+		rc = ops->timer_create(conf->loop, &r->refused_timer, otd_reactor_record_refused,
+				       r);
+	if (rc)
+		otd_fail(err, rc, "reactor %u: out of memory", conf->index);
+	else
+		ops->timer_start(r->refused_timer, r->conf.refused_ms, r->conf.refused_ms);
+out:
+	if (rc) {
+		otd_reactor_destroy(r);
+		return rc;
+	}
+	if (err)
+		memset(err, 0, sizeof(*err));
+	*out = r;
+	return OTD_OK;
+}
+
+void otd_reactor_destroy(struct otd_reactor *r)
+{
+	if (!r)
+		return;
+	r->has_front = false;
+	if (r->refused_timer)
+		r->conf.env->ops->timer_destroy(r->refused_timer);
+	if (r->journal)
+		otd_reactor_record_refused(r);
+	otd_journal_close(r->journal);
+	otd_mailbox_destroy(r->mailbox);
+	otd_reactor_shares_finish(r);
+	for (size_t i = 0; r->pools && i < r->conf.n_pools; i++) {
+		otd_jobs_finish(&r->pools[i].jobs);
+		otd_extranonces_finish(&r->pools[i].extranonces);
+	}
+	otd_reactor_auth_finish(r);
+	otd_workers_finish(&r->workers);
+	free(r->pools);
+	free(r);
+}
+
+struct otd_mailbox *otd_reactor_mailbox(struct otd_reactor *r)
+{
+	return r->mailbox;
+}
+
+void otd_reactor_set_front(struct otd_reactor *r, const struct otd_reactor_front *front)
+{
+	r->has_front = front != NULL;
+	if (front)
+		r->front = *front;
+}
+
+struct otd_loop *otd_reactor_loop(struct otd_reactor *r)
+{
+	return r->conf.loop;
+}
+
+uint64_t otd_reactor_epoch(const struct otd_reactor *r)
+{
+	return r->conf.epoch;
+}
+
+const struct otd_reactor_pool *otd_reactor_pool(const struct otd_reactor *r, uint32_t pool)
+{
+	return &r->pools[pool].conf;
+}
+
+struct otd_jobs *otd_reactor_jobs(struct otd_reactor *r, uint32_t pool)
+{
+	return &r->pools[pool].jobs;
+}
+
+uint32_t otd_reactor_version_mask(struct otd_reactor *r, uint32_t pool)
+{
+	const struct otd_job *job = otd_jobs_newest(&r->pools[pool].jobs);
+	return job ? job->version_mask : r->pools[pool].conf.version_mask;
+}
+
+otd_rc otd_reactor_worker_open(struct otd_reactor *r, struct otd_pool_worker **out, uint32_t pool,
+			       const char *scheme, struct otd_span account, struct otd_span name)
+{
+	return otd_workers_open(&r->workers, out, pool, scheme, account, name);
+}
+
+void otd_reactor_worker_close(struct otd_reactor *r, struct otd_pool_worker *w)
+{
+	otd_workers_close(&r->workers, w);
+}
+
+void otd_reactor_refused(struct otd_reactor *r, uint32_t pool, struct otd_pool_worker *w,
+			 enum otd_share_verdict why)
+{
+	otd_metric_add(r->pools[pool].verdicts[why], 1);
+	if (w)
+		otd_workers_refused(&r->workers, w, why);
+}
+
+otd_rc otd_reactor_extranonce_take(struct otd_reactor *r, uint32_t pool,
+				   uint8_t out[OTD_JOB_EXTRANONCE1_MAX])
+{
+	return otd_extranonces_take(&r->pools[pool].extranonces, out);
+}
+
+void otd_reactor_extranonce_give(struct otd_reactor *r, uint32_t pool,
+				 const uint8_t en1[OTD_JOB_EXTRANONCE1_MAX])
+{
+	otd_extranonces_give(&r->pools[pool].extranonces, en1);
+}
