@@ -45,7 +45,7 @@ const struct otd_files *otd_files_real(void);
 
 /*
  * A file table whose paths are relative to folder on base; what leaves it (absolute, "..", empty
- * but for list, sync_dir and free_bytes) is OTD_E_INVALID. folder is copied and must exist before
+ * but for make_dir, list, sync_dir and free_bytes) is OTD_E_INVALID. folder is copied and must exist before
  * use; base outlives the table. [any-thread]
  */
 OTD_WARN_UNUSED otd_rc otd_files_rooted_create(struct otd_files **out, const struct otd_files *base,
