@@ -231,7 +231,7 @@ static void write_decimal(char out[OTD_DIFFICULTY_TEXT], uint64_t digits, int ex
 }
 
 /* Whether the target is that of a whole difficulty that prints exactly: up to 17 digits, or a power
-   of two up to 2^127. */
+   of two up to 2^126. */
 static bool write_whole(char out[OTD_DIFFICULTY_TEXT], struct otd_u256 target,
 			struct otd_u256 diff1)
 {

@@ -69,7 +69,11 @@ char *otd_format_hashrate(char out[OTD_RATE_TEXT], otd_u128 work, int64_t ms)
 	struct otd_u256 v = otd_u256_mul_u128(work, ms > 0 ? 1000000 : 1000);
 	if (ms > 0)
 		(void)otd_u256_div(&v, NULL, v, otd_u256_from_u64((uint64_t)ms));
-	otd_u128 n = v.w[2] || v.w[3] ? ~(otd_u128)0 : otd_u256_low_u128(v);
+	/* Nothing is above 999 of the last unit. */
+	const otd_u128 most = (otd_u128)1000000000000000000ULL * 999000000000000000ULL;
+	otd_u128 n = otd_u256_low_u128(v);
+	if (v.w[2] || v.w[3] || n > most)
+		n = most;
 	unsigned unit = 0;
 	if (ms <= 0 && work < 1000) {
 		(void)snprintf(out, OTD_RATE_TEXT, "%u H", (unsigned)work);
@@ -78,8 +82,6 @@ char *otd_format_hashrate(char out[OTD_RATE_TEXT], otd_u128 work, int64_t ms)
 	/* Rounded to three digits, 999.5 of a unit is 1.00 of the next. */
 	for (; n >= 999500 && unit + 1 < sizeof(prefix) - 1; unit++)
 		n = n >= 1000000 ? (n + 500) / 1000 : 1000;
-	if (n > 999999)
-		n = 999999;
 	unsigned milli = (unsigned)n;
 	unsigned decimals = milli < 9995 ? 2 : milli < 99950 ? 1 : 0;
 	unsigned step = decimals == 2 ? 10 : decimals == 1 ? 100 : 1000;
