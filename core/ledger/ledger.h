@@ -53,4 +53,32 @@ otd_rc otd_ledger_balance(struct otd_db *db, enum otd_account_kind kind, uint64_
    log holds; all balances of an asset sum to zero. The first fault in words. */
 otd_rc otd_ledger_verify(struct otd_db *db, uint64_t *postings, struct otd_err *err);
 
+/* --- lists, for status and tools; texts live for the length of the callback --- */
+
+struct otd_ledger_account {
+	enum otd_account_kind kind;
+	uint64_t owner;
+	const char *asset;
+	otd_i128 amount;
+};
+/* Every account that has had a posting, by kind, owner and asset, those with nothing in them too.
+   each returns false to stop. No other call on db from within each. */
+otd_rc otd_ledger_balances(struct otd_db *db,
+			   bool (*each)(void *arg, const struct otd_ledger_account *a), void *arg,
+			   struct otd_err *err);
+
+struct otd_ledger_line {
+	uint64_t id; /* counts up in the order of posting */
+	const char *key, *asset, *memo;
+	int64_t time_ms;
+	bool reversed; /* by a later posting */
+};
+/* At most max postings with a number below before (0: from the newest), newest first. */
+otd_rc otd_ledger_postings(struct otd_db *db, uint64_t before, size_t max,
+			   bool (*each)(void *arg, const struct otd_ledger_line *l), void *arg,
+			   struct otd_err *err);
+
+/* "reward", "immature", "miner", "fee", "fee-immature", "dust"; "unknown". [any-thread] */
+const char *otd_account_kind_name(enum otd_account_kind kind);
+
 #endif
