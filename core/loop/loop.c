@@ -7,6 +7,8 @@
 
 /* Nodes of posted messages that a loop keeps to use again. */
 #define SPARE_MAX 4096
+/* Rounds of deferred calls that defer others, once a loop has been stopped. */
+#define LAST_ROUNDS 10000
 
 void real_queue_add(struct real_queue *q, struct real_msg *m)
 {
@@ -222,6 +224,8 @@ void real_loop_run(struct otd_loop *base)
 	struct real_loop *l = real_loop_of(base);
 	l->round_ns = 0;
 	uv_run(&l->uv, UV_RUN_DEFAULT);
+	for (int i = 0; i < LAST_ROUNDS && l->deferred.n; i++)
+		run_deferred(l);
 	atomic_store(&l->stop, false);
 }
 
@@ -310,6 +314,7 @@ void real_loop_destroy(struct otd_loop *base)
 		return;
 	real_pool_wait(real_env_of(base->env)->pool, l);
 	real_http_multi_destroy(l->multi);
+	run_deferred(l);
 	pthread_mutex_lock(&l->lock); /* whoever stopped us has let go */
 	pthread_mutex_unlock(&l->lock);
 	uv_walk(&l->uv, close_rest, NULL);

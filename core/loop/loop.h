@@ -6,7 +6,7 @@
  *    is dropped by loop_destroy(). Streams, timers and requests of a loop go before the loop.
  *  - worker_destroy() delivers the done() of everything given before it returns, then none comes.
  *  - A timer that missed several of its repeats fires once and keeps its phase.
- *  - A call of defer() from within a deferred function runs in the next round, after a look at the
+ *  - What was deferred always runs, at the latest in loop_destroy(). A call of defer() from within a deferred function runs in the next round, after a look at the
  *    sockets.
  *  - listen(): host "" or "*" means every address, IPv6 and IPv4. A name is looked up at once
  *    (blocking): use numbers once the pool serves. connect() looks up names in the background and

@@ -47,7 +47,8 @@ OTD_WARN_UNUSED otd_rc otd_gate_create(struct otd_gate **out, struct otd_env *e,
 				       const struct otd_gate_conf *conf, uint16_t reactors,
 				       struct otd_metrics *metrics);
 void otd_gate_destroy(struct otd_gate *g); /* takes NULL; its listeners are gone */
-void otd_gate_reconfigure(struct otd_gate *g, const struct otd_gate_conf *conf);
+void otd_gate_reconfigure(struct otd_gate *g,
+			  const struct otd_gate_conf *conf); /* addresses only shrinks */
 /*
  * Whether a connection from host (numeric) may come in now. OTD_OK fills the ticket and counts it;
  * else OTD_E_BUSY and *reason is a fixed text: "too many connections", "too many connections of
@@ -55,6 +56,8 @@ void otd_gate_reconfigure(struct otd_gate *g, const struct otd_gate_conf *conf);
  */
 OTD_WARN_UNUSED otd_rc otd_gate_enter(struct otd_gate *g, struct otd_ticket *ticket,
 				      const char *host, const char **reason);
+/* Counts a ticket for another reactor than the least loaded one that otd_gate_enter() chose. */
+void otd_gate_move(struct otd_gate *g, struct otd_ticket *ticket, uint16_t reactor);
 void otd_gate_release(struct otd_gate *g, const struct otd_ticket *ticket);
 uint32_t otd_gate_count(const struct otd_gate *g);                        /* let in, not released */
 uint32_t otd_gate_load(const struct otd_gate *g, uint16_t reactor);       /* of one reactor */
