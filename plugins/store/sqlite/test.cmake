@@ -1,0 +1,2 @@
+pkg_check_modules(sqlite3 REQUIRED IMPORTED_TARGET sqlite3)
+target_link_libraries(${test_target} PRIVATE PkgConfig::sqlite3)

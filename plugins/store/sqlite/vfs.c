@@ -1,0 +1,333 @@
+/*
+ * SQLite's files over the host's file service. There is no shared memory: the database is opened in
+ * exclusive locking mode, where write-ahead logging does without, and the lock on the main file is
+ * exclusive from the first reader on.
+ */
+#include "sqlite.h"
+#include <stdio.h>
+#include <string.h>
+
+struct file {
+	sqlite3_file base;
+	struct otd_instance *in;
+	struct otd_file *f;
+	int lock;
+	bool delete_on_close;
+	bool new_name; /* its name is not durable yet: the folder wants a sync too */
+	char path[SQLITE_PATH_MAX + 40];
+};
+
+static struct otd_instance *instance_of(sqlite3_vfs *vfs)
+{
+	return vfs->pAppData;
+}
+
+/* Remembers the words, which SQLite has no place for, and gives the code to pass on. */
+static int io_failed(struct otd_instance *in, otd_rc rc, const char *path, const char *doing,
+		     int code)
+{
+	const char *why = in->files->last_error(in->files->ctx);
+	(void)snprintf(in->io_error, sizeof(in->io_error), "%.80s: cannot %s: %.90s", path, doing,
+		       why && why[0] ? why : "the file service says no more");
+	return rc == OTD_E_NOMEM ? SQLITE_FULL : code;
+}
+
+/* The folder of a path: what stands before its last '/', "" for the instance's own. */
+static otd_rc sync_folder(struct otd_instance *in, const char *path)
+{
+	char folder[SQLITE_PATH_MAX + 40];
+	const char *slash = strrchr(path, '/');
+	size_t n = slash ? (size_t)(slash - path) : 0;
+	memcpy(folder, path, n);
+	folder[n] = 0;
+	return in->files->sync_dir(in->files->ctx, folder);
+}
+
+static int file_close(sqlite3_file *base)
+{
+	struct file *f = (struct file *)base;
+	const struct otd_files *files = f->in->files;
+	files->close(files->ctx, f->f);
+	if (f->delete_on_close)
+		(void)files->remove(files->ctx, f->path);
+	base->pMethods = NULL;
+	return SQLITE_OK;
+}
+
+static int file_read(sqlite3_file *base, void *to, int n, sqlite3_int64 at)
+{
+	struct file *f = (struct file *)base;
+	size_t got = 0;
+	otd_rc rc = f->in->files->read(f->in->files->ctx, f->f, &got, to, (size_t)n, (uint64_t)at);
+	if (rc)
+		return io_failed(f->in, OTD_E_IO, f->path, "read", SQLITE_IOERR_READ);
+	if (got < (size_t)n) {
+		memset((uint8_t *)to + got, 0, (size_t)n - got);
+		return SQLITE_IOERR_SHORT_READ;
+	}
+	return SQLITE_OK;
+}
+
+static int file_write(sqlite3_file *base, const void *from, int n, sqlite3_int64 at)
+{
+	struct file *f = (struct file *)base;
+	otd_rc rc = f->in->files->write(f->in->files->ctx, f->f, from, (size_t)n, (uint64_t)at);
+	return rc ? io_failed(f->in, rc, f->path, "write", SQLITE_IOERR_WRITE) : SQLITE_OK;
+}
+
+static int file_truncate(sqlite3_file *base, sqlite3_int64 length)
+{
+	struct file *f = (struct file *)base;
+	otd_rc rc = f->in->files->truncate(f->in->files->ctx, f->f, (uint64_t)length);
+	return rc ? io_failed(f->in, OTD_E_IO, f->path, "truncate", SQLITE_IOERR_TRUNCATE)
+		  : SQLITE_OK;
+}
+
+/*
+ * A failed sync is passed on and never retried as such: SQLite rolls back and writes the pages of
+ * the next transaction anew, over the same places, before it syncs again.
+ */
+static int file_sync(sqlite3_file *base, int flags)
+{
+	struct file *f = (struct file *)base;
+	otd_rc rc = f->in->files->sync(f->in->files->ctx, f->f);
+	(void)flags;
+	if (!rc && f->new_name)
+		rc = sync_folder(f->in, f->path);
+	if (rc)
+		return io_failed(f->in, rc, f->path, "sync", SQLITE_IOERR_FSYNC);
+	f->new_name = false;
+	return SQLITE_OK;
+}
+
+static int file_size(sqlite3_file *base, sqlite3_int64 *out)
+{
+	struct file *f = (struct file *)base;
+	uint64_t n = 0;
+	otd_rc rc = f->in->files->length(f->in->files->ctx, f->f, &n);
+	if (rc || n > INT64_MAX)
+		return io_failed(f->in, OTD_E_IO, f->path, "measure", SQLITE_IOERR_FSTAT);
+	*out = (sqlite3_int64)n;
+	return SQLITE_OK;
+}
+
+/* Every level is the one exclusive lock of the whole file: a second opener gets SQLITE_BUSY. */
+static int file_lock(sqlite3_file *base, int level)
+{
+	struct file *f = (struct file *)base;
+	otd_rc rc = OTD_OK;
+	if (f->lock == SQLITE_LOCK_NONE)
+		rc = f->in->files->lock(f->in->files->ctx, f->f, true);
+	if (rc == OTD_E_BUSY)
+		return SQLITE_BUSY;
+	if (rc)
+		return io_failed(f->in, rc, f->path, "lock", SQLITE_IOERR_LOCK);
+	if (level > f->lock)
+		f->lock = level;
+	return SQLITE_OK;
+}
+
+static int file_unlock(sqlite3_file *base, int level)
+{
+	struct file *f = (struct file *)base;
+	otd_rc rc = OTD_OK;
+	if (f->lock <= level)
+		return SQLITE_OK;
+	if (level == SQLITE_LOCK_NONE)
+		rc = f->in->files->unlock(f->in->files->ctx, f->f);
+	if (rc)
+		return io_failed(f->in, rc, f->path, "unlock", SQLITE_IOERR_UNLOCK);
+	f->lock = level;
+	return SQLITE_OK;
+}
+
+/* Nobody else can hold it where we hold ours. */
+static int file_reserved(sqlite3_file *base, int *out)
+{
+	struct file *f = (struct file *)base;
+	*out = f->lock >= SQLITE_LOCK_RESERVED;
+	return SQLITE_OK;
+}
+
+static int file_control(sqlite3_file *base, int op, void *arg)
+{
+	(void)base;
+	(void)op;
+	(void)arg;
+	return SQLITE_NOTFOUND;
+}
+
+static int file_sector(sqlite3_file *base)
+{
+	(void)base;
+	return 4096;
+}
+
+/* None is promised: SQLite then pads the log so that a torn sector cannot reach older frames. */
+static int file_traits(sqlite3_file *base)
+{
+	(void)base;
+	return 0;
+}
+
+static const sqlite3_io_methods file_methods = {
+	.iVersion = 1,
+	.xClose = file_close,
+	.xRead = file_read,
+	.xWrite = file_write,
+	.xTruncate = file_truncate,
+	.xSync = file_sync,
+	.xFileSize = file_size,
+	.xLock = file_lock,
+	.xUnlock = file_unlock,
+	.xCheckReservedLock = file_reserved,
+	.xFileControl = file_control,
+	.xSectorSize = file_sector,
+	.xDeviceCharacteristics = file_traits,
+};
+
+/* xorshift64*: good enough for names that only must differ. */
+static uint64_t next_random(struct otd_instance *in)
+{
+	in->seed ^= in->seed >> 12;
+	in->seed ^= in->seed << 25;
+	in->seed ^= in->seed >> 27;
+	return in->seed * UINT64_C(2685821657736338717);
+}
+
+static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int flags, int *got)
+{
+	struct otd_instance *in = instance_of(vfs);
+	struct file *f = (struct file *)base;
+	uint32_t how = OTD_OPEN_READ;
+	bool there = false;
+	otd_rc rc;
+	memset(f, 0, sizeof(*f));
+	f->in = in;
+	if (!name)
+		(void)snprintf(f->path, sizeof(f->path), "otedama-tmp-%016llx",
+			       (unsigned long long)next_random(in));
+	else if (strlen(name) < sizeof(f->path))
+		memcpy(f->path, name, strlen(name) + 1);
+	else
+		return SQLITE_CANTOPEN;
+	if (flags & SQLITE_OPEN_READWRITE)
+		how |= OTD_OPEN_WRITE;
+	if (flags & SQLITE_OPEN_CREATE)
+		how |= OTD_OPEN_CREATE;
+	if (flags & SQLITE_OPEN_EXCLUSIVE)
+		how |= OTD_OPEN_EXCLUSIVE;
+	rc = in->files->exists(in->files->ctx, f->path, &there);
+	if (!rc)
+		rc = in->files->open(in->files->ctx, &f->f, f->path, how);
+	if (rc) {
+		(void)io_failed(in, rc, f->path, "open", SQLITE_CANTOPEN);
+		return SQLITE_CANTOPEN;
+	}
+	f->delete_on_close = (flags & SQLITE_OPEN_DELETEONCLOSE) != 0;
+	f->new_name = !there && !f->delete_on_close;
+	if (got)
+		*got = flags;
+	base->pMethods = &file_methods;
+	return SQLITE_OK;
+}
+
+static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync)
+{
+	struct otd_instance *in = instance_of(vfs);
+	otd_rc rc = in->files->remove(in->files->ctx, name);
+	if (rc == OTD_E_NOT_FOUND)
+		return SQLITE_IOERR_DELETE_NOENT;
+	if (rc)
+		return io_failed(in, OTD_E_IO, name, "remove", SQLITE_IOERR_DELETE);
+	if (sync && sync_folder(in, name))
+		return io_failed(in, OTD_E_IO, name, "sync the folder of", SQLITE_IOERR_DIR_FSYNC);
+	return SQLITE_OK;
+}
+
+static int vfs_access(sqlite3_vfs *vfs, const char *name, int flags, int *out)
+{
+	struct otd_instance *in = instance_of(vfs);
+	bool there = false;
+	uint64_t length = 1;
+	struct otd_file *f = NULL;
+	otd_rc rc = in->files->exists(in->files->ctx, name, &there);
+	/* As the systems' own do: an empty file is as good as none when SQLite looks for a log. */
+	if (!rc && there && flags == SQLITE_ACCESS_EXISTS) {
+		rc = in->files->open(in->files->ctx, &f, name, OTD_OPEN_READ);
+		if (!rc)
+			rc = in->files->length(in->files->ctx, f, &length);
+		in->files->close(in->files->ctx, f);
+	}
+	if (rc)
+		return io_failed(in, OTD_E_IO, name, "look for", SQLITE_IOERR_ACCESS);
+	*out = there && length > 0;
+	return SQLITE_OK;
+}
+
+static int vfs_full_path(sqlite3_vfs *vfs, const char *name, int cap, char *out)
+{
+	size_t n = strlen(name);
+	(void)vfs;
+	if (n >= (size_t)cap)
+		return SQLITE_CANTOPEN;
+	memcpy(out, name, n + 1);
+	return SQLITE_OK;
+}
+
+static int vfs_random(sqlite3_vfs *vfs, int n, char *out)
+{
+	for (int i = 0; i < n; i++)
+		out[i] = (char)(next_random(instance_of(vfs)) >> 56);
+	return n;
+}
+
+/* Only while another process holds the database at open(). The wait is the library's own. */
+static int vfs_sleep(sqlite3_vfs *vfs, int us)
+{
+	sqlite3_vfs *own = sqlite3_vfs_find(NULL);
+	return own && own != vfs ? own->xSleep(own, us) : us;
+}
+
+static int vfs_time(sqlite3_vfs *vfs, sqlite3_int64 *out)
+{
+	struct otd_instance *in = instance_of(vfs);
+	/* Milliseconds since noon of 24 November 4714 BC, as SQLite counts. */
+	*out = INT64_C(210866760000000) + in->clock->wall_ms(in->host);
+	return SQLITE_OK;
+}
+
+otd_rc store_vfs_init(struct otd_instance *in)
+{
+	in->seed = in->clock->mono_ns(in->host) * UINT64_C(0x9e3779b97f4a7c15) ^
+		   (uint64_t)in->clock->wall_ms(in->host);
+	if (!in->seed)
+		in->seed = 1;
+	/* The address makes it unique: instances of one process share the library's list. */
+	(void)snprintf(in->vfs_name, sizeof(in->vfs_name), "otedama-%p", (void *)in);
+	in->vfs = (sqlite3_vfs){
+		.iVersion = 2,
+		.szOsFile = sizeof(struct file),
+		.mxPathname = SQLITE_PATH_MAX + 20,
+		.zName = in->vfs_name,
+		.pAppData = in,
+		.xOpen = vfs_open,
+		.xDelete = vfs_delete,
+		.xAccess = vfs_access,
+		.xFullPathname = vfs_full_path,
+		.xRandomness = vfs_random,
+		.xSleep = vfs_sleep,
+		.xCurrentTimeInt64 = vfs_time,
+	};
+	if (sqlite3_vfs_register(&in->vfs, 0))
+		return OTD_E_NOMEM;
+	in->registered = true;
+	return OTD_OK;
+}
+
+void store_vfs_finish(struct otd_instance *in)
+{
+	if (in->registered)
+		(void)sqlite3_vfs_unregister(&in->vfs);
+	in->registered = false;
+}
