@@ -1,0 +1,399 @@
+#include "app/app.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "app/app_parts.h"
+#include "app/where.h"
+#include "base/log.h"
+#include "base/text.h"
+
+#define DRAIN_MS   4000 /* answers and commits may take so long after SIGTERM */
+#define GIVE_UP_MS 4700 /* and it ends in any case before 5 s */
+
+static otd_rc make_folders(const char *path, struct otd_err *err)
+{
+	char part[512];
+	size_t n = strlen(path);
+	if (n == 0 || n >= sizeof(part))
+		return otd_fail(err, OTD_E_RANGE, "data_dir: '%s' is not a usable path", path);
+	memcpy(part, path, n + 1);
+	for (size_t i = 1; i <= n; i++) {
+		if (part[i] != '/' && part[i] != '\0')
+			continue;
+		part[i] = '\0';
+		if (mkdir(part, 0750) != 0 && errno != EEXIST)
+			return otd_fail(err, OTD_E_IO, "data_dir: cannot make %s: %s", part,
+					strerror(errno));
+		part[i] = path[i];
+	}
+	return OTD_OK;
+}
+
+/* One process a data folder; the lock file says who. */
+static otd_rc lock_data_dir(struct otd_app *app, struct otd_err *err)
+{
+	char path[600], pid[32] = "";
+	snprintf(path, sizeof(path), "%s/otedama.lock", app->settings->data_dir);
+	app->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+	if (app->lock_fd < 0)
+		return otd_fail(err, OTD_E_IO, "cannot open %s: %s", path, strerror(errno));
+	if (flock(app->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+		ssize_t n = pread(app->lock_fd, pid, sizeof(pid) - 1, 0);
+		pid[n > 0 ? n : 0] = '\0';
+		pid[strcspn(pid, "\n")] = '\0';
+		return otd_fail(err, OTD_E_BUSY,
+				"a pool runs on %s already, pid %s; stop it first or use another "
+				"data_dir",
+				app->settings->data_dir, *pid ? pid : "unknown");
+	}
+	int n = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
+	if (ftruncate(app->lock_fd, 0) != 0 || pwrite(app->lock_fd, pid, (size_t)n, 0) != n)
+		return otd_fail(err, OTD_E_IO, "cannot write %s: %s", path, strerror(errno));
+	return OTD_OK;
+}
+
+static int64_t log_clock(void *arg)
+{
+	return otd_wall_ms(arg);
+}
+
+static otd_rc start_log(struct otd_app *app, struct otd_err *err)
+{
+	const struct otd_settings_log *s = &app->settings->log;
+	struct otd_log_conf conf = {.path = *s->file ? s->file : NULL,
+				    .form = (enum otd_log_form)s->format,
+				    .level = (int)s->level,
+				    .per_event_a_second = (uint32_t)s->per_event_a_second};
+	size_t max = sizeof(conf.by_module) / sizeof(conf.by_module[0]);
+	for (size_t i = 0; i < s->n_modules && i < max; i++) {
+		snprintf(conf.by_module[i].module, sizeof(conf.by_module[i].module), "%s",
+			 s->modules[i].name);
+		conf.by_module[i].level = (int)s->modules[i].level;
+		conf.n_by_module = i + 1;
+	}
+	return otd_log_init(&conf, log_clock, app->env, err);
+}
+
+static otd_rc make_store(struct otd_app *app, struct otd_err *err)
+{
+	const struct otd_settings_use *use = &app->settings->store;
+	struct otd_plugin_services services = {.files_dir = app->settings->data_dir};
+	struct otd_plugin *pl = otd_plugins_get(app->plugins, "store", use->id, err);
+	otd_rc rc = pl ? OTD_OK : err->rc;
+	if (rc == OTD_OK)
+		rc = otd_instance_create(&app->store_plugin, pl, use->options, use->path, &services,
+					 err);
+	return rc ? rc : otd_store_create(&app->store, app->loop, app->store_plugin, err);
+}
+
+static otd_rc create_scheme(void *arg, struct otd_plugin_instance **out, struct otd_err *err)
+{
+	const struct otd_app_scheme *s = arg;
+	struct otd_plugin_services none = {0};
+	struct otd_plugin *pl = otd_plugins_get(s->app->plugins, "payout", s->use->id, err);
+	return pl ? otd_instance_create(out, pl, s->use->options, s->use->path, &none, err)
+		  : err->rc;
+}
+
+/* The scheme of this choice, made where no earlier one is the same. Its name is kept in records. */
+static otd_rc find_scheme(struct otd_app *app, struct otd_app_pool *p,
+			  const struct otd_settings_use *use, const char *port, size_t *index,
+			  struct otd_err *err)
+{
+	bool taken = false;
+	for (*index = 0; *index < p->n_schemes; ++*index) {
+		struct otd_app_scheme *s = &p->schemes[*index];
+		if (strcmp(s->use->id, use->id) != 0)
+			continue;
+		if (otd_app_same_yaml(s->use->options, use->options))
+			return OTD_OK;
+		taken = true;
+	}
+	if (p->n_schemes == OTD_APP_SCHEMES_MAX)
+		return otd_yaml_fail(err, OTD_E_RANGE, p->settings->at,
+				     "pools.%s: more than %d payout schemes on its ports",
+				     p->settings->name, OTD_APP_SCHEMES_MAX);
+	struct otd_app_scheme *s = &p->schemes[p->n_schemes];
+	s->app = app;
+	s->use = use;
+	snprintf(s->name, sizeof(s->name), "%s%s%s", use->id, taken ? "@" : "", taken ? port : "");
+	p->acct_schemes[p->n_schemes++] =
+		(struct otd_acct_scheme){.name = s->name, .create = create_scheme, .arg = s};
+	return OTD_OK;
+}
+
+static otd_rc make_accounting(struct otd_app *app, struct otd_err *err)
+{
+	const struct otd_settings *s = app->settings;
+	struct otd_acct_pool *pools = calloc(app->n_pools ? app->n_pools : 1, sizeof(*pools));
+	otd_rc rc = pools ? OTD_OK : otd_fail(err, OTD_E_NOMEM, "out of memory");
+	for (size_t i = 0; rc == OTD_OK && i < app->n_pools; i++) {
+		struct otd_app_pool *p = &app->pools[i];
+		size_t index;
+		rc = find_scheme(app, p, &p->settings->payout, "", &index, err);
+		for (size_t k = 0; rc == OTD_OK && k < p->settings->n_ports; k++) {
+			const struct otd_settings_port *port = &p->settings->ports[k];
+			if (port->payout.id)
+				rc = find_scheme(app, p, &port->payout, port->name, &index, err);
+		}
+		pools[i] = (struct otd_acct_pool){.name = p->settings->name,
+						  .asset = p->settings->coin->symbol,
+						  .fee_ppm = p->settings->fee_ppm,
+						  .schemes = p->acct_schemes,
+						  .n_schemes = p->n_schemes};
+	}
+	struct otd_accounting_conf conf = {
+		.loop = app->loop,
+		.store = app->store,
+		.data_dir = s->data_dir,
+		.pools = pools,
+		.n_pools = app->n_pools,
+		.metrics = app->metrics,
+		.commit_ms = s->journal.commit_ms,
+		.snapshot_ms = s->journal.snapshot_ms,
+		.segment_bytes = (uint64_t)s->journal.coordinator_segment_bytes,
+		.max_bytes = (uint64_t)s->journal.coordinator_max_bytes,
+	};
+	if (rc == OTD_OK)
+		rc = otd_accounting_create(&app->accounting, &conf, err);
+	free(pools);
+	return rc;
+}
+
+static otd_rc make_coordinator(struct otd_app *app, struct otd_err *err)
+{
+	struct otd_coordinator_pool *pools =
+		calloc(app->n_pools ? app->n_pools : 1, sizeof(*pools));
+	otd_rc rc = pools ? OTD_OK : otd_fail(err, OTD_E_NOMEM, "out of memory");
+	for (size_t i = 0; rc == OTD_OK && i < app->n_pools; i++) {
+		const struct otd_settings_pool *p = app->pools[i].settings;
+		const struct otd_algo_info *info =
+			otd_instance_algo_info(app->pools[i].chain->algo);
+		pools[i] = (struct otd_coordinator_pool){
+			.name = p->name,
+			.chain = app->pools[i].chain->chain,
+			.script = {app->pools[i].script, app->pools[i].script_len},
+			.tag = p->tag,
+			.version_mask = p->coin->version_mask,
+			.extranonce1_len = (uint32_t)p->extranonce1_bytes,
+			.extranonce2_len = (uint32_t)p->extranonce2_bytes,
+			.has_floor = *p->difficulty_floor != '\0',
+			.maturity = (uint32_t)p->coin->maturity,
+			.orphan_depth = (uint32_t)p->orphan_depth};
+		if (pools[i].has_floor &&
+		    otd_difficulty_parse(&pools[i].floor_target, p->difficulty_floor,
+					 strlen(p->difficulty_floor),
+					 otd_u256_from_be(info->diff1)))
+			rc = otd_yaml_fail(
+				err, OTD_E_INVALID, p->at,
+				"pools.%s.block_difficulty_floor: '%s' is not a difficulty",
+				p->name, p->difficulty_floor);
+	}
+	struct otd_coordinator_conf conf = {.env = app->env,
+					    .loop = app->loop,
+					    .data_dir = app->settings->data_dir,
+					    .pools = pools,
+					    .n_pools = app->n_pools,
+					    .accounting = app->accounting,
+					    .metrics = app->metrics,
+					    .watch_ms = 1000};
+	if (rc == OTD_OK)
+		rc = otd_coordinator_create(&app->coordinator, &conf, err);
+	free(pools);
+	return rc;
+}
+
+static void on_acct_block(void *arg, const struct otd_acct_block *b)
+{
+	struct otd_app *app = arg;
+	otd_coordinator_block(app->coordinator, b);
+}
+
+static void on_acct_release(void *arg, uint64_t epoch, uint64_t seq)
+{
+	struct otd_app *app = arg;
+	for (size_t i = 0; i < app->n_reactors; i++) {
+		if (app->reactors[i].epoch == epoch)
+			otd_coordinator_release(app->coordinator, (uint32_t)i, epoch, seq);
+	}
+}
+
+static otd_rc start_parts(struct otd_app *app, struct otd_err *err)
+{
+	struct otd_accounting_events events = {
+		.block = on_acct_block, .release = on_acct_release, .arg = app};
+	otd_accounting_start(app->accounting, &events);
+	otd_rc rc = otd_coordinator_start(app->coordinator, err);
+	if (rc == OTD_OK)
+		rc = otd_app_make_reactors(app, err);
+	if (rc == OTD_OK)
+		rc = otd_app_make_listeners(app, err);
+	if (rc == OTD_OK)
+		rc = otd_control_create(&app->control, app->loop, app->socket, otd_app_request, app,
+					err);
+	if (rc == OTD_OK)
+		rc = otd_app_make_apis(app, err);
+	if (rc != OTD_OK)
+		return rc;
+	for (size_t i = 0; i < app->n_chains; i++)
+		otd_chain_start(app->chains[i].chain);
+	rc = otd_app_run_reactors(app, err);
+	if (rc == OTD_OK && app->settings->miner.on)
+		rc = otd_app_miner_start(app, err);
+	return rc;
+}
+
+static void on_drain_signal(void *arg)
+{
+	struct otd_app *app = arg;
+	if (app->draining) {
+		otd_log(OTD_LOG_WARN, "app", "end.at_once", "signal=second");
+		_exit(OTD_EXIT_FAILED);
+	}
+	otd_app_drain(app);
+}
+
+static void on_reopen_signal(void *arg)
+{
+	struct otd_err err = {0};
+	(void)arg;
+	if (otd_log_reopen(&err) != OTD_OK)
+		otd_log(OTD_LOG_ERROR, "app", "log.reopen_failed", "error=\"%s\"", err.text);
+}
+
+static void on_second(void *arg)
+{
+	struct otd_app *app = arg;
+	if (app->draining) {
+		int64_t ms = otd_wall_ms(app->env) - app->drain_began_ms;
+		if (app->flushed || ms > GIVE_UP_MS)
+			app->env->ops->loop_stop(app->loop);
+		else if (ms > DRAIN_MS)
+			otd_app_flush(app);
+		return;
+	}
+	atomic_store(&app->healthy, true);
+	otd_app_terminal(app);
+}
+
+static otd_rc start_clocks(struct otd_app *app, struct otd_err *err)
+{
+	otd_rc rc = app->env->ops->timer_create(app->loop, &app->second, on_second, app);
+	if (rc == OTD_OK)
+		rc = otd_loop_signal(app->loop, SIGTERM, on_drain_signal, app);
+	if (rc == OTD_OK)
+		rc = otd_loop_signal(app->loop, SIGINT, on_drain_signal, app);
+	if (rc == OTD_OK)
+		rc = otd_loop_signal(app->loop, SIGUSR1, on_reopen_signal, app);
+	if (rc != OTD_OK)
+		return otd_fail(err, rc, "cannot set up signals and timers: %s", otd_rc_name(rc));
+	app->env->ops->timer_start(app->second, 1000, 1000);
+	return OTD_OK;
+}
+
+otd_rc otd_app_start(struct otd_app *app, struct otd_err *err)
+{
+	const struct otd_settings *s = app->settings;
+	otd_thread_is(OTD_THREAD_COORDINATOR | OTD_THREAD_STORE | OTD_THREAD_COMPUTE);
+	app->started_ms = otd_wall_ms(app->env);
+	snprintf(app->socket, sizeof(app->socket), "%s", s->socket);
+	otd_rc rc = make_folders(s->data_dir, err);
+	if (rc == OTD_OK)
+		rc = lock_data_dir(app, err);
+	if (rc == OTD_OK)
+		rc = start_log(app, err);
+	if (rc == OTD_OK)
+		rc = app->env->ops->loop_create(app->env, &app->loop, "coordinator", err);
+	if (rc == OTD_OK)
+		rc = otd_app_make_plugins(app, err);
+	if (rc == OTD_OK)
+		rc = make_store(app, err);
+	if (rc == OTD_OK)
+		rc = otd_app_make_chains(app, err);
+	if (rc == OTD_OK)
+		rc = make_accounting(app, err);
+	if (rc == OTD_OK)
+		rc = make_coordinator(app, err);
+	if (rc == OTD_OK)
+		rc = start_parts(app, err);
+	if (rc == OTD_OK)
+		rc = start_clocks(app, err);
+	if (rc != OTD_OK)
+		return rc;
+	otd_thread_is(OTD_THREAD_COORDINATOR | OTD_THREAD_COMPUTE);
+	otd_where_publish(app->socket);
+	otd_log(OTD_LOG_INFO, "app", "start.serving", "version=%s pid=%ld pools=%zu reactors=%zu",
+		OTEDAMA_VERSION, (long)getpid(), app->n_pools, app->n_reactors);
+	return OTD_OK;
+}
+
+int otd_app_run(struct otd_app *app)
+{
+	app->env->ops->loop_run(app->loop);
+	otd_log(OTD_LOG_INFO, "app", "end.drained", "flushed=%s", app->flushed ? "yes" : "no");
+	return app->flushed ? OTD_EXIT_OK : OTD_EXIT_FAILED;
+}
+
+static void on_flushed(void *arg)
+{
+	struct otd_app *app = arg;
+	app->flushed = true;
+	app->env->ops->loop_stop(app->loop);
+}
+
+void otd_app_flush(struct otd_app *app)
+{
+	otd_accounting_flush(app->accounting, on_flushed, app);
+}
+
+static void on_drained(void *arg)
+{
+	otd_app_flush(arg);
+}
+
+void otd_app_drain(struct otd_app *app)
+{
+	app->draining = true;
+	app->drain_began_ms = otd_wall_ms(app->env);
+	atomic_store(&app->healthy, false);
+	otd_log(OTD_LOG_INFO, "app", "end.draining", "connections=%u", otd_gate_count(app->gate));
+	otd_app_miner_stop(app);
+	for (size_t i = 0; i < app->n_listeners; i++)
+		otd_listener_drain(app->listeners[i].listener);
+	app->env->ops->timer_start(app->second, 100, 100);
+	otd_coordinator_drain(app->coordinator, on_drained, app);
+}
+
+void otd_app_stop(struct otd_app *app)
+{
+	atomic_store(&app->stopping, true);
+	otd_app_miner_stop(app);
+	otd_control_destroy(app->control);
+	otd_api_destroy(app->api);
+	otd_api_destroy(app->metrics_api);
+	if (app->second)
+		app->env->ops->timer_destroy(app->second);
+	otd_app_free_listeners(app);
+	otd_app_free_reactors(app);
+	otd_coordinator_destroy(app->coordinator);
+	otd_accounting_destroy(app->accounting);
+	if (app->store)
+		otd_store_destroy(app->store);
+	if (app->store_plugin)
+		otd_instance_destroy(app->store_plugin);
+	otd_app_free_chains(app);
+	if (app->loop)
+		app->env->ops->loop_destroy(app->loop);
+	if (app->lock_fd >= 0) {
+		otd_where_withdraw(app->socket);
+		close(app->lock_fd); /* gives the lock back */
+	}
+	otd_log_finish();
+}

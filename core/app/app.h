@@ -1,0 +1,158 @@
+/*
+ * The running pool: everything that serve wires together, in the order in which it is made. One
+ * thread runs the coordinator's loop (the main one), one each reactor, one the built-in miner.
+ */
+#ifndef OTD_APP_APP_H
+#define OTD_APP_APP_H
+
+#include <signal.h>
+#include <stdatomic.h>
+
+#include "api/api.h"
+#include "app/control.h"
+#include "app/setup.h"
+#include "chain/chain.h"
+#include "config/settings.h"
+#include "loop/loop.h"
+#include "miner/miner.h"
+#include "net/listener.h"
+#include "pool/accounting.h"
+#include "pool/coordinator.h"
+#include "pool/reactor.h"
+#include "store/store.h"
+#include "stratum/stratum.h"
+
+#define OTD_APP_SCHEMES_MAX 8
+#define OTD_APP_SHOWN       64
+
+struct otd_app;
+
+/* A chain in use: one for all pools of the same coin, network, nodes and chain options. */
+struct otd_app_chain {
+	struct otd_app *app;
+	const struct otd_settings_pool *first; /* the pool that it was made for */
+	struct otd_plugin_instance *algo, *plugin;
+	struct otd_chain *chain;
+	char trouble[240];
+};
+
+/* How one scheme of one pool is made. */
+struct otd_app_scheme {
+	struct otd_app *app;
+	const struct otd_settings_use *use;
+	char name[64]; /* in records */
+};
+
+struct otd_app_pool {
+	const struct otd_settings_pool *settings;
+	struct otd_app_chain *chain;
+	uint8_t script[128];
+	size_t script_len;
+	struct otd_app_scheme schemes[OTD_APP_SCHEMES_MAX]; /* the first is the pool's own */
+	struct otd_acct_scheme acct_schemes[OTD_APP_SCHEMES_MAX];
+	size_t n_schemes;
+};
+
+struct otd_app_reactor {
+	struct otd_app *app;
+	struct otd_loop *loop;
+	void *thread;
+	struct otd_reactor *reactor;
+	struct otd_stratum *stratum;
+	uint64_t epoch;
+};
+
+struct otd_app_listener {
+	struct otd_app *app;
+	struct otd_listener *listener;
+	const struct otd_settings_pool *pool;
+	const struct otd_settings_port *settings;
+	uint32_t port_index; /* into the stratum's ports */
+};
+
+/* The CPU miner in the same process, on a loop of its own. */
+struct otd_app_miner {
+	struct otd_loop *loop;
+	void *thread;
+	struct otd_plugin_instance *algo, *hw[4];
+	size_t n_hw;
+	struct otd_miner *miner;
+	struct otd_timer *timer;
+	_Atomic uint64_t hashes_10s, ms_10s; /* what the terminal shows */
+	char url[96], user[192];
+	const char *urls[1];
+};
+
+/* A block as the terminal showed it last. */
+struct otd_app_shown {
+	uint64_t epoch, share_seq;
+	uint32_t state;
+};
+
+struct otd_app {
+	/* given */
+	struct otd_env *env;
+	struct otd_metrics *metrics;
+	struct otd_settings *settings;
+	bool quiet, json; /* of the terminal */
+	/* made, in this order */
+	struct otd_loop *loop;
+	int lock_fd; /* -1: not held */
+	char socket[256];
+	struct otd_plugin_dirs dirs;
+	struct otd_plugins *plugins;
+	struct otd_plugin_instance *store_plugin;
+	struct otd_store *store;
+	struct otd_app_chain *chains;
+	size_t n_chains;
+	struct otd_app_pool *pools;
+	size_t n_pools;
+	struct otd_accounting *accounting;
+	struct otd_coordinator *coordinator;
+	struct otd_reactor_pool *reactor_pools;
+	struct otd_stratum_port *ports;
+	size_t n_ports;
+	struct otd_app_reactor *reactors;
+	size_t n_reactors;
+	struct otd_gate *gate;
+	struct otd_app_listener *listeners;
+	size_t n_listeners;
+	struct otd_control *control;
+	struct otd_api_route routes[2];
+	struct otd_api *api, *metrics_api;
+	struct otd_app_miner *miner;
+	struct otd_timer *second; /* the terminal's and the drain's clock */
+	/* running */
+	int64_t started_ms;
+	char warning[4][300]; /* what went wrong at start and did not prevent it */
+	size_t n_warnings;
+	_Atomic bool healthy, stopping;
+	bool draining, flushed;
+	bool live_line; /* the terminal's last line is to be written over */
+	struct otd_app_shown shown[OTD_APP_SHOWN];
+	int64_t drain_began_ms;
+};
+
+/* Everything is made and moves, or err says why not and nothing is left. */
+otd_rc otd_app_start(struct otd_app *app, struct otd_err *err);
+/* Until a signal has drained it. Exit status. */
+int otd_app_run(struct otd_app *app);
+void otd_app_stop(struct otd_app *app);
+
+/* app_chains.c: chains of the pools, without reactors: also for config check. */
+otd_rc otd_app_make_plugins(struct otd_app *app, struct otd_err *err);
+otd_rc otd_app_make_chains(struct otd_app *app, struct otd_err *err);
+void otd_app_free_chains(struct otd_app *app);
+void otd_app_warn(struct otd_app *app, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* app_miner.c */
+otd_rc otd_app_miner_start(struct otd_app *app, struct otd_err *err);
+void otd_app_miner_stop(struct otd_app *app);
+
+/* app_status.c: the JSON of status, as soon as the balances are read. */
+void otd_app_status(struct otd_app *app, struct otd_control_request *r);
+
+/* app_terminal.c: the line a second. */
+void otd_app_terminal(struct otd_app *app);
+
+#endif

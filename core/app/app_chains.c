@@ -1,0 +1,217 @@
+/* Plugins and chains of a configuration: what serve and config check have in common. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/app.h"
+#include "app/app_parts.h"
+#include "base/log.h"
+#include "base/text.h"
+
+void otd_app_warn(struct otd_app *app, const char *fmt, ...)
+{
+	char text[300], quoted[400];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	otd_log(OTD_LOG_WARN, "app", "start.warning", "text=%s",
+		otd_log_quote(quoted, sizeof(quoted), text, strlen(text)));
+	if (app->n_warnings < sizeof(app->warning) / sizeof(app->warning[0]))
+		snprintf(app->warning[app->n_warnings++], sizeof(app->warning[0]), "%s", text);
+}
+
+otd_rc otd_app_make_plugins(struct otd_app *app, struct otd_err *err)
+{
+	const struct otd_settings *s = app->settings;
+	char private_dir[512];
+	otd_plugin_dirs_default(&app->dirs);
+	snprintf(private_dir, sizeof(private_dir), "%s/plugins", s->data_dir);
+	struct otd_plugins_conf conf = {
+		.dirs = s->plugins.dirs.n ? s->plugins.dirs.item : app->dirs.dir,
+		.n_dirs = s->plugins.dirs.n ? s->plugins.dirs.n : app->dirs.n,
+		.enable = s->plugins.enable.item,
+		.n_enable = s->plugins.enable.n,
+		.private_dir = private_dir,
+	};
+	return otd_plugins_create(&app->plugins, app->env, &conf, err);
+}
+
+bool otd_app_same_yaml(const struct otd_yaml *a, const struct otd_yaml *b)
+{
+	if (!a || !b)
+		return a == b;
+	if (otd_yaml_kind(a) != otd_yaml_kind(b) || otd_yaml_count(a) != otd_yaml_count(b))
+		return false;
+	if (otd_yaml_kind(a) == OTD_YAML_SCALAR)
+		return strcmp(otd_yaml_text(a), otd_yaml_text(b)) == 0;
+	for (size_t i = 0; i < otd_yaml_count(a); i++) {
+		const struct otd_yaml *other = otd_yaml_at(b, i);
+		if (otd_yaml_kind(a) == OTD_YAML_MAP)
+			other = otd_yaml_get(b, otd_yaml_key(a, i));
+		if (!otd_app_same_yaml(otd_yaml_at(a, i), other))
+			return false;
+	}
+	return true;
+}
+
+static bool same_chain(const struct otd_settings_pool *a, const struct otd_settings_pool *b)
+{
+	if (a->coin != b->coin || strcmp(a->network, b->network) != 0 || a->n_nodes != b->n_nodes)
+		return false;
+	for (size_t i = 0; i < a->n_nodes; i++) {
+		if (a->nodes[i] != b->nodes[i])
+			return false;
+	}
+	return otd_app_same_yaml(a->chain.options, b->chain.options);
+}
+
+static void on_template(void *arg, const struct otd_chain_template *t, bool new_tip)
+{
+	struct otd_app_chain *c = arg;
+	for (size_t i = 0; c->app->coordinator && i < c->app->n_pools; i++) {
+		if (c->app->pools[i].chain == c)
+			otd_coordinator_template(c->app->coordinator, i, t, new_tip);
+	}
+}
+
+static void on_trouble(void *arg, const char *why)
+{
+	struct otd_app_chain *c = arg;
+	char quoted[300];
+	if (*why)
+		otd_log(OTD_LOG_WARN, "chain", "chain.trouble", "coin=%s network=%s why=%s",
+			c->first->coin_id, c->first->network,
+			otd_log_quote(quoted, sizeof(quoted), why, strlen(why)));
+	else if (*c->trouble)
+		otd_log(OTD_LOG_INFO, "chain", "chain.recovered", "coin=%s network=%s",
+			c->first->coin_id, c->first->network);
+	snprintf(c->trouble, sizeof(c->trouble), "%s", why);
+}
+
+static otd_rc instance(struct otd_app *app, struct otd_plugin_instance **out, const char *kind,
+		       const struct otd_settings_use *use,
+		       const struct otd_plugin_services *services, struct otd_err *err)
+{
+	struct otd_plugin *pl = otd_plugins_get(app->plugins, kind, use->id, err);
+	if (!pl)
+		return err->rc;
+	return otd_instance_create(out, pl, use->options, use->path, services, err);
+}
+
+static otd_rc make_chain(struct otd_app_chain *c, const struct otd_settings_pool *p,
+			 struct otd_err *err)
+{
+	struct otd_app *app = c->app;
+	struct otd_node_conf nodes[16];
+	struct otd_plugin_services none = {0}, services = {0};
+	char folder[512];
+	size_t n = 0;
+	c->first = p;
+	otd_rc rc = instance(app, &c->algo, "algo", &p->coin->algorithm, &none, err);
+	if (rc != OTD_OK)
+		return rc;
+	snprintf(folder, sizeof(folder), "%s/chain", app->settings->data_dir);
+	rc = app->env->files->make_dir(app->env->files->ctx, folder);
+	if (rc != OTD_OK)
+		return otd_fail(err, rc, "cannot make %s: %s", folder,
+				app->env->files->last_error(app->env->files->ctx));
+	snprintf(folder, sizeof(folder), "%s/chain/%s-%s", app->settings->data_dir, p->coin_id,
+		 p->network);
+	services.files_dir = folder;
+	services.hash_with = c->algo;
+	rc = instance(app, &c->plugin, "chain", &p->chain, &services, err);
+	for (; rc == OTD_OK && n < p->n_nodes && n < 16; n++) {
+		const struct otd_settings_node *node = p->nodes[n];
+		nodes[n] =
+			(struct otd_node_conf){.name = node->name,
+					       .url = node->rpc,
+					       .user = *node->user ? node->user : NULL,
+					       .password = *node->user ? node->password : NULL,
+					       .cookie_file = *node->cookie ? node->cookie : NULL,
+					       .roles = node->role_bits};
+	}
+	if (rc == OTD_OK && n == 0) {
+		nodes[n++] = (struct otd_node_conf){.name = p->coin_id,
+						    .roles = OTD_NODE_TEMPLATE | OTD_NODE_SUBMIT};
+		if (!otd_instance_chain(c->plugin)->local)
+			return otd_yaml_fail(err, OTD_E_INVALID, p->at,
+					     "pools.%s: no nodes; name at least one under 'nodes'",
+					     p->name);
+	}
+	struct otd_chain_conf conf = {.coin = p->coin_id,
+				      .network = p->network,
+				      .plugin = c->plugin,
+				      .nodes = nodes,
+				      .n_nodes = n,
+				      .poll_ms = p->poll_ms,
+				      .refresh_ms = p->refresh_ms,
+				      .timeout_ms = p->timeout_ms,
+				      .maturity = (uint32_t)p->coin->maturity,
+				      .on_template = on_template,
+				      .on_trouble = on_trouble,
+				      .arg = c,
+				      .metrics = app->metrics};
+	return rc == OTD_OK ? otd_chain_create(&c->chain, app->loop, &conf, err) : rc;
+}
+
+static otd_rc make_pool(struct otd_app_pool *pool, struct otd_app_chain *chain,
+			const struct otd_settings_pool *p, struct otd_err *err)
+{
+	struct otd_err why = {0};
+	pool->settings = p;
+	pool->chain = chain;
+	otd_rc rc = otd_chain_address(chain->chain, p->address, strlen(p->address), pool->script,
+				      sizeof(pool->script), &pool->script_len, &why);
+	if (rc != OTD_OK)
+		return otd_yaml_fail(err, rc, p->at, "pools.%s.coinbase.address: %s", p->name,
+				     why.text);
+	return OTD_OK;
+}
+
+otd_rc otd_app_make_chains(struct otd_app *app, struct otd_err *err)
+{
+	const struct otd_settings *s = app->settings;
+	app->chains = calloc(s->n_pools ? s->n_pools : 1, sizeof(*app->chains));
+	app->pools = calloc(s->n_pools ? s->n_pools : 1, sizeof(*app->pools));
+	if (!app->chains || !app->pools)
+		return otd_fail(err, OTD_E_NOMEM, "out of memory");
+	for (size_t i = 0; i < s->n_pools; i++) {
+		struct otd_app_chain *c = app->chains;
+		while (c < app->chains + app->n_chains && !same_chain(c->first, &s->pools[i]))
+			c++;
+		otd_rc rc = OTD_OK;
+		if (c == app->chains + app->n_chains) {
+			c->app = app;
+			app->n_chains++;
+			rc = make_chain(c, &s->pools[i], err);
+		}
+		if (rc == OTD_OK)
+			rc = make_pool(&app->pools[app->n_pools++], c, &s->pools[i], err);
+		if (rc != OTD_OK)
+			return rc;
+	}
+	return OTD_OK;
+}
+
+void otd_app_free_chains(struct otd_app *app)
+{
+	for (size_t i = 0; i < app->n_chains; i++) {
+		struct otd_app_chain *c = &app->chains[i];
+		if (c->chain)
+			otd_chain_destroy(c->chain);
+		if (c->plugin)
+			otd_instance_destroy(c->plugin);
+		if (c->algo)
+			otd_instance_destroy(c->algo);
+	}
+	free(app->chains);
+	free(app->pools);
+	app->chains = NULL;
+	app->pools = NULL;
+	app->n_chains = app->n_pools = 0;
+	if (app->plugins)
+		otd_plugins_destroy(app->plugins);
+	app->plugins = NULL;
+}

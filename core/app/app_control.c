@@ -1,0 +1,85 @@
+/* What a running pool answers: on its control socket, and over HTTP. */
+#include <stdio.h>
+#include <string.h>
+
+#include "app/app_parts.h"
+#include "base/log.h"
+
+/* "chain POOL WORDS.." */
+static void chain_request(struct otd_app *app, struct otd_control_request *r, const char *words)
+{
+	struct otd_err err = {0};
+	struct otd_bytes out;
+	size_t n = strcspn(words, " ");
+	const char *rest = words + n + (words[n] == ' ');
+	otd_bytes_init(&out, 1u << 20);
+	otd_fail(&err, OTD_E_NOT_FOUND, "there is no pool '%.*s'", (int)n, words);
+	for (size_t i = 0; i < app->n_pools; i++) {
+		const char *name = app->pools[i].settings->name;
+		if (strlen(name) != n || strncmp(name, words, n) != 0)
+			continue;
+		err = (struct otd_err){0};
+		struct otd_span line = {(const uint8_t *)rest, strlen(rest)};
+		err.rc = otd_chain_command(app->pools[i].chain->chain, line, &out, &err);
+	}
+	otd_control_answer(r, &err, &out);
+	otd_bytes_finish(&out);
+}
+
+void otd_app_request(void *arg, struct otd_control_request *r, const char *line)
+{
+	struct otd_app *app = arg;
+	struct otd_err err = {0};
+	if (strcmp(line, "status") == 0) {
+		otd_app_status(app, r);
+	} else if (strncmp(line, "chain ", 6) == 0) {
+		chain_request(app, r, line + 6);
+	} else {
+		otd_fail(&err, OTD_E_UNSUPPORTED, "this pool (version %s) does not know '%.60s'",
+			 OTEDAMA_VERSION, line);
+		otd_control_answer(r, &err, NULL);
+	}
+}
+
+static int metrics_get(void *arg, struct otd_bytes *out) /* [any-thread] */
+{
+	struct otd_app *app = arg;
+	return otd_metrics_write(app->metrics, out) == OTD_OK ? 200 : 500;
+}
+
+static int health_get(void *arg, struct otd_bytes *out) /* [any-thread] */
+{
+	struct otd_app *app = arg;
+	bool ok = atomic_load(&app->healthy);
+	(void)otd_bytes_format(out, "{\"status\":\"%s\",\"version\":\"%s\"}\n",
+			       ok ? "ok" : "not serving", OTEDAMA_VERSION);
+	return ok ? 200 : 503;
+}
+
+/* A taken port costs the pages, not the pool: the warning names the key to change. */
+static void make_api(struct otd_app *app, struct otd_api **api, const char *key,
+		     const struct otd_settings_listen *at, const struct otd_api_route *routes,
+		     size_t n)
+{
+	struct otd_err err = {0};
+	struct otd_api_conf conf = {.host = strcmp(at->host, "*") == 0 ? "0.0.0.0" : at->host,
+				    .port = at->port,
+				    .routes = routes,
+				    .n_routes = n};
+	if (at->off)
+		return;
+	if (otd_api_create(api, &conf, &err) != OTD_OK)
+		otd_app_warn(app, "%s.listen: %s; set %s.listen to a free port, or off", key,
+			     err.text, key);
+}
+
+otd_rc otd_app_make_apis(struct otd_app *app, struct otd_err *err)
+{
+	(void)err;
+	app->routes[0] =
+		(struct otd_api_route){"/metrics", "text/plain; version=0.0.4", metrics_get, app};
+	app->routes[1] = (struct otd_api_route){"/health", "application/json", health_get, app};
+	make_api(app, &app->api, "api", &app->settings->api, app->routes, 2);
+	make_api(app, &app->metrics_api, "metrics", &app->settings->metrics, app->routes, 1);
+	return OTD_OK;
+}

@@ -1,0 +1,25 @@
+/* The pieces of otd_app_start() and otd_app_stop() that have files of their own. */
+#ifndef OTD_APP_APP_PARTS_H
+#define OTD_APP_APP_PARTS_H
+
+#include "app/app.h"
+
+/* app_reactors.c */
+otd_rc otd_app_make_reactors(struct otd_app *app, struct otd_err *err);
+otd_rc otd_app_run_reactors(struct otd_app *app, struct otd_err *err);
+void otd_app_free_reactors(struct otd_app *app);
+otd_rc otd_app_make_listeners(struct otd_app *app, struct otd_err *err);
+void otd_app_free_listeners(struct otd_app *app);
+
+/* app_control.c */
+void otd_app_request(void *arg, struct otd_control_request *r, const char *line);
+otd_rc otd_app_make_apis(struct otd_app *app, struct otd_err *err);
+
+/* app.c */
+void otd_app_drain(struct otd_app *app);
+void otd_app_flush(struct otd_app *app);
+
+/* app_chains.c: whether two pieces of configuration say the same. */
+bool otd_app_same_yaml(const struct otd_yaml *a, const struct otd_yaml *b);
+
+#endif
