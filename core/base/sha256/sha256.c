@@ -6,6 +6,13 @@
 #include <string.h>
 
 static const struct otd_sha256_kernel *const kernels[] = {
+#if defined(__x86_64__)
+	&otd_sha256_shani,
+	&otd_sha256_avx512,
+	&otd_sha256_avx2,
+#elif defined(__aarch64__)
+	&otd_sha256_armce,
+#endif
 	&otd_sha256_portable,
 };
 

@@ -24,12 +24,18 @@ struct otd_sha256_kernel {
 
 extern const struct otd_sha256_kernel otd_sha256_portable;
 #if defined(__x86_64__)
-extern const struct otd_sha256_kernel otd_sha256_shani, otd_sha256_avx2;
+extern const struct otd_sha256_kernel otd_sha256_shani, otd_sha256_avx2, otd_sha256_avx512;
 #elif defined(__aarch64__)
 extern const struct otd_sha256_kernel otd_sha256_armce;
 #endif
 
-extern const uint32_t otd_sha256_k[64], otd_sha256_iv[8];
+extern const uint32_t otd_sha256_k[64], otd_sha256_iv[8], otd_sha256_pad64[64];
+
+/* What the processor and the system have (cpu.c: compiled for the least of them). */
+bool otd_sha256_have_shani(void);
+bool otd_sha256_have_avx2(void);
+bool otd_sha256_have_avx512(void);
+bool otd_sha256_have_armce(void);
 
 /* The kernel in use, chosen at the first call. */
 const struct otd_sha256_kernel *otd_sha256_kernel(void);
