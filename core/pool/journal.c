@@ -439,7 +439,9 @@ static otd_rc adopt(struct otd_journal *j, struct otd_err *err)
 	struct otd_journal_range range = {.epoch = j->conf.epoch};
 	struct otd_journal_ids ids = {0};
 	otd_rc rc = otd_journal_recover(j->env, j->dir, &range, err);
-	if (rc && rc != OTD_E_NOT_FOUND)
+	if (rc == OTD_E_NOT_FOUND)
+		range.epoch = j->conf.epoch;
+	else if (rc)
 		return rc;
 	if (range.epoch != j->conf.epoch)
 		return otd_fail(err, OTD_E_INVALID,

@@ -16,6 +16,7 @@ struct scan {
 	/* of the segment looked at last */
 	uint64_t end, length;
 	uint16_t group; /* to which a frame at end would belong */
+	bool useless;   /* all that it holds, and more, stands in those before it */
 	bool good_behind;
 	uint64_t behind_at, behind_first, behind_last;
 };
@@ -89,6 +90,7 @@ static otd_rc walk(struct scan *s, struct otd_journal_window *w, struct otd_err 
 		otd_journal_window_next(w, &fr);
 	}
 	s->end = w->at;
+	s->useless = !w->has_header || (expect < s->next && s->next > s->range.first);
 	if (w->has_header && expect > s->next)
 		s->next = expect;
 	if (!w->has_header)
@@ -173,8 +175,9 @@ otd_rc otd_journal_recover(struct otd_env *e, const char *dir, struct otd_journa
 		rc = take_segment(&s, &w, err);
 		if (rc)
 			goto out;
-		/* Begun, never synced: nothing in it was acknowledged. */
-		if (!w.has_header && i + 1 == ids.n) {
+		/* Begun and never synced: nothing in it was acknowledged. A reader would take it for
+		   the place where its first sequences go on. */
+		if (s.useless && (w.has_header || i + 1 == ids.n)) {
 			rc = f->remove(f->ctx, w.path);
 			if (rc) {
 				otd_fail(err, rc, "journal: cannot remove %s: %s", w.path,
@@ -189,6 +192,8 @@ otd_rc otd_journal_recover(struct otd_env *e, const char *dir, struct otd_journa
 		goto out;
 	}
 	s.range.last = s.next - 1;
+	if (!s.any)
+		s.range.first = 1;
 	*out = s.range;
 	if (!s.any)
 		rc = otd_fail(err, OTD_E_NOT_FOUND, "journal %s: no segment", dir);
