@@ -1,0 +1,189 @@
+/* otedama config check | print | schema. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/app.h"
+#include "app/cmd.h"
+#include "app/settings_file.h"
+#include "base/log.h"
+
+#define CHECK_MS 15000
+
+struct check {
+	struct otd_app app;
+	size_t faults, open;
+};
+
+static void on_node(void *arg, const char *node, const struct otd_err *err,
+		    const struct otd_chain_probe *probe)
+{
+	struct check *c = arg;
+	if (err->rc != OTD_OK) {
+		c->faults++;
+		fprintf(stderr, "otedama: node %s: %s\n", node, err->text);
+	} else {
+		printf("node %s: ok, %s, network %s, height %" PRIu64 "%s%s\n", node,
+		       probe->software, probe->network, probe->height,
+		       *probe->warning ? "; it says: " : "", probe->warning);
+	}
+	if (--c->open == 0)
+		c->app.env->ops->loop_stop(c->app.loop);
+}
+
+static void on_timeout(void *arg)
+{
+	struct check *c = arg;
+	c->faults++;
+	fprintf(stderr, "otedama: %zu nodes did not answer within %d s; is the address right?\n",
+		c->open, CHECK_MS / 1000);
+	c->app.env->ops->loop_stop(c->app.loop);
+}
+
+/* A port that somebody listens on already is not ours to have. */
+static void check_ports(struct check *c)
+{
+	const struct otd_settings *s = c->app.settings;
+	for (size_t i = 0; i < s->n_pools; i++) {
+		for (size_t k = 0; k < s->pools[i].n_ports; k++) {
+			const struct otd_settings_port *p = &s->pools[i].ports[k];
+			struct otd_stream *listener = NULL;
+			struct otd_err err = {0}, told = {0};
+			if (c->app.env->ops->listen(c->app.loop, &listener, p->listen, p->port,
+						    false, NULL, NULL, &err) == OTD_OK) {
+				c->app.env->ops->stream_close(listener);
+				continue;
+			}
+			c->faults++;
+			(void)otd_yaml_fail(&told, err.rc, p->at, "pools.%s.ports.%s: %s",
+					    s->pools[i].name, p->name, err.text);
+			fprintf(stderr, "otedama: %s\n", told.text);
+		}
+	}
+}
+
+static otd_rc check_nodes(struct check *c, struct otd_err *err)
+{
+	struct otd_timer *timer = NULL;
+	const struct otd_env_ops *ops = c->app.env->ops;
+	for (size_t i = 0; i < c->app.n_chains; i++)
+		c->open += otd_chain_nodes(c->app.chains[i].chain);
+	otd_rc rc = ops->timer_create(c->app.loop, &timer, on_timeout, c);
+	if (rc != OTD_OK)
+		return otd_fail(err, rc, "no timer: %s", otd_rc_name(rc));
+	ops->timer_start(timer, CHECK_MS, 0);
+	for (size_t i = 0; i < c->app.n_chains; i++)
+		otd_chain_check(c->app.chains[i].chain, on_node, c);
+	if (c->open)
+		ops->loop_run(c->app.loop);
+	ops->timer_destroy(timer);
+	return OTD_OK;
+}
+
+static otd_rc check_all(struct check *c, bool connect, struct otd_err *err)
+{
+	struct otd_app *app = &c->app;
+	struct otd_plugin_services none = {0};
+	otd_rc rc = app->env->ops->loop_create(app->env, &app->loop, "check", err);
+	if (rc == OTD_OK)
+		rc = otd_app_make_plugins(app, err);
+	if (rc == OTD_OK)
+		rc = otd_app_make_chains(app, err);
+	for (size_t i = 0; rc == OTD_OK && i < app->n_pools; i++) {
+		/* Options of a scheme are checked by making one. */
+		const struct otd_settings_use *use = &app->pools[i].settings->payout;
+		struct otd_plugin_instance *in = NULL;
+		struct otd_plugin *pl = otd_plugins_get(app->plugins, "payout", use->id, err);
+		rc = pl ? otd_instance_create(&in, pl, use->options, use->path, &none, err)
+			: err->rc;
+		if (in)
+			otd_instance_destroy(in);
+	}
+	if (rc == OTD_OK && !otd_plugins_get(app->plugins, "store", app->settings->store.id, err))
+		rc = err->rc;
+	if (rc == OTD_OK && connect) {
+		check_ports(c);
+		rc = check_nodes(c, err);
+	}
+	return rc;
+}
+
+static int check(const struct otd_cmd *cmd, struct otd_env *env, struct otd_settings *s,
+		 bool connect)
+{
+	struct check c = {.app = {.lock_fd = -1, .env = env, .settings = s}};
+	struct otd_log_conf quiet = {.level = OTD_LOG_ERROR};
+	struct otd_err err = {0};
+	(void)otd_log_init(&quiet, NULL, NULL, &err);
+	otd_thread_is(OTD_THREAD_COORDINATOR | OTD_THREAD_STORE | OTD_THREAD_COMPUTE);
+	c.app.metrics = otd_metrics_create();
+	otd_rc rc = c.app.metrics ? check_all(&c, connect, &err) : OTD_E_NOMEM;
+	otd_app_free_chains(&c.app);
+	if (c.app.loop)
+		env->ops->loop_destroy(c.app.loop);
+	otd_metrics_destroy(c.app.metrics);
+	if (rc != OTD_OK)
+		return otd_cmd_fail(cmd, "%s", err.text);
+	if (c.faults)
+		return otd_cmd_fail(cmd, "%zu problem%s", c.faults, c.faults == 1 ? "" : "s");
+	printf("%s: ok\n", s->file);
+	return OTD_EXIT_OK;
+}
+
+static int print(const struct otd_cmd *cmd, const struct otd_settings *s)
+{
+	struct otd_bytes out;
+	otd_bytes_init(&out, 4u << 20);
+	otd_rc rc = s ? otd_settings_print(s, &out) : otd_settings_schema(&out);
+	if (rc == OTD_OK)
+		printf("%s", otd_bytes_cstr(&out));
+	otd_bytes_finish(&out);
+	return rc == OTD_OK ? OTD_EXIT_OK : otd_cmd_fail(cmd, "%s", otd_rc_name(rc));
+}
+
+static int run(const struct otd_cmd *cmd, int argc, char **argv)
+{
+	const char *config = NULL, *words[1];
+	struct otd_arg_list set = {0};
+	bool offline = false;
+	const struct otd_arg args[] = {
+		{"--config", 'c', "FILE", "the configuration", .text = &config},
+		{"--set", 0, "KEY=VALUE", "over the file", .list = &set},
+		{"--offline", 0, NULL, "check: connect to nothing", .on = &offline},
+	};
+	struct otd_env *env = NULL;
+	struct otd_settings *s = NULL;
+	struct otd_err err = {0};
+	size_t n_words;
+	int exit_status = otd_args_parse(cmd, args, 3, argc, argv, words, &n_words, 1, 1);
+	if (exit_status >= 0)
+		return exit_status;
+	if (strcmp(words[0], "schema") == 0)
+		return print(cmd, NULL);
+	bool checking = strcmp(words[0], "check") == 0;
+	if ((!checking && strcmp(words[0], "print") != 0) || !config) {
+		otd_cmd_fail(cmd, "usage: otedama config %s", cmd->usage);
+		return OTD_EXIT_USAGE;
+	}
+	otd_rc rc = otd_env_real_create(&env, NULL, &err);
+	if (rc == OTD_OK)
+		rc = otd_settings_file_load(&s, env, config, &set, &err);
+	if (rc != OTD_OK)
+		exit_status = otd_cmd_fail(cmd, "%s", err.text);
+	else
+		exit_status = checking ? check(cmd, env, s, !offline) : print(cmd, s);
+	otd_settings_destroy(s);
+	otd_env_real_destroy(env);
+	return exit_status;
+}
+
+const struct otd_cmd otd_cmd_config = {
+	.name = "config",
+	.usage = "check -c FILE [--offline] | print -c FILE | schema",
+	.summary = "is the configuration right; what it comes to; every key there is",
+	.more = "check reads the file, loads the plugins it names, and connects to the nodes: "
+		"wrong network,\n"
+		"still syncing, an address that is not of this chain, a port that is taken.",
+	.run = run,
+};
