@@ -56,13 +56,15 @@ struct otd_node_status {
 
 otd_rc otd_chain_create(struct otd_chain **out, struct otd_loop *l,
 			const struct otd_chain_conf *conf, struct otd_err *err);
+/* Takes NULL. Nobody is called back for what was on its way. Not from within a callback of c's. */
 void otd_chain_destroy(struct otd_chain *c);
 /* Starts probing and polling; nodes that are down are tried again for ever, with a growing pause.
  */
 void otd_chain_start(struct otd_chain *c);
 /*
- * One probe of every node, and of address (may be NULL) against the chain, for "config check" and
- * the start: fn is called once a node with what is wrong (err.rc OTD_OK: nothing).
+ * One probe of every node, started or not, for "config check" and the start: fn is called once a
+ * node (see otd_chain_nodes) with what is wrong (err.rc OTD_OK: nothing). Addresses are checked by
+ * otd_chain_address().
  */
 typedef void (*otd_chain_check_fn)(void *arg, const char *node, const struct otd_err *err,
 				   const struct otd_chain_probe *probe);
@@ -86,11 +88,19 @@ otd_rc otd_chain_assemble(struct otd_chain *c, struct otd_template *t, struct ot
 
 /* One node's verdict; node NULL: all have answered or failed. */
 typedef void (*otd_submit_fn)(void *arg, const char *node, const struct otd_chain_submit *verdict);
-/* Hands the block to every node with the role, at once; copies block. hash: its identity. */
+/*
+ * Hands the block to every node with the role, at once, up or not, and to each again until it has
+ * said yes or no; copies block. hash: its identity. OTD_E_NOT_FOUND: no node has the role (then fn is
+ * not called).
+ */
 otd_rc otd_chain_submit(struct otd_chain *c, struct otd_span block, const uint8_t hash[32],
 			otd_submit_fn fn, void *arg);
 
-/* What is at height. Asks every node that is up; OTHER needs all that answer to agree. */
+/*
+ * What is at height. Asks every node that is up; OTHER needs all that answer to agree, and where some
+ * say MAIN and some OTHER the error is OTD_E_BUSY: ask again later. OTD_E_CLOSED at once: no node is
+ * up (then fn is not called).
+ */
 typedef void (*otd_place_fn)(void *arg, const struct otd_err *err, const struct otd_chain_block *b);
 otd_rc otd_chain_place(struct otd_chain *c, uint64_t height, const uint8_t hash[32],
 		       otd_place_fn fn, void *arg);

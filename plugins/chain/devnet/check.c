@@ -66,30 +66,34 @@ static uint32_t compact(struct otd_u256 target)
 }
 
 /*
- * With a spacing, each block's target is the last one's times the time that the last blocks took
- * over the time that they should have taken, at most a quarter up or down; an interval counts at
- * most six spacings, so that a chain that slept does not wake up trivial.
+ * With a spacing, the target is the mean of the last blocks' targets times the time that they took
+ * over the time that they should have taken, at most a factor of four; one interval counts at most
+ * six spacings, so that a chain that slept does not wake up trivial.
  */
 uint32_t devnet_next_bits(const struct otd_instance *in)
 {
 	int64_t spacing_s = in->opt->spacing_ms / 1000, took = 0;
-	size_t tip = in->n_blocks - 1, n = tip < RETARGET_SPAN ? tip : RETARGET_SPAN;
+	size_t tip = in->n_blocks - 1;
+	/* The interval before block 1 is the age of the genesis block and says nothing. */
+	size_t n = tip < RETARGET_SPAN + 1 ? (tip ? tip - 1 : 0) : RETARGET_SPAN;
 	if (spacing_s <= 0 || n < 2)
 		return in->bits;
+	struct otd_u256 mean = otd_u256_zero(), target, limit, part;
 	for (size_t i = tip - n + 1; i <= tip; i++) {
 		int64_t d = (int64_t)in->block[i].time_s - in->block[i - 1].time_s;
 		took += d < 0 ? 0 : d > 6 * spacing_s ? 6 * spacing_s : d;
+		if (otd_target_from_nbits(&target, in->block[i].nbits) ||
+		    otd_u256_div(&part, NULL, target, otd_u256_from_u64(n)))
+			return in->bits;
+		(void)otd_u256_add(&mean, mean, part);
 	}
 	int64_t should = spacing_s * (int64_t)n;
-	took = took < should * 3 / 4   ? should * 3 / 4
-	       : took > should * 5 / 4 ? should * 5 / 4
-				       : took;
-	struct otd_u256 target, limit, q;
-	if (otd_target_from_nbits(&target, in->block[tip].nbits) ||
-	    otd_target_from_nbits(&limit, 0x207fffff) ||
-	    otd_u256_div(&q, NULL, target, otd_u256_from_u64((uint64_t)should)))
+	took = took < should / 4 ? should / 4 : took > should * 4 ? should * 4 : took;
+	if (otd_target_from_nbits(&limit, 0x207fffff) ||
+	    otd_u256_div(&part, NULL, mean, otd_u256_from_u64((uint64_t)should)))
 		return in->bits;
-	if (otd_u256_mul_u64(&target, q, (uint64_t)took) || otd_u256_cmp(target, limit) > 0)
+	if (otd_u256_mul_u64(&target, part, (uint64_t)(took > 0 ? took : 1)) ||
+	    otd_u256_cmp(target, limit) > 0)
 		target = limit;
 	return otd_u256_is_zero(target) ? in->bits : compact(target);
 }

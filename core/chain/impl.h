@@ -1,0 +1,134 @@
+/* Inside core/chain only: nodes, calls to them, and what the files share. */
+#ifndef OTD_CHAIN_IMPL_H
+#define OTD_CHAIN_IMPL_H
+
+#include "base/log.h"
+#include "chain/chain.h"
+#include "plugin/plugin.h"
+
+#define OTD_CHAIN_KINDS         6 /* enum otd_chain_call_kind, counted from 1 */
+#define OTD_CHAIN_PAUSE_MIN_MS  1000
+#define OTD_CHAIN_PAUSE_MAX_MS  30000
+#define OTD_CHAIN_LONGPOLL_MS   300000
+#define OTD_CHAIN_LAG_MS        10000 /* behind another node for so long: it is not used */
+#define OTD_CHAIN_STEP_BACK_MS  60000 /* without any better: a lower template is taken */
+#define OTD_CHAIN_SUBMIT_TRIES  6
+#define OTD_CHAIN_SUBMIT_MAX_MS 4000
+#define OTD_CHAIN_MAX_ANSWER    (64u << 20)
+
+enum otd_chain_outcome {
+	OTD_CHAIN_OUT_OK,
+	OTD_CHAIN_OUT_ERROR,
+	OTD_CHAIN_OUT_TIMEOUT,
+	OTD_CHAIN_OUT_REFUSED,
+	OTD_CHAIN_OUTCOMES
+};
+
+struct otd_chain_node;
+struct otd_chain_req;
+/* res is set where rc is OTD_OK; why is never NULL. The request is freed afterwards. */
+typedef void (*otd_chain_done)(struct otd_chain_req *r, otd_rc rc,
+			       const struct otd_chain_result *res, const char *why);
+
+/* One call to one node, on its way. */
+struct otd_chain_req {
+	struct otd_chain *c;
+	struct otd_chain_node *node;
+	struct otd_chain_req *next, *prev; /* of the chain's list */
+	struct otd_chain_call call;
+	char longpoll_id[160];
+	struct otd_bytes body;
+	struct otd_http *http; /* NULL: waits in the chain's queue */
+	otd_rc failed;         /* it could not even be sent */
+	char failed_why[160];
+	int64_t timeout_ms;
+	uint64_t began_ns;
+	bool second; /* with a cookie that was read again */
+	otd_chain_done done;
+	void *arg;
+	void *owned; /* freed with the request */
+};
+
+struct otd_chain_node {
+	struct otd_chain *c;
+	char name[32], *url, *user, *password, *cookie_file;
+	char cookie_user[64], cookie_password[192];
+	unsigned roles;
+	struct otd_timer *timer; /* up: the poll; down: the next probe */
+	struct otd_chain_req *probe, *tip, *tmpl, *longpoll;
+	bool again;       /* the tip moved while a template was on its way */
+	int64_t pause_ms; /* before the next probe */
+	int64_t template_pause_ms;
+	uint64_t template_not_before_ns;
+	bool has_tip;
+	struct otd_chain_tip best;
+	uint64_t behind_since_ns; /* 0: it is not */
+	struct otd_node_status st;
+	struct otd_metric *up, *latency[OTD_CHAIN_KINDS];
+	struct otd_metric *requests[OTD_CHAIN_KINDS][OTD_CHAIN_OUTCOMES];
+};
+
+/* A template that somebody may still use. */
+struct otd_chain_held {
+	struct otd_chain_held *next;
+	struct otd_chain_template t;
+	uint64_t users;
+};
+
+struct otd_chain {
+	struct otd_env *env;
+	struct otd_loop *loop;
+	struct otd_chain_conf conf;
+	char coin[32], network[32];
+	const struct otd_chain_ops *ops;
+	struct otd_instance *self;
+	struct otd_chain_node *nodes;
+	size_t n_nodes;
+	struct otd_chain_node *in_use, *from; /* who is asked; who gave the newest template */
+	struct otd_chain_held *held, *newest;
+	uint64_t newest_ns; /* when a template last came, be it the same */
+	uint64_t lower_since_ns;
+	bool started, in_trouble;
+	char trouble[300];
+	struct otd_chain_req *reqs;
+	struct otd_timer *queue; /* runs what must not answer from within the call */
+	struct otd_chain_submission *submissions;
+	struct otd_chain_asking *askings;
+	struct otd_metric *height;
+	struct otd_metrics *own_metrics; /* where the host counts nothing */
+};
+
+/* --- request.c --- */
+/* NULL where memory ran out. q's pointers but longpoll_id must live until done. */
+struct otd_chain_req *otd_chain_ask(struct otd_chain_node *n, const struct otd_chain_call *q,
+				    int64_t timeout_ms, otd_chain_done done, void *arg);
+/* No callback then. Takes NULL. */
+void otd_chain_cancel(struct otd_chain_req *r);
+void otd_chain_run_queue(void *chain);
+void otd_chain_read_cookie(struct otd_chain_node *n);
+
+/* --- node.c --- */
+otd_rc otd_chain_node_init(struct otd_chain_node *n, struct otd_chain *c,
+			   const struct otd_node_conf *conf, struct otd_err *err);
+void otd_chain_node_finish(struct otd_chain_node *n);
+void otd_chain_node_probe(struct otd_chain_node *n);
+void otd_chain_node_poll(struct otd_chain_node *n); /* nothing where it is down */
+/* What is wrong with what a node says of itself; OTD_OK: nothing. */
+otd_rc otd_chain_judge_probe(const struct otd_chain *c, const struct otd_chain_probe *p,
+			     struct otd_err *err);
+/* Which node gives templates now; asks it where that changed. */
+void otd_chain_choose(struct otd_chain *c);
+
+/* --- template.c --- */
+/* Takes t's handle. False where it is nothing new or was refused (then the node is told why). */
+bool otd_chain_adopt(struct otd_chain_node *n, const struct otd_chain_template *t,
+		     struct otd_err *err);
+void otd_chain_free_templates(struct otd_chain *c);
+/* why "": there is none. */
+void otd_chain_say_trouble(struct otd_chain *c, const char *why);
+
+/* --- submit.c, place.c --- */
+void otd_chain_free_submissions(struct otd_chain *c);
+void otd_chain_free_askings(struct otd_chain *c);
+
+#endif
