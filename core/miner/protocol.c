@@ -50,7 +50,6 @@ void otd_miner_greet(struct otd_miner *m)
 	m->target = m->diff1; /* until the pool says otherwise */
 	memcpy(m->difficulty, "1", 2);
 	m->clean_serial = 0;
-	m->extranonce2_count = 0;
 	m->next_id = OTD_MINER_FIRST_ID;
 	otd_miner_ask(m, m->conf.version_mask ? REQ_CONFIGURE : REQ_SUBSCRIBE);
 }
@@ -225,7 +224,6 @@ static void on_notify(struct otd_miner *m, const json_t *params)
 		m->extranonce1_len = m->next_extranonce1_len;
 		m->extranonce2_len = m->next_extranonce2_len;
 		m->next_extranonce1_len = 0;
-		m->extranonce2_count = 0;
 	}
 	n.id = json_string_value(json_array_get(params, 0));
 	if (!n.id || strlen(n.id) >= sizeof(job->id) || !prev ||
@@ -245,8 +243,9 @@ static void on_notify(struct otd_miner *m, const json_t *params)
 	n.extranonce2_len = m->extranonce2_len;
 	n.branch = (const uint8_t(*)[32])branch;
 	/* Not from zero again: a job that says the same once more would give the same shares. */
-	n.first_extranonce2 = m->extranonce2_count;
-	m->extranonce2_count += (uint64_t)m->n_units * 16;
+	if (m->job && m->job->session == m->session &&
+	    m->job->extranonce2_len == m->extranonce2_len)
+		n.first_extranonce2 = atomic_load(&m->job->next_extranonce2) + m->n_units;
 	job = otd_miner_job_create(&n);
 	if (!job) {
 		m->drop = "no memory";

@@ -23,10 +23,10 @@ static otd_rc check_owner(const char *path, bool folder, struct otd_err *err)
 			path, (unsigned)st.st_uid, (unsigned)geteuid());
 	if (st.st_mode & (S_IWGRP | S_IWOTH))
 		return otd_fail(err, OTD_E_REFUSED,
-				"%s: its %s may write it (mode %04o), so that it could be changed "
+				"%s: %s may write it (mode %04o), so that it could be changed "
 				"under us: "
 				"chmod go-w it",
-				path, st.st_mode & S_IWOTH ? "others" : "group",
+				path, st.st_mode & S_IWOTH ? "others" : "its group",
 				(unsigned)(st.st_mode & 07777));
 	return OTD_OK;
 }
