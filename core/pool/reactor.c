@@ -298,6 +298,11 @@ const struct otd_reactor_pool *otd_reactor_pool(const struct otd_reactor *r, uin
 	return &r->pools[pool].conf;
 }
 
+size_t otd_reactor_pools(const struct otd_reactor *r)
+{
+	return r->conf.n_pools;
+}
+
 struct otd_jobs *otd_reactor_jobs(struct otd_reactor *r, uint32_t pool)
 {
 	return &r->pools[pool].jobs;

@@ -76,6 +76,8 @@ struct otd_submit {
 	uint32_t version_bits;
 	uint32_t version_mask;  /* negotiated by this session; 0: no rolling */
 	struct otd_u256 target; /* the share's; the block target is taken where that is easier */
+	/* What it is refused with unless it is a block; OTD_SHARE_ACCEPTED: the rules decide. */
+	enum otd_share_verdict otherwise;
 };
 
 struct otd_verdict {
@@ -117,6 +119,7 @@ void otd_reactor_set_front(struct otd_reactor *r, const struct otd_reactor_front
 struct otd_loop *otd_reactor_loop(struct otd_reactor *r);
 uint64_t otd_reactor_epoch(const struct otd_reactor *r);
 const struct otd_reactor_pool *otd_reactor_pool(const struct otd_reactor *r, uint32_t pool);
+size_t otd_reactor_pools(const struct otd_reactor *r);
 struct otd_jobs *otd_reactor_jobs(struct otd_reactor *r, uint32_t pool);
 /* The newest job's version mask; before the first job the conf's. */
 uint32_t otd_reactor_version_mask(struct otd_reactor *r, uint32_t pool);

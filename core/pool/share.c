@@ -142,6 +142,8 @@ void otd_share_judge(struct otd_share_result *out, struct otd_jobs *jobs, const 
 			otd_sha256d(out->identity, s->header, sizeof(s->header));
 		else
 			memcpy(out->identity, s->hash, 32);
+	} else if (s->in.otherwise != OTD_SHARE_ACCEPTED) {
+		out->verdict = s->in.otherwise;
 	} else {
 		out->verdict = rules(jobs, s, seen, out, hash, now_s);
 	}

@@ -1,0 +1,193 @@
+/*
+ * One miner's connection, and the server it stands on; the inside of core/stratum. A dialect turns
+ * lines into calls of otd_session_*(), and verdicts and jobs into lines. All [reactor].
+ */
+#ifndef OTD_STRATUM_SESSION_H
+#define OTD_STRATUM_SESSION_H
+
+#include "base/bytes.h"
+#include "base/text.h"
+#include "net/conn.h"
+#include "stratum/stratum.h"
+#include "stratum/vardiff.h"
+
+#define OTD_SESSION_ID_MAX      64   /* bytes of a request's id, as it stands in the line */
+#define OTD_SESSION_PAUSE       1024 /* requests without an answer at which reading stops */
+#define OTD_SESSION_WORKERS     64   /* workers one connection may authorize */
+#define OTD_SESSION_TARGETS     8    /* changes of difficulty remembered */
+#define OTD_SESSION_REPEATS_MAX 255  /* times that one job is sent to one session */
+#define OTD_SESSION_AGENT_MAX   64
+
+struct otd_session;
+
+/* What a dialect is. The second one is a second table of this kind. */
+struct otd_dialect {
+	const char *name;
+	/* One line of the miner. */
+	void (*line)(struct otd_session *s, struct otd_span line);
+	/* Text that all sessions share, kept as job->front. NULL where memory ran out. */
+	void *(*job_render)(const struct otd_job *job);
+	void (*job_free)(void *rendered);
+	/* Writes the job; repeat tells one sending of it from another. new_difficulty: its target
+	   is not the one sent last. */
+	void (*job_send)(struct otd_session *s, const struct otd_job *job, uint8_t repeat,
+			 int64_t time_s, bool clean, const struct otd_u256 *new_target);
+	/* The answer to request id into out. */
+	void (*verdict)(struct otd_bytes *out, struct otd_span id, enum otd_share_verdict v);
+	/* Of otd_session_authorize(); rc OTD_OK: yes. */
+	void (*authorized)(struct otd_bytes *out, struct otd_span id, otd_rc rc,
+			   struct otd_span reason);
+	void (*reconnect)(struct otd_session *s, const char *host, uint16_t port, uint32_t wait_s);
+	void (*show_message)(struct otd_session *s, const char *text);
+};
+
+extern const struct otd_dialect otd_dialect_v1; /* v1/dialect.c */
+
+struct otd_session_worker {
+	char *user; /* as the miner writes it */
+	size_t user_len;
+	struct otd_pool_worker *worker;
+};
+
+/* A request whose answer is not written yet, or waits for one before it. */
+struct otd_answer {
+	uint64_t since_ns; /* when its line came */
+	uint8_t *text;     /* ready made; NULL: made of verdict */
+	uint32_t text_len;
+	uint8_t state; /* enum otd_answer_state */
+	uint8_t verdict;
+	uint8_t id_len;
+	uint8_t is_share;
+	char id[OTD_SESSION_ID_MAX];
+};
+
+enum otd_answer_state { OTD_ANSWER_WAITS = 0, OTD_ANSWER_VERDICT = 1, OTD_ANSWER_TEXT = 2 };
+
+/* From this sending of a job on (order * 256 + repeat) shares are judged by target. */
+struct otd_session_target {
+	uint64_t from;
+	struct otd_u256 target;
+};
+
+struct otd_session {
+	struct otd_stratum *st;
+	struct otd_conn *conn; /* NULL: gone, only verdicts are awaited */
+	const struct otd_dialect *dialect;
+	const struct otd_stratum_port *port;
+	struct otd_session *prev, *next; /* of all */
+	size_t place;                    /* in st->open */
+	struct otd_ticket ticket;
+	bool has_ticket;
+
+	bool subscribed, closing, paused;
+	bool job_due; /* the first job follows an answer that is not written yet */
+	bool has_extranonce1;
+	uint8_t extranonce1[OTD_JOB_EXTRANONCE1_MAX];
+	uint32_t version_mask; /* negotiated; 0: none */
+	uint32_t bad_lines;
+	uint64_t line_ns; /* when the line in hand came */
+	int64_t opened_ms;
+	char *agent; /* NULL: not told */
+
+	struct otd_session_worker *workers;
+	size_t n_workers;
+
+	/* answers: a ring from head to tail; cap is a power of two, 0 before the first */
+	struct otd_answer *answers;
+	uint64_t head, tail;
+	size_t answers_cap;
+	size_t outstanding; /* verdicts and address checks that will still come back */
+
+	struct otd_vardiff vardiff;
+	struct otd_session_target targets[OTD_SESSION_TARGETS];
+	size_t n_targets;
+	uint64_t sent_order; /* of the job sent last; 0: none */
+	uint32_t sent_repeat;
+	int64_t sent_ms;
+};
+
+/* Jobs on their way to the sessions of a pool. */
+struct otd_broadcast {
+	uint64_t order; /* of the job */
+	size_t cursor;
+	bool active, clean;
+	int64_t began_ns;
+};
+
+struct otd_stratum {
+	struct otd_stratum_conf conf;
+	struct otd_env *env;
+	struct otd_conns *conns;
+	struct otd_session *all;
+	struct otd_session **open; /* those with a connection */
+	size_t n_open, cap_open;
+	_Atomic size_t sessions;
+	struct otd_broadcast *broadcasts; /* one a pool */
+	size_t n_pools;
+	bool slice_posted, draining, drained_told;
+	struct otd_timer *timer;
+	size_t tick_cursor;
+	struct otd_bytes scratch; /* one answer at a time */
+	struct otd_metric *m_sessions, *m_latency, *m_malformed, *m_spread;
+};
+
+/* --- for dialects --- */
+
+/* The reactor's pool of a session. */
+static inline const struct otd_reactor_pool *otd_session_pool(const struct otd_session *s)
+{
+	return otd_reactor_pool(s->st->conf.reactor, s->port->pool);
+}
+
+/* Difficulty 1 of its algorithm. */
+struct otd_u256 otd_session_diff1(const struct otd_session *s);
+int64_t otd_session_now_ms(const struct otd_session *s); /* monotonic */
+
+/* Answers request id with text (a whole line), after the answers before it. */
+void otd_session_answer(struct otd_session *s, const void *text, size_t n);
+/* A line that answers nothing. */
+void otd_session_notice(struct otd_session *s, const void *text, size_t n);
+/* A line that is none of the dialect's; closes after too many. False: it is closed. */
+bool otd_session_bad_line(struct otd_session *s);
+void otd_session_close(struct otd_session *s, const char *reason);
+
+/* OTD_OK: it has an extranonce1 and gets work. OTD_E_NOMEM: none is free. agent may be empty. */
+otd_rc otd_session_subscribe(struct otd_session *s, struct otd_span agent);
+/* Sends work now, where it is subscribed and there is any; after its answer is written. */
+void otd_session_first_job(struct otd_session *s);
+/* Answered by dialect->authorized(). user: ACCOUNT[.NAME]. */
+void otd_session_authorize(struct otd_session *s, struct otd_span id, struct otd_span user,
+			   struct otd_span password);
+/* NULL: not authorized on this connection. */
+struct otd_pool_worker *otd_session_worker(const struct otd_session *s, struct otd_span user);
+/* Refuses a share without asking the reactor. */
+void otd_session_refuse(struct otd_session *s, struct otd_span id, struct otd_pool_worker *w,
+			enum otd_share_verdict v);
+/* Fills client, request, pool, extranonce1, mask and target, and hands it in. */
+void otd_session_submit(struct otd_session *s, struct otd_span id, struct otd_submit *sub,
+			uint8_t repeat);
+/* The miner asks for a difficulty, or for one no easier. */
+void otd_session_suggest(struct otd_session *s, struct otd_u256 target);
+void otd_session_floor(struct otd_session *s, struct otd_u256 target);
+
+/* --- for the server --- */
+
+struct otd_session *otd_session_create(struct otd_stratum *st, const struct otd_stratum_port *port,
+				       const struct otd_ticket *ticket);
+void otd_session_destroy(struct otd_session *s);
+/* Its connection is gone: destroyed now or with the last verdict. */
+void otd_session_gone(struct otd_session *s);
+void otd_session_send_job(struct otd_session *s, struct otd_job *job, bool clean);
+/* The newest job again, with the time of now and the difficulty wanted now. */
+void otd_session_send_again(struct otd_session *s);
+/* By what a share of this sending (order of the job * 256 + repeat) is judged. */
+struct otd_u256 otd_session_target(const struct otd_session *s, uint64_t sending);
+void otd_session_tick(struct otd_session *s, int64_t now_ms);
+void otd_session_verdict(struct otd_session *s, const struct otd_verdict *v);
+void otd_session_auth_answer(struct otd_session *s, uint64_t request, otd_rc rc,
+			     struct otd_span account, struct otd_span reason);
+
+/* Out of otd_stratum: takes the session from the lists, ends its ticket. */
+void otd_stratum_forget(struct otd_stratum *st, struct otd_session *s);
+
+#endif

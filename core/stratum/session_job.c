@@ -1,0 +1,118 @@
+/* Jobs and difficulty of a session: what it was sent, and by what a share is judged. */
+#include "stratum/session.h"
+
+#include <string.h>
+
+#define LOGIN_REASON "no login in time"
+
+struct otd_u256 otd_session_target(const struct otd_session *s, uint64_t sending)
+{
+	size_t i = s->n_targets;
+
+	if (!i)
+		return s->vardiff.target;
+	while (--i > 0 && s->targets[i].from > sending)
+		;
+	return s->targets[i].target;
+}
+
+/*
+ * From sending on, target. A raise holds for what is sent from now on; a cut at once, so that what
+ * the miner already sends at the lower difficulty is not refused.
+ */
+static void target_push(struct otd_session *s, uint64_t sending, struct otd_u256 target)
+{
+	for (size_t i = 0; i < s->n_targets; i++) {
+		if (otd_u256_cmp(s->targets[i].target, target) < 0)
+			s->targets[i].target = target;
+	}
+	if (s->n_targets == OTD_SESSION_TARGETS) {
+		/* Shares of the oldest sending are judged as the next one's, but no harder. */
+		if (otd_u256_cmp(s->targets[1].target, s->targets[0].target) < 0)
+			s->targets[1].target = s->targets[0].target;
+		memmove(s->targets, s->targets + 1,
+			(OTD_SESSION_TARGETS - 1) * sizeof(s->targets[0]));
+		s->n_targets--;
+	}
+	s->targets[s->n_targets++] = (struct otd_session_target){sending, target};
+}
+
+static void send(struct otd_session *s, const struct otd_job *job, uint32_t repeat, bool clean)
+{
+	uint64_t sending = job->order << 8 | repeat;
+	struct otd_u256 target = s->vardiff.target;
+	int64_t time_s = job->time_s;
+	bool changed;
+
+	/* Never harder than a block. */
+	if (otd_u256_cmp(job->block_target, target) > 0)
+		target = job->block_target;
+	changed = !s->n_targets || otd_u256_cmp(s->targets[s->n_targets - 1].target, target) != 0;
+	if (changed)
+		target_push(s, sending, target);
+	if (repeat) {
+		int64_t now_s = otd_wall_ms(s->st->env) / 1000;
+		time_s = now_s > time_s ? now_s : time_s;
+	}
+	s->sent_order = job->order;
+	s->sent_repeat = repeat;
+	s->sent_ms = otd_session_now_ms(s);
+	s->dialect->job_send(s, job, (uint8_t)repeat, time_s, clean, changed ? &target : NULL);
+}
+
+void otd_session_send_job(struct otd_session *s, struct otd_job *job, bool clean)
+{
+	if (!s->subscribed || s->closing || s->job_due || s->sent_order >= job->order)
+		return;
+	send(s, job, 0, clean);
+}
+
+void otd_session_send_again(struct otd_session *s)
+{
+	struct otd_jobs *jobs = otd_reactor_jobs(s->st->conf.reactor, s->port->pool);
+	struct otd_job *job = otd_jobs_newest(jobs);
+
+	if (!job || !s->subscribed || s->closing || s->job_due)
+		return;
+	if (s->sent_order < job->order)
+		otd_session_send_job(s, job, s->sent_order < jobs->good_from);
+	else if (s->sent_repeat < OTD_SESSION_REPEATS_MAX)
+		send(s, job, s->sent_repeat + 1, false);
+}
+
+/* A change that the miner should know of now: where it was sent work already, that work again. */
+static void target_changed(struct otd_session *s)
+{
+	if (s->sent_order && s->n_targets &&
+	    otd_u256_cmp(s->targets[s->n_targets - 1].target, s->vardiff.target) != 0)
+		otd_session_send_again(s);
+}
+
+void otd_session_suggest(struct otd_session *s, struct otd_u256 target)
+{
+	otd_vardiff_suggest(&s->vardiff, target, otd_session_now_ms(s));
+	target_changed(s);
+}
+
+void otd_session_floor(struct otd_session *s, struct otd_u256 target)
+{
+	otd_vardiff_floor(&s->vardiff, target, otd_session_now_ms(s));
+	target_changed(s);
+}
+
+void otd_session_tick(struct otd_session *s, int64_t now_ms)
+{
+	const struct otd_stratum_conf *conf = &s->st->conf;
+
+	if (s->closing)
+		return;
+	if ((!s->subscribed || !s->n_workers) && now_ms - s->opened_ms > conf->login_ms) {
+		otd_session_close(s, LOGIN_REASON);
+		return;
+	}
+	if (!s->sent_order)
+		return;
+	if (otd_vardiff_tick(&s->vardiff, now_ms) == OTD_VARDIFF_CUT ||
+	    now_ms - s->sent_ms >= conf->notify_ms)
+		otd_session_send_again(s);
+}
