@@ -13,12 +13,14 @@
 #define ACCEPT_BATCH 64
 /* How long to leave the socket alone where it cannot even be told to go away. */
 #define PAUSE_MS 100
+#define SAY_NS   1000000000u
 
 struct real_listener {
 	otd_accept_fn fn;
 	void *arg;
 	int spare; /* a descriptor to give up so that a newcomer can be taken and closed */
 	struct listener_timer *pause;
+	uint64_t said_ns, turned_away; /* when the log had it last, and how many since */
 	bool *gone; /* set where fn closes the listener while a batch is under way */
 };
 
@@ -56,9 +58,16 @@ static bool turn_away(struct otd_stream *s, int why)
 {
 	struct real_listener *li = s->listener;
 	int fd;
-	otd_log(OTD_LOG_ERROR, "loop", "accept.failed",
-		"why=\"%s\" hint=\"raise the limit of open files (ulimit -n, LimitNOFILE)\"",
-		strerror(why));
+	uint64_t now = uv_hrtime();
+	li->turned_away++;
+	if (!li->said_ns || now - li->said_ns > SAY_NS) { /* once a second, not once each */
+		otd_log(OTD_LOG_ERROR, "loop", "accept.failed",
+			"why=\"%s\" turned_away=%llu hint=\"raise the limit of open files "
+			"(ulimit -n, LimitNOFILE)\"",
+			strerror(why), (unsigned long long)li->turned_away);
+		li->said_ns = now;
+		li->turned_away = 0;
+	}
 	if (li->spare < 0)
 		li->spare = spare_open();
 	if (li->spare < 0)
