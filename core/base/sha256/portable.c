@@ -46,29 +46,43 @@ static inline uint32_t rotr(uint32_t x, int n)
 		h = t1 + t2;                                                                       \
 	} while (0)
 
+#define EXTEND(i)                                                                 \
+	do {                                                                      \
+		uint32_t x = w[((i) + 1) & 15], y = w[((i) + 14) & 15];           \
+		w[i] += (rotr(x, 7) ^ rotr(x, 18) ^ x >> 3) + w[((i) + 9) & 15] + \
+			(rotr(y, 17) ^ rotr(y, 19) ^ y >> 10);                    \
+	} while (0)
+
+/* Eight rounds bring the registers back to their places. */
+#define EIGHT(STEP, i)                                 \
+	do {                                           \
+		STEP(a, b, c, d, e, f, g, h, (i));     \
+		STEP(h, a, b, c, d, e, f, g, (i) + 1); \
+		STEP(g, h, a, b, c, d, e, f, (i) + 2); \
+		STEP(f, g, h, a, b, c, d, e, (i) + 3); \
+		STEP(e, f, g, h, a, b, c, d, (i) + 4); \
+		STEP(d, e, f, g, h, a, b, c, (i) + 5); \
+		STEP(c, d, e, f, g, h, a, b, (i) + 6); \
+		STEP(b, c, d, e, f, g, h, a, (i) + 7); \
+	} while (0)
+
+#define ROUND_EXTENDED(a, b, c, d, e, f, g, h, i) \
+	do {                                      \
+		EXTEND(i);                        \
+		ROUND(a, b, c, d, e, f, g, h, i); \
+	} while (0)
+
 /* One block of 16 words; w is used up. */
-static void compress(uint32_t state[8], uint32_t w[16])
+static inline __attribute__((always_inline)) void compress(uint32_t state[8], uint32_t w[16])
 {
 	uint32_t a = state[0], b = state[1], c = state[2], d = state[3], e = state[4], f = state[5],
 		 g = state[6], h = state[7];
-	for (int r = 0;; r += 16) {
-		for (int i = 0; i < 16; i += 8) {
-			ROUND(a, b, c, d, e, f, g, h, i);
-			ROUND(h, a, b, c, d, e, f, g, i + 1);
-			ROUND(g, h, a, b, c, d, e, f, i + 2);
-			ROUND(f, g, h, a, b, c, d, e, i + 3);
-			ROUND(e, f, g, h, a, b, c, d, i + 4);
-			ROUND(d, e, f, g, h, a, b, c, i + 5);
-			ROUND(c, d, e, f, g, h, a, b, i + 6);
-			ROUND(b, c, d, e, f, g, h, a, i + 7);
-		}
-		if (r == 48)
-			break;
-		for (int i = 0; i < 16; i++) {
-			uint32_t x = w[(i + 1) & 15], y = w[(i + 14) & 15];
-			w[i] += (rotr(x, 7) ^ rotr(x, 18) ^ x >> 3) + w[(i + 9) & 15] +
-				(rotr(y, 17) ^ rotr(y, 19) ^ y >> 10);
-		}
+	int r = 0;
+	EIGHT(ROUND, 0);
+	EIGHT(ROUND, 8);
+	for (r = 16; r < 64; r += 16) {
+		EIGHT(ROUND_EXTENDED, 0);
+		EIGHT(ROUND_EXTENDED, 8);
 	}
 	state[0] += a;
 	state[1] += b;
