@@ -56,6 +56,8 @@ void otd_miner_close(struct otd_miner *m)
 	otd_bytes_clear(&m->in);
 	otd_bytes_clear(&m->out);
 	otd_miner_forget(m);
+	if (m->job)
+		m->extranonce2_count = atomic_load(&m->job->next_extranonce2) + m->n_units;
 	if (m->n_units)
 		otd_miner_devices_job(m, NULL, true);
 	m->stats.job[0] = m->stats.difficulty[0] = 0;

@@ -110,7 +110,8 @@ struct otd_miner {
 	uint32_t mask;
 	struct otd_u256 target;
 	char difficulty[40];
-	uint64_t clean_serial; /* jobs before it are worthless */
+	uint64_t clean_serial;      /* jobs before it are worthless */
+	uint64_t extranonce2_count; /* where the next job begins to count */
 	uint64_t next_id;
 	struct otd_miner_pending pending[OTD_MINER_PENDING];
 

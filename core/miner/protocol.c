@@ -242,10 +242,11 @@ static void on_notify(struct otd_miner *m, const json_t *params)
 	n.extranonce1 = (struct otd_span){m->extranonce1, m->extranonce1_len};
 	n.extranonce2_len = m->extranonce2_len;
 	n.branch = (const uint8_t(*)[32])branch;
-	/* Not from zero again: a job that says the same once more would give the same shares. */
-	if (m->job && m->job->session == m->session &&
-	    m->job->extranonce2_len == m->extranonce2_len)
-		n.first_extranonce2 = atomic_load(&m->job->next_extranonce2) + m->n_units;
+	/* Not from zero again, not even on a new connection: the same words once more (a session that
+	   the pool resumes) would give the same shares. */
+	if (m->job)
+		m->extranonce2_count = atomic_load(&m->job->next_extranonce2) + m->n_units;
+	n.first_extranonce2 = m->extranonce2_count;
 	job = otd_miner_job_create(&n);
 	if (!job) {
 		m->drop = "no memory";
