@@ -1,0 +1,10 @@
+# The database that a store needs, built in; the fixture is this folder's, for others too.
+pkg_check_modules(sqlite3 REQUIRED IMPORTED_TARGET sqlite3)
+file(GLOB sqlite_plugin CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/plugins/store/sqlite/*.c)
+list(FILTER sqlite_plugin EXCLUDE REGEX "/(test|bench)_[^/]*\\.c$")
+target_sources(${test_target} PRIVATE ${sqlite_plugin})
+if(NOT folder MATCHES "tests/unit/store$")
+  target_sources(${test_target} PRIVATE ${CMAKE_SOURCE_DIR}/tests/unit/store/fixture.c)
+endif()
+target_include_directories(${test_target} PRIVATE ${CMAKE_SOURCE_DIR}/tests/unit/store)
+target_link_libraries(${test_target} PRIVATE PkgConfig::sqlite3)
