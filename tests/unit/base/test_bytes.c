@@ -4,8 +4,12 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/err.h"
@@ -138,6 +142,33 @@ static void json_strings(void **state)
 	otd_bytes_finish(&b);
 }
 
+/* In a child: the condition, the file and the line on stderr, then SIGABRT. */
+static void assert_says_where(void **state)
+{
+	int fds[2], status;
+	char text[500] = "";
+	(void)state;
+	OTD_ASSERT(1 + 1 == 2);
+	assert_int_equal(pipe(fds), 0);
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		struct rlimit none = {0, 0};
+		(void)setrlimit(RLIMIT_CORE, &none);
+		(void)signal(SIGABRT, SIG_DFL);
+		(void)dup2(fds[1], STDERR_FILENO);
+		OTD_ASSERT(2 + 2 == 5);
+		_exit(0);
+	}
+	close(fds[1]);
+	assert_true(read(fds[0], text, sizeof(text) - 1) > 0);
+	close(fds[0]);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	assert_non_null(strstr(text, "2 + 2 == 5"));
+	assert_non_null(strstr(text, "test_bytes.c:"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -147,6 +178,7 @@ int main(void)
 		cmocka_unit_test(buffer_stops_at_its_maximum),
 		cmocka_unit_test(buffer_grows_formats_and_drops),
 		cmocka_unit_test(json_strings),
+		cmocka_unit_test(assert_says_where),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
