@@ -1,0 +1,41 @@
+/* Reading a mapping by its schema. Inside of config. */
+#ifndef OTD_CONFIG_READ_H
+#define OTD_CONFIG_READ_H
+
+#include "config/schema.h"
+#include "config/yaml_node.h"
+
+struct otd_reading {
+	struct otd_yaml_doc *extra; /* memory of all that is made, and nodes of defaults */
+	struct otd_env *env;
+	struct otd_err *err; /* gets the first problem; may be NULL */
+	otd_settings_problem_fn problem;
+	void *arg;
+	size_t problems;
+	char path[256]; /* of the mapping being read: "pools.ltc" */
+	size_t path_len;
+};
+
+/* A problem at a key of the mapping being read; key NULL: of itself. at may be NULL. Says so to the
+   caller of the load, keeps the first, and goes on. */
+void otd_read_problem(struct otd_reading *r, otd_rc rc, const struct otd_yaml *at, const char *key,
+		      const char *fmt, ...) OTD_PRINTF(5, 6);
+/* The code of the first problem: OTD_OK where there is none. */
+otd_rc otd_read_rc(const struct otd_reading *r);
+void otd_read_no_memory(struct otd_reading *r);
+/* Puts ".name" behind the path; the result goes to otd_read_leave(). */
+size_t otd_read_enter(struct otd_reading *r, const char *name);
+void otd_read_leave(struct otd_reading *r, size_t before);
+
+/* Reads map (NULL: all defaults) into the struct at to. near: where to point for what is missing. */
+void otd_read_table(struct otd_reading *r, const struct otd_key_table *t,
+		    const struct otd_yaml *map, const struct otd_yaml *near, void *to);
+/* One value that is no mapping, into the member at to. */
+void otd_read_value(struct otd_reading *r, const struct otd_key *k, const struct otd_yaml *y,
+		    void *to);
+/* "is a time with its unit (500ms, 10s, 2h, 7d)", for messages and the schema. */
+const char *otd_key_form(enum otd_key_type type);
+/* Whether s is a name of a pool, node or coin: letters, digits, '-' and '_', 1 to 64. */
+bool otd_is_name(const char *s);
+
+#endif

@@ -1,0 +1,27 @@
+/* Inside of the settings. */
+#ifndef OTD_CONFIG_SETTINGS_OWN_H
+#define OTD_CONFIG_SETTINGS_OWN_H
+
+#include "config/read.h"
+
+/* What the settings are made of; given back with them. */
+struct otd_settings_own {
+	struct otd_yaml_doc extra;  /* memory of everything */
+	struct otd_yaml_doc **docs; /* coin files */
+	size_t n_docs;
+};
+
+/* Where a key of an entry stands in the main file: SECTION.NAME.KEY, or the entry where the key is
+   not written. */
+const struct otd_yaml *otd_settings_at(const struct otd_settings *s, const char *section,
+				       const char *name, const char *key);
+/* Path of an entry, for otd_read_problem(); leave by otd_read_leave(). */
+size_t otd_settings_enter(struct otd_reading *r, const char *section, const char *name);
+
+/* Loads the coin files that nodes and pools name. */
+void otd_settings_coins(struct otd_reading *r, struct otd_settings *s);
+/* Fills what follows from other keys, then looks at what one key cannot show. */
+void otd_settings_derive(struct otd_reading *r, struct otd_settings *s);
+void otd_settings_check(struct otd_reading *r, const struct otd_settings *s);
+
+#endif
