@@ -143,6 +143,10 @@ static void format_edges(void **state)
 	struct otd_u256 t = otd_u256_zero();
 	(void)state;
 	assert_string_equal(otd_difficulty_format(text, otd_u256_max(), otd_u256_max()), "1");
+	/* 4 means a target of 250; 249 is what lies above 4 and up to 4.016.. */
+	assert_string_equal(
+		otd_difficulty_format(text, otd_u256_from_u64(249), otd_u256_from_u64(1000)),
+		"4.01");
 	/* the whole range: each stays a number, in its buffer */
 	for (unsigned i = 0; i <= 256; i++) {
 		struct otd_u256 x =
