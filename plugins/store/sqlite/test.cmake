@@ -1,2 +1,1 @@
-pkg_check_modules(sqlite3 REQUIRED IMPORTED_TARGET sqlite3)
-target_link_libraries(${test_target} PRIVATE PkgConfig::sqlite3)
+include(${CMAKE_SOURCE_DIR}/tests/unit/store/test.cmake)
