@@ -214,6 +214,8 @@ static void byte_by_byte(void **state)
 		say(fd, text + i, 1);
 		turn();
 	}
+	while (net->n_lines < 2)
+		turn();
 	assert_string_equal(net->lines, "{\"id\":1}|{\"id\":2}|");
 	net_close();
 }
@@ -521,6 +523,8 @@ static void paused_amid_a_batch_goes_on_where_it_was(void **state)
 	net_open(&conf);
 	net->on_line = pause_at_first;
 	say(dial(), "a\nb\nc\npart", 10);
+	net->stop_at = 1;
+	net_run();
 	turn();
 	assert_string_equal(net->lines, "a|");
 	otd_conn_pause(net->conn[0], false);
@@ -569,7 +573,8 @@ static void each_may_close(void **state)
 	net_open(&conf);
 	for (int i = 0; i < PEERS; i++)
 		dial();
-	turn();
+	while (net->n_conns < PEERS)
+		turn();
 	assert_int_equal(otd_conns_count(net->g), PEERS);
 	assert_string_equal(otd_conn_host(net->conn[0]), "127.0.0.1");
 	assert_int_not_equal(otd_conn_port(net->conn[0]), 0);
