@@ -13,6 +13,8 @@
  *    tries the addresses in turn.
  *  - stream_attach() takes an accepted stream with or without stream_detach() before it; a stream
  *    that has been detached may be closed or attached on any thread.
+ *  - files: reserve() makes the file that long where it is shorter (zeros); locks belong to the open
+ *    file and want OTD_OPEN_WRITE to be exclusive; open() for writing may read too.
  *  - http: timeout_ms <= 0 is 60 s, max_answer 0 is 16 MiB. A kept connection that the server has
  *    closed meanwhile makes the request go out again: requests must bear being repeated.
  */
