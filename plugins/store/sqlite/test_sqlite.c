@@ -270,6 +270,13 @@ static void test_failed_commit(void **state)
 	assert_int_equal(p.ops->commit(p.self), OTD_E_COMMIT_UNKNOWN);
 	assert_non_null(strstr(otd_instance_error(p.in), "disk space"));
 	disk.fail_at = 0;
+	/* What was not synced is not committed, though every byte of it was written. */
+	disk.no_sync = true;
+	assert_int_equal(p.ops->begin(p.self), OTD_OK);
+	assert_int_equal(sql(&p, "INSERT INTO t DEFAULT VALUES"), OTD_OK);
+	assert_int_equal(p.ops->commit(p.self), OTD_E_COMMIT_UNKNOWN);
+	assert_non_null(strstr(otd_instance_error(p.in), "cannot sync"));
+	disk.no_sync = false;
 	assert_int_equal(ask(&p, &g, "SELECT COUNT(*) FROM t", OTD_VALUE_INT), OTD_OK);
 	assert_int_equal(g.v[0].i, 0);
 	assert_int_equal(p.ops->begin(p.self), OTD_OK);

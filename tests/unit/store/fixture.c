@@ -26,7 +26,7 @@ static otd_rc disk_write(void *ctx, struct otd_file *f, const void *from, size_t
 
 static otd_rc disk_sync(void *ctx, struct otd_file *f)
 {
-	return fails() ? OTD_E_IO : otd_files_real()->sync(ctx, f);
+	return fails() || disk.no_sync ? OTD_E_IO : otd_files_real()->sync(ctx, f);
 }
 
 static otd_rc disk_truncate(void *ctx, struct otd_file *f, uint64_t n)

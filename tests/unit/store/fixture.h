@@ -21,7 +21,8 @@ extern struct disk {
 	long ops;
 	long fail_at; /* this one and all after it fail; 0: none */
 	otd_rc with;
-	bool once; /* only that one */
+	bool once;    /* only that one */
+	bool no_sync; /* every sync fails, whatever the rest */
 } disk;
 
 void fixture_init(struct fixture *f);
