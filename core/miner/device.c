@@ -7,17 +7,48 @@
 #define CHECK_SCRATCH_MAX ((uint64_t)64 << 20)
 #define NONCES            ((uint64_t)1 << 32)
 
-void otd_miner_link_release(struct otd_miner_link *l)
+/*
+ * A post may still lie in the loop when its miner is destroyed, or be dropped with the loop. So it
+ * bears a number, by which the miner is found as long as there is one.
+ */
+static pthread_mutex_t live_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct otd_miner *live;
+static uint64_t last_number;
+
+void otd_miner_enlist(struct otd_miner *m)
 {
-	if (l && atomic_fetch_sub(&l->refs, 1) == 1)
-		free(l);
+	pthread_mutex_lock(&live_lock);
+	m->number = ++last_number;
+	m->next_live = live;
+	live = m;
+	pthread_mutex_unlock(&live_lock);
 }
 
-/* [loop] */
+void otd_miner_delist(struct otd_miner *m)
+{
+	struct otd_miner **at = &live;
+	pthread_mutex_lock(&live_lock);
+	while (*at && *at != m)
+		at = &(*at)->next_live;
+	if (*at)
+		*at = m->next_live;
+	pthread_mutex_unlock(&live_lock);
+}
+
+static struct otd_miner *miner_of(uint64_t number)
+{
+	struct otd_miner *m;
+	pthread_mutex_lock(&live_lock);
+	for (m = live; m && m->number != number; m = m->next_live)
+		;
+	pthread_mutex_unlock(&live_lock);
+	return m;
+}
+
+/* [loop] of the miner: it is not destroyed meanwhile. */
 static void take_results(void *arg)
 {
-	struct otd_miner_link *link = arg;
-	struct otd_miner *m = link->m;
+	struct otd_miner *m = miner_of((uintptr_t)arg);
 	struct otd_miner_result *r = NULL;
 	if (m) {
 		pthread_mutex_lock(&m->lock);
@@ -34,7 +65,6 @@ static void take_results(void *arg)
 		free(r);
 		r = next;
 	}
-	otd_miner_link_release(link);
 }
 
 /* [device] Takes r. */
@@ -52,15 +82,12 @@ static void hand_over(struct otd_miner *m, struct otd_miner_result *r)
 		r = NULL;
 		post = !m->posted;
 		m->posted = true;
-		if (post)
-			atomic_fetch_add(&m->link->refs, 1);
 	}
 	pthread_mutex_unlock(&m->lock);
-	if (post && otd_loop_post(m->loop, take_results, m->link)) {
+	if (post && otd_loop_post(m->loop, take_results, (void *)(uintptr_t)m->number)) {
 		pthread_mutex_lock(&m->lock);
 		m->posted = false;
 		pthread_mutex_unlock(&m->lock);
-		otd_miner_link_release(m->link);
 	}
 	if (r) {
 		/* The loop does not keep up: it has thousands of shares in hand already. */

@@ -50,12 +50,6 @@ struct otd_miner_result {
 	char text[240];
 };
 
-/* Outlives the miner until the last post has run. Only the loop touches m. */
-struct otd_miner_link {
-	struct otd_miner *m;
-	_Atomic int refs;
-};
-
 struct otd_miner_pending {
 	uint64_t id; /* 0: free */
 	uint64_t sent_ns;
@@ -83,7 +77,8 @@ struct otd_miner {
 	uint32_t n_results;
 	bool posted;
 	_Atomic uint64_t job_serial; /* of job; changes with it */
-	struct otd_miner_link *link;
+	uint64_t number;             /* by which posts find it */
+	struct otd_miner *next_live;
 
 	/* --- connection: client.c; loop only --- */
 	enum otd_miner_state state;
@@ -159,6 +154,7 @@ otd_rc otd_miner_devices_start(struct otd_miner *m, struct otd_err *err);
 void otd_miner_devices_stop(struct otd_miner *m);
 /* Takes the reference; NULL: pause. interrupt: what is under way is worthless. */
 void otd_miner_devices_job(struct otd_miner *m, struct otd_miner_job *job, bool interrupt);
-void otd_miner_link_release(struct otd_miner_link *l);
+void otd_miner_enlist(struct otd_miner *m);
+void otd_miner_delist(struct otd_miner *m); /* harmless where it is not enlisted */
 
 #endif

@@ -112,13 +112,7 @@ otd_rc otd_miner_create(struct otd_miner **out, struct otd_loop *l,
 	if (rc)
 		goto out;
 	m->diff1 = otd_u256_from_be(otd_instance_algo_info(conf->algo)->diff1);
-	m->link = calloc(1, sizeof(*m->link));
-	if (!m->link) {
-		rc = otd_fail(err, OTD_E_NOMEM, "miner: no memory");
-		goto out;
-	}
-	m->link->m = m;
-	atomic_init(&m->link->refs, 1);
+	otd_miner_enlist(m);
 	rc = m->env->ops->timer_create(l, &m->tick, otd_miner_tick, m);
 	if (!rc)
 		rc = m->env->ops->timer_create(l, &m->retry, on_retry, m);
@@ -175,9 +169,7 @@ void otd_miner_destroy(struct otd_miner *m)
 		m->env->ops->timer_destroy(m->tick);
 	if (m->retry)
 		m->env->ops->timer_destroy(m->retry);
-	if (m->link)
-		m->link->m = NULL;
-	otd_miner_link_release(m->link);
+	otd_miner_delist(m);
 	otd_bytes_finish(&m->in);
 	otd_bytes_finish(&m->out);
 	for (size_t i = 0; i < OTD_MINER_POOLS_MAX; i++)

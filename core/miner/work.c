@@ -3,6 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* An empty span may have no address, which memcpy does not allow. */
+static void put(uint8_t *to, struct otd_span s)
+{
+	if (s.len)
+		memcpy(to, s.ptr, s.len);
+}
+
 struct otd_miner_job *otd_miner_job_create(const struct otd_miner_notify *n)
 {
 	struct otd_miner_job *j = calloc(1, sizeof(*j));
@@ -20,10 +27,11 @@ struct otd_miner_job *otd_miner_job_create(const struct otd_miner_notify *n)
 		return NULL;
 	}
 	p = j->coinbase;
-	memcpy(p, n->coinbase1.ptr, n->coinbase1.len);
-	memcpy(p + n->coinbase1.len, n->extranonce1.ptr, n->extranonce1.len);
-	memcpy(p + j->extranonce2_at + n->extranonce2_len, n->coinbase2.ptr, n->coinbase2.len);
-	memcpy(j->branch, n->branch, (size_t)n->n_branches * 32);
+	put(p, n->coinbase1);
+	put(p + n->coinbase1.len, n->extranonce1);
+	put(p + j->extranonce2_at + n->extranonce2_len, n->coinbase2);
+	if (n->n_branches)
+		memcpy(j->branch, n->branch, (size_t)n->n_branches * 32);
 	j->n_branches = n->n_branches;
 	for (int i = 0; i < 32; i++)
 		j->prev[i] = n->prev_wire[(i & ~3) + 3 - (i & 3)];

@@ -70,9 +70,10 @@ static void *host_alloc(struct otd_host *h, size_t n)
 static void host_free(struct otd_host *h, void *p)
 {
 	struct otd_plugin_instance *in = h->in;
-	struct otd_plugin_memory *m = (struct otd_plugin_memory *)p - 1;
+	struct otd_plugin_memory *m;
 	if (!p)
 		return;
+	m = (struct otd_plugin_memory *)p - 1;
 	if (m->mark != MEMORY_OK) {
 		host_log(h, OTD_LOG_ERROR, "plugin.bad_free",
 			 "what=\"frees what alloc did not give, or frees it twice\"");
