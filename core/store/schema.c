@@ -30,7 +30,8 @@ static const char *const version_1[] = {
 	" prev {blob} NOT NULL, finder {int} NOT NULL, worker_id {int} NOT NULL,"
 	" found_ms {int} NOT NULL, value {wide} NOT NULL, fee {wide} NOT NULL,"
 	" network_work {wide} NOT NULL, round_work {wide} NOT NULL, state {int} NOT NULL,"
-	" confirmations {int} NOT NULL, UNIQUE(epoch, share_seq))",
+	" confirmations {int} NOT NULL, scheme {text} NOT NULL DEFAULT '',"
+	" held {int} NOT NULL DEFAULT 0, UNIQUE(epoch, share_seq))",
 	"CREATE INDEX blocks_by_pool ON blocks(pool_id, height)",
 	"CREATE INDEX blocks_by_state ON blocks(state)",
 	/* what a payout scheme knew at a sequence of the coordinator's journal */
