@@ -6,8 +6,6 @@
 #include "reactor_rig.h"
 #include <cmocka.h>
 
-#define EVERYTHING "1e-12"
-
 struct front {
 	struct rig rig;
 	struct otd_verdict got[4096];
@@ -100,7 +98,7 @@ static struct otd_submit submit_of(uint32_t job, uint32_t nonce)
 			       .extranonce2 = {0, 0, 0, 1},
 			       .ntime = 0x504e86ed,
 			       .nonce = nonce,
-			       .target = target_of(EVERYTHING)};
+			       .target = otd_u256_max()};
 	return s;
 }
 
@@ -159,10 +157,11 @@ static void accepted_means_on_disk(void **state)
 	memcpy(&share, buf, sizeof(share));
 	assert_int_equal(share.job, 5);
 	assert_int_equal(share.worker, f.worker->number);
-	otd_u128 work = otd_target_work(target_of(EVERYTHING));
+	otd_u128 work = otd_target_work(otd_u256_max());
 	assert_memory_equal(share.work, &work, 16);
-	assert_int_equal(count_records(OTD_REC_JOB, buf, sizeof(buf)), 1);
-	assert_int_equal(count_records(OTD_REC_WORKER, buf, sizeof(buf)), 1);
+	/* Said once for the share, and where a segment began. */
+	assert_in_range(count_records(OTD_REC_JOB, buf, sizeof(buf)), 1, 2);
+	assert_in_range(count_records(OTD_REC_WORKER, buf, sizeof(buf)), 1, 2);
 	memcpy(&worker, buf, sizeof(worker));
 	assert_int_equal(worker.worker, f.worker->number);
 	assert_memory_equal(buf + sizeof(worker), "testgoodArig1solo", 17);
@@ -172,19 +171,20 @@ static void accepted_means_on_disk(void **state)
 static void refused_at_once_and_on_record(void **state)
 {
 	const struct job_spec job = {.job = 5, .block_target = target_of("1e6")};
-	struct otd_submit s = submit_of(6, 1);
+	struct otd_submit s;
 	uint8_t buf[64];
 	struct otd_rec_refused refused;
 
 	(void)state;
 	begin(NULL);
+	s = submit_of(6, 1);
 	rig_job(&f.rig, &job);
 	rig_call(&f.rig, submit, &s); /* job unknown */
 	s = submit_of(5, 1);
 	s.target = target_of("1e3");
 	rig_call(&f.rig, submit, &s);
 	rig_call(&f.rig, submit, &s);
-	s.target = target_of(EVERYTHING);
+	s.target = otd_u256_max();
 	rig_call(&f.rig, submit, &s);
 	assert_true(rig_wait(&f.rig, &f.n_got, 4));
 	rig_call(&f.rig, submit, &s);
@@ -213,13 +213,14 @@ static void a_block_goes_out_with_all_that_is_needed(void **state)
 {
 	const struct job_spec job = {.job = 5, .block_target = target_of("1")};
 	const struct job_spec next = {.job = 6, .block_target = target_of("1"), .prev_salt = 1};
-	struct otd_submit s = submit_of(5, 0xb2957c02);
+	struct otd_submit s;
 	struct otd_rec_block block;
 	uint8_t buf[1024];
 	char hex[65];
 
 	(void)state;
 	begin(NULL);
+	s = submit_of(5, 0xb2957c02);
 	rig_job(&f.rig, &job);
 	rig_job(&f.rig, &next); /* it is stale by now */
 	rig_call(&f.rig, submit, &s);
@@ -336,10 +337,11 @@ static void one_waits(struct otd_reactor_conf *c)
 static void what_cannot_be_kept_is_refused(void **state)
 {
 	const struct job_spec job = {.job = 5, .block_target = target_of("1")};
-	struct otd_submit s = submit_of(5, 0xb2957c02);
+	struct otd_submit s;
 
 	(void)state;
 	begin(one_waits);
+	s = submit_of(5, 0xb2957c02);
 	rig_job(&f.rig, &job);
 	rig_call(&f.rig, submit, &s);
 	assert_true(rig_wait(&f.rig, &f.n_got, 1));
