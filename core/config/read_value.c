@@ -152,8 +152,9 @@ static void read_decimal(struct otd_reading *r, const struct otd_key *k, const s
 {
 	const char *s = otd_yaml_text(y);
 	struct otd_u256 target;
-	/* Only the form matters here: the algorithm's own difficulty 1 is not known to us. */
-	otd_rc rc = *s ? otd_difficulty_parse(&target, s, strlen(s), otd_u256_max()) : OTD_OK;
+	/* The algorithm's own difficulty 1 is not known here: one in the middle judges the form. */
+	struct otd_u256 one = otd_u256_shl(otd_u256_from_u64(1), 128);
+	otd_rc rc = *s ? otd_difficulty_parse(&target, s, strlen(s), one) : OTD_OK;
 	if (rc || (!*s && !(k->def && !*k->def)))
 		bad_form(r, k, y, rc ? rc : OTD_E_INVALID);
 	else

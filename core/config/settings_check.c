@@ -66,7 +66,7 @@ static void check_difficulty(struct otd_reading *r, const struct otd_settings_po
 	const char *const text[] = {d->start, d->min, d->max};
 	struct otd_u256 t[3]; /* targets: the larger, the easier */
 	/* Any difficulty 1 gives the same order; this one leaves room on both sides. */
-	struct otd_u256 one = otd_u256_shl(otd_u256_from_u64(1), 200);
+	struct otd_u256 one = otd_u256_shl(otd_u256_from_u64(1), 128);
 	for (size_t i = 0; i < 3; i++) {
 		if (otd_difficulty_parse(&t[i], text[i], strlen(text[i]), one))
 			return; /* its form was judged already */
