@@ -1,6 +1,8 @@
 #include "files.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,19 +53,17 @@ static otd_rc file_exists(void *ctx, const char *path, bool *out)
 static otd_rc file_list(void *ctx, const char *path, bool (*each)(void *arg, const char *name),
 			void *arg)
 {
-	char command[200];
-	char name[200];
-	(void)ctx;
-	snprintf(command, sizeof(command), "ls -1 '%s' 2>/dev/null", path);
-	FILE *p = popen(command, "r");
-	if (!p)
-		return OTD_E_IO;
+	struct dirent **entry;
+	int n = scandir(path, &entry, NULL, alphasort);
 	bool more = true;
-	while (more && fgets(name, sizeof(name), p)) {
-		name[strcspn(name, "\n")] = '\0';
-		more = each(arg, name);
+	(void)ctx;
+	if (n < 0)
+		return OTD_E_NOT_FOUND;
+	for (int i = 0; i < n; i++) {
+		more = more && each(arg, entry[i]->d_name);
+		free(entry[i]);
 	}
-	pclose(p);
+	free(entry);
 	return OTD_OK;
 }
 
@@ -91,16 +91,22 @@ struct otd_env *test_env(void)
 
 void test_folder(char path[64])
 {
-	strcpy(path, "/tmp/otd-config-XXXXXX");
+	snprintf(path, 64, "/tmp/otd-config-XXXXXX");
 	if (!mkdtemp(path))
 		abort();
 }
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
 void test_folder_remove(const char *path)
 {
-	char command[128];
-	snprintf(command, sizeof(command), "rm -rf '%s'", path);
-	if (system(command))
+	if (nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS))
 		abort();
 }
 

@@ -72,7 +72,7 @@ static void test_many_keys_grow(void **state)
 	(void)state;
 	char *text = malloc(100 * 16), *p = text;
 	for (int i = 0; i < 100; i++)
-		p += sprintf(p, "k%d: v%d\n", i, i);
+		p += snprintf(p, 16, "k%d: v%d\n", i, i);
 	struct otd_yaml_doc *d = parse(text);
 	for (int i = 0; i < 100; i++) {
 		char key[8], value[8];
@@ -178,7 +178,7 @@ static void test_environment(void **state)
 	big[100000] = '\0';
 	setenv("OTD_TEST_BIG", big, 1);
 	for (int i = 0; i < 20; i++)
-		p += sprintf(p, "k%02d: ${OTD_TEST_BIG}\n", i);
+		p += snprintf(p, 24, "k%02d: ${OTD_TEST_BIG}\n", i);
 	refuses(text, "t.yaml:11:6: ", "too long");
 	unsetenv("OTD_TEST_BIG");
 	free(big);
