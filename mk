@@ -4,6 +4,7 @@
 #   ./mk test [PART..]  all tests, or parts: lint unit plugin integration sim fault e2e asan fuzz
 #   ./mk help           the rest
 set -eu
+umask 022 # plugins in a group-writable folder are refused
 cd "$(dirname "$0")"
 
 BUILD_PACKAGES="gcc libc6-dev cmake ninja-build pkg-config ccache libuv1-dev libcurl4-openssl-dev
