@@ -303,7 +303,8 @@ static void got_tip(struct otd_chain_req *r, otd_rc rc, const struct otd_chain_r
 		go_down(n, why);
 		return;
 	}
-	bool moved = !n->has_tip || memcmp(n->best.hash, res->u.tip.hash, 32) != 0;
+	/* The first answer says nothing about a template that is on its way. */
+	bool moved = n->has_tip && memcmp(n->best.hash, res->u.tip.hash, 32) != 0;
 	n->best = res->u.tip;
 	n->has_tip = true;
 	n->st.height = n->best.height;

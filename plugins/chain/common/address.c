@@ -161,34 +161,40 @@ struct bech32 {
 	uint32_t sum; /* BECH32_ONE, BECH32M_ONE or something else */
 };
 
-/* Splits text; false where it does not have the form at all. */
-static bool bech32_split(struct bech32 *b, struct otd_span text)
+static uint8_t lower(uint8_t c)
 {
-	size_t sep = 0;
-	bool upper = false, lower = false;
+	return c >= 'A' && c <= 'Z' ? c + 32 : c;
+}
+
+/* Where the last '1' stands; 0 where the text cannot be bech32. */
+static size_t bech32_separator(struct otd_span text)
+{
+	size_t sep = 0, upper = 0, small = 0;
 	if (text.len < 8 || text.len > BECH32_MAX)
-		return false;
+		return 0;
 	for (size_t i = 0; i < text.len; i++) {
 		uint8_t c = text.ptr[i];
 		if (c < 33 || c > 126)
-			return false;
-		upper = upper || (c >= 'A' && c <= 'Z');
-		lower = lower || (c >= 'a' && c <= 'z');
+			return 0;
+		upper += c != lower(c);
+		small += c >= 'a' && c <= 'z';
 		sep = c == '1' ? i : sep;
 	}
-	if ((upper && lower) || sep < 1 || sep + 7 > text.len)
+	return (upper && small) || sep + 7 > text.len ? 0 : sep;
+}
+
+/* Splits text; false where it does not have the form at all. */
+static bool bech32_split(struct bech32 *b, struct otd_span text)
+{
+	size_t sep = bech32_separator(text), n = 0;
+	if (sep == 0)
 		return false;
 	for (size_t i = 0; i < sep; i++)
-		b->hrp[i] =
-			(char)(upper && text.ptr[i] >= 'A' && text.ptr[i] <= 'Z' ? text.ptr[i] + 32
-										 : text.ptr[i]);
+		b->hrp[i] = (char)lower(text.ptr[i]);
 	b->hrp[sep] = 0;
 	uint32_t c = polymod_hrp(b->hrp);
-	size_t n = 0;
 	for (size_t i = sep + 1; i < text.len; i++) {
-		int ch = upper && text.ptr[i] >= 'A' && text.ptr[i] <= 'Z' ? text.ptr[i] + 32
-									   : text.ptr[i];
-		const char *at = strchr(bech32_set, ch);
+		const char *at = strchr(bech32_set, lower(text.ptr[i]));
 		if (!at)
 			return false;
 		b->value[n] = (uint8_t)(at - bech32_set);
