@@ -110,6 +110,8 @@ static void resize(struct content *c, size_t n)
 
 static void put(struct content *c, uint64_t at, const uint8_t *p, size_t n)
 {
+	if (n == 0)
+		return;
 	if (at + n > c->len)
 		resize(c, at + n);
 	memcpy(c->ptr + at, p, n);
