@@ -52,7 +52,7 @@ struct otd_span otd_v1_number(const json_t *v, char to[OTD_V1_NUMBER_TEXT])
 		s.len = json_string_length(v);
 	} else if (json_is_number(v)) {
 		size_t n = json_dumpb(v, to, OTD_V1_NUMBER_TEXT,
-				      JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
+				      JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
 		s.len = n <= OTD_V1_NUMBER_TEXT ? n : 0;
 	}
 	return s;

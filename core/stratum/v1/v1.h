@@ -60,7 +60,7 @@ void otd_v1_answer(struct otd_session *s, struct otd_span id, const char *result
 void otd_v1_answer_true(struct otd_session *s, const struct otd_v1_request *q);
 void otd_v1_answer_error(struct otd_session *s, struct otd_span id, int code, const char *text);
 
-/* A JSON number's own text, so that no difficulty passes through a double's arithmetic. Empty
+/* The text of a JSON number (15 digits) or string, for otd_difficulty_parse(). Empty
    where v is neither a number nor a string. */
 #define OTD_V1_NUMBER_TEXT 40
 struct otd_span otd_v1_number(const json_t *v, char to[OTD_V1_NUMBER_TEXT]);
