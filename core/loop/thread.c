@@ -290,7 +290,7 @@ static otd_rc start_threads(struct otd_env *e, struct real_pool *p)
 {
 	while (p->n < p->wanted) {
 		char name[16];
-		snprintf(name, sizeof(name), "compute-%u", p->n);
+		snprintf(name, sizeof(name), "compute-%u", p->n % 1000);
 		if (real_thread_start(e, &p->threads[p->n], name, compute_main, p, NULL))
 			break;
 		p->n++;
