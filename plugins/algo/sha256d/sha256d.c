@@ -89,7 +89,8 @@ static otd_rc hash_batch(struct otd_instance *in, void *scratch, struct otd_algo
 			n_gathered = 0;
 		}
 	}
-	flush(of, headers, n_gathered);
+	if (n_gathered)
+		flush(of, headers, n_gathered);
 	return OTD_OK;
 }
 
