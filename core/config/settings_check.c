@@ -105,8 +105,8 @@ static void check_pool(struct otd_reading *r, const struct otd_settings *s,
 	check_tag(r, s, p);
 	if (*p->difficulty_floor && p->main_network)
 		otd_read_problem(r, OTD_E_INVALID,
-				 otd_settings_at(s, "pools", p->name, "difficulty_floor"),
-				 "difficulty_floor",
+				 otd_settings_at(s, "pools", p->name, "block_difficulty_floor"),
+				 "block_difficulty_floor",
 				 "is for test networks, and %s is a main network of %s; remove it",
 				 p->network, p->coin_id);
 	size_t outer = otd_read_enter(r, "ports");

@@ -10,6 +10,7 @@ FLOOR = "6.103515625e-05"        # 2^-14: 256 such shares a block
 CONFIG = """
 data_dir: {dir}
 log: {level: debug}
+store: {use: sqlite}
 nodes:
   btc: {coin: bitcoin, network: regtest, rpc: "URL", user: USER, password: PASSWORD}
 pools:

@@ -177,7 +177,7 @@ static void test_everything(void **state)
 		 "    coinbase: {address: addr, tag: hi}\n"
 		 "    fee: {rate: 0.25%%, address: feeaddr}\n"
 		 "    payout: {scheme: pay-a}\n"
-		 "    difficulty_floor: 0.001\n"
+		 "    block_difficulty_floor: 0.001\n"
 		 "    ports:\n"
 		 "      3333: {listen: 127.0.0.1, difficulty: {start: 1e-9, min: 1e-9, max: 1, "
 		 "aim: 2s, vardiff: false}}\n"
@@ -323,10 +323,10 @@ static void test_pools(void **state)
 		"main.yaml:8:15: pools.p.payments: ", "not available yet");
 	refuses(WITH("    policies: []\n"),
 		"main.yaml:8:15: pools.p.policies: ", "not available yet");
-	refuses(WITH("    difficulty_floor: 0.1\n"),
-		"main.yaml:8:23: pools.p.difficulty_floor: ", "main network");
-	refuses(WITH("    difficulty_floor: 0\n"), "main.yaml:8:23: ", "a difficulty");
-	refuses(WITH("    difficulty_floor: hard\n"), "main.yaml:8:23: ", "a difficulty");
+	refuses(WITH("    block_difficulty_floor: 0.1\n"),
+		"main.yaml:8:29: pools.p.block_difficulty_floor: ", "main network");
+	refuses(WITH("    block_difficulty_floor: 0\n"), "main.yaml:8:29: ", "a difficulty");
+	refuses(WITH("    block_difficulty_floor: hard\n"), "main.yaml:8:29: ", "a difficulty");
 	refuses(WITH("    nodes: [x]\n"), "main.yaml:8:13: pools.p.nodes: ", "under nodes:");
 	refuses(WITH("    nodes: [lokal]\nnodes: {local: {coin: test, rpc: 'http://h:1'}}\n"),
 		"main.yaml:8:13: pools.p.nodes: ", "did you mean 'local'?");
@@ -432,7 +432,7 @@ static void test_coins(void **state)
 	memmove(coin + 11, "\n", 1);
 	snprintf(text, sizeof(text),
 		 "store: {use: db-a}\npools: {p: {coin: other, coinbase: {address: a}, payout: "
-		 "{scheme: s}, difficulty_floor: 1e-6, ports: {5: {}}}}\n");
+		 "{scheme: s}, block_difficulty_floor: 1e-6, ports: {5: {}}}}\n");
 	s = load(text);
 	assert_string_equal(s->pools[0].network, "other");
 	assert_false(s->pools[0].main_network);
