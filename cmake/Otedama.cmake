@@ -163,6 +163,9 @@ function(otedama_tests)
   foreach(h IN LISTS headers)
     get_filename_component(n ${h} NAME_WE)
     foreach(std IN ITEMS c17 c++17)
+      if(CMAKE_CROSSCOMPILING AND std STREQUAL "c++17")
+        continue() # the build on this machine does it; a cross C++ compiler is not needed for more
+      endif()
       string(REGEX REPLACE "[0-9]+" "" lang ${std})
       add_test(NAME header.${n}.${lang} COMMAND ${CMAKE_C_COMPILER} -x ${lang} -std=${std} -Wall
         -Wextra -Wpedantic -Werror -fsyntax-only -I${CMAKE_SOURCE_DIR}/core/include ${h})
@@ -173,6 +176,7 @@ endfunction()
 
 # tests/fuzz/fuzz_*.c, with LLVMFuzzerTestOneInput; corpora in tests/fuzz/corpus/NAME.
 function(otedama_fuzz_targets)
+  pkg_check_modules(cmocka REQUIRED IMPORTED_TARGET cmocka)
   file(GLOB files CONFIGURE_DEPENDS tests/fuzz/fuzz_*.c)
   set(libs ${OTEDAMA_ALL_MODULES})
   list(REVERSE libs)
@@ -183,7 +187,7 @@ function(otedama_fuzz_targets)
     target_link_options(${n} PRIVATE -fsanitize=fuzzer)
     target_include_directories(${n} PRIVATE ${CMAKE_SOURCE_DIR}/plugins ${CMAKE_SOURCE_DIR}/tests
       ${CMAKE_SOURCE_DIR}/plugins/chain)
-    target_link_libraries(${n} PRIVATE ${libs} PkgConfig::jansson)
+    target_link_libraries(${n} PRIVATE ${libs} PkgConfig::jansson PkgConfig::cmocka)
   endforeach()
 endfunction()
 
