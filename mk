@@ -72,6 +72,7 @@ build() {
   testing=OFF
   [ -z "$(missing libcmocka-dev)" ] && testing=ON
   [ "$preset" = arm64 ] && testing=ON
+  [ "$preset" = fuzz ] && testing=OFF
   # shellcheck disable=SC2086
   cmake --preset "$preset" $launcher -DBUILD_TESTING=$testing "$@" >"$d.configure.log" 2>&1 ||
     { tail -n 30 "$d.configure.log" >&2; die "configuring failed, see $d.configure.log"; }
