@@ -139,6 +139,7 @@ static otd_rc make_reactor(struct otd_app *app, struct otd_app_reactor *r, uint3
 					   .idle_ms = s->limits.idle_ms,
 					   .notify_ms = s->pools[0].notify_ms,
 					   .bad_lines = (uint32_t)s->limits.bad_lines,
+					   .name_max = (size_t)s->limits.worker_name_bytes,
 					   .ended = session_ended,
 					   .arg = app};
 	if (rc == OTD_OK)

@@ -2,6 +2,7 @@
 #include "stratum/session.h"
 
 #include "base/log.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -286,8 +287,8 @@ static size_t percent_decode(uint8_t *to, struct otd_span from)
 }
 
 /* ACCOUNT[.NAME] in parts that point into store. */
-static otd_rc split_user(uint8_t *store, struct otd_span user, struct otd_span *account,
-			 struct otd_span *name)
+static otd_rc split_user(uint8_t *store, struct otd_span user, size_t name_max,
+			 struct otd_span *account, struct otd_span *name)
 {
 	if (user.len == 0 || user.len > OTD_WORKER_ACCOUNT_MAX + OTD_WORKER_NAME_MAX + 1)
 		return OTD_E_RANGE;
@@ -301,8 +302,7 @@ static otd_rc split_user(uint8_t *store, struct otd_span user, struct otd_span *
 		if (store[i] < 0x20 || store[i] == 0x7f)
 			return OTD_E_INVALID;
 	}
-	if (!account->len || account->len > OTD_WORKER_ACCOUNT_MAX ||
-	    name->len > OTD_WORKER_NAME_MAX)
+	if (!account->len || account->len > OTD_WORKER_ACCOUNT_MAX || name->len > name_max)
 		return OTD_E_RANGE;
 	return OTD_OK;
 }
@@ -368,10 +368,13 @@ void otd_session_authorize(struct otd_session *s, struct otd_span id, struct otd
 		authorize_end(s, a, OTD_OK, words(""));
 		return;
 	}
-	otd_rc rc = split_user(store, user, &account, &name);
+	otd_rc rc = split_user(store, user, s->st->conf.name_max, &account, &name);
 	if (rc) {
-		authorize_end(s, a, rc,
-			      words("the user is ADDRESS.NAME, the name of at most 64 characters"));
+		char why[80];
+		(void)snprintf(why, sizeof(why),
+			       "the user is ADDRESS.NAME, the name of at most %zu characters",
+			       s->st->conf.name_max);
+		authorize_end(s, a, rc, words(why));
 		return;
 	}
 	if (s->n_workers >= OTD_SESSION_WORKERS) {
@@ -407,7 +410,7 @@ static otd_rc add_worker(struct otd_session *s, struct otd_span user, struct otd
 	*why = "the pool is busy, try again";
 	if (otd_session_worker(s, user))
 		return OTD_OK; /* asked twice before the first answer */
-	rc = split_user(store, user, &written, &name);
+	rc = split_user(store, user, s->st->conf.name_max, &written, &name);
 	if (rc)
 		return rc;
 	all = realloc(s->workers, (s->n_workers + 1) * sizeof(*all));

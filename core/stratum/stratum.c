@@ -294,6 +294,8 @@ static void set_defaults(struct otd_stratum_conf *c)
 	c->idle_ms = c->idle_ms ? c->idle_ms : 1800000;
 	c->notify_ms = c->notify_ms ? c->notify_ms : 30000;
 	c->bad_lines = c->bad_lines ? c->bad_lines : 16;
+	if (!c->name_max || c->name_max > OTD_WORKER_NAME_MAX)
+		c->name_max = OTD_WORKER_NAME_MAX;
 	c->slice_us = c->slice_us ? c->slice_us : 950;
 }
 

@@ -36,6 +36,7 @@ struct otd_stratum_conf {
 	int64_t idle_ms;     /* silence of a miner after which it is dropped; 0: 30 min */
 	int64_t notify_ms;   /* a job at least this often; 0: 30 s */
 	uint32_t bad_lines;  /* malformed lines after which a connection is closed; 0: 16 */
+	size_t name_max;     /* bytes of a worker's name; 0 or too many: OTD_WORKER_NAME_MAX */
 	int64_t slice_us;    /* of one round spent on handing out jobs; 0: 950 */
 	/* A session has ended: its ticket goes back to the gate (by a post: this is the reactor's
 	   thread). May be NULL. */

@@ -90,10 +90,10 @@ class Raw:
         self.sock.close()
 
 
-def refused(code, call, *args):
+def refused(code, call, *args, **named):
     """Calls, and fails unless the answer was an error of this code. Its text."""
     try:
-        r = call(*args)
+        r = call(*args, **named)
     except StratumError as e:
         assert e.code == code, f"refused with {e}, not {code}"
         return e.text

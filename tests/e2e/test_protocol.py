@@ -93,7 +93,7 @@ def test_suggest_before_subscribe():
     with Client(ranged().port) as c:
         assert c.call("mining.suggest_difficulty", 2**-23) is True
         c.login(address(2) + ".suggest")
-        assert c.job.difficulty == 2**-23
+        assert abs(c.job.difficulty / 2**-23 - 1) < 1e-6, c.job.difficulty
         assert c.submit(c.mine()) is True
 
 
@@ -275,7 +275,7 @@ def test_other_extensions():
 def test_suggest_difficulty_as_number_and_string():
     with Client(ranged().port) as c:
         job = c.login(address(6) + ".suggest")
-        for value, expect in ((2**-23, 2**-23), (str(2**-22), 2**-22), ("1e-3", 1e-6), (1e-30, 2**-24)):
+        for value, expect in ((2**-23, 2**-23), (str(2**-22), 2**-22), ("1e-3", 1e-6), (1e-8, 2**-24)):
             assert c.call("mining.suggest_difficulty", value) is True
             job = c.wait_job(other_than=job.id)
             assert abs(job.difficulty / expect - 1) < 1e-6, (value, job.difficulty)
@@ -321,27 +321,27 @@ def test_a_cut_holds_at_once_and_a_raise_for_later_jobs():
 
 
 def test_vardiff_raises_and_no_share_is_lost():
-    difficulty = "{start: 5.9604644775390625e-08, min: 5.9604644775390625e-08, max: 1e-5, aim: 500ms}"
+    difficulty = "{start: 5.9604644775390625e-08, min: 5.9604644775390625e-08, max: 1e-3, aim: 200ms}"
     with Pool(devnet(difficulty, pool="notify: 1s")) as pool:
         pool.start()
         with Client(pool.port) as c:
             c.login(address(7) + ".fast")
-            seen, waiting, until, sent = {c.job.difficulty}, [], time.monotonic() + 8, 0
-            while time.monotonic() < until and len(seen) < 3:
+            seen, waiting, until, sent, after = {c.job.difficulty}, [], time.monotonic() + 20, 0, 0
+            while time.monotonic() < until and after < 10:
                 waiting.append(c.submit_async(c.mine()))  # of the newest job, by that job's difficulty
-                sent += 1
+                sent, after = sent + 1, after + (len(seen) > 1)
                 seen.add(c.job.difficulty)
                 if len(waiting) > 8:
                     assert c.wait(waiting.pop(0)) is True
             for q in waiting:
                 assert c.wait(q) is True
-            assert len(seen) >= 3 and max(seen) > 4 * min(seen), seen
+            assert max(seen) >= 8 * min(seen), f"a flood of shares did not raise the difficulty: {seen}"
             changes = [m for m in c.notices if m["method"] == "mining.set_difficulty"]
             order = methods(c.notices)
             for i, name in enumerate(order):
                 if name == "mining.set_difficulty":
                     assert order[i + 1] == "mining.notify", "a difficulty that no job follows"
-            assert len(changes) >= 3
+            assert len(changes) >= 2
             assert not any(m["params"][8] for m in c.notices[2:] if m["method"] == "mining.notify")
         wait_for(lambda: pool.status()["pools"][0]["accepted"] == sent, 10, about="all shares in the status")
         assert pool.stop() == 0
