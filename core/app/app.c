@@ -329,6 +329,7 @@ otd_rc otd_app_start(struct otd_app *app, struct otd_err *err)
 		return rc;
 	otd_thread_is(OTD_THREAD_COORDINATOR | OTD_THREAD_COMPUTE);
 	otd_where_publish(app->socket);
+	app->published = true;
 	otd_log(OTD_LOG_INFO, "app", "start.serving", "version=%s pid=%ld pools=%zu reactors=%zu",
 		OTEDAMA_VERSION, (long)getpid(), app->n_pools, app->n_reactors);
 	return OTD_OK;
@@ -391,9 +392,9 @@ void otd_app_stop(struct otd_app *app)
 	otd_app_free_chains(app);
 	if (app->loop)
 		app->env->ops->loop_destroy(app->loop);
-	if (app->lock_fd >= 0) {
+	if (app->published)
 		otd_where_withdraw(app->socket);
+	if (app->lock_fd >= 0)
 		close(app->lock_fd); /* gives the lock back */
-	}
 	otd_log_finish();
 }

@@ -127,6 +127,7 @@ struct otd_app {
 	char warning[4][300]; /* what went wrong at start and did not prevent it */
 	size_t n_warnings;
 	_Atomic bool healthy, stopping;
+	bool published; /* later commands of this user find the socket */
 	bool draining, flushed;
 	bool live_line; /* the terminal's last line is to be written over */
 	struct otd_app_shown shown[OTD_APP_SHOWN];

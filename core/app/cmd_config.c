@@ -7,7 +7,6 @@
 #include "app/app.h"
 #include "app/cmd.h"
 #include "app/settings_file.h"
-#include "base/log.h"
 
 #define CHECK_MS 15000
 
@@ -113,9 +112,8 @@ static int check(const struct otd_cmd *cmd, struct otd_env *env, struct otd_sett
 		 bool connect)
 {
 	struct check c = {.app = {.lock_fd = -1, .env = env, .settings = s}};
-	struct otd_log_conf quiet = {.level = OTD_LOG_ERROR};
 	struct otd_err err = {0};
-	(void)otd_log_init(&quiet, NULL, NULL, &err);
+	otd_log_only_warnings();
 	otd_thread_is(OTD_THREAD_COORDINATOR | OTD_THREAD_STORE | OTD_THREAD_COMPUTE);
 	c.app.metrics = otd_metrics_create();
 	otd_rc rc = c.app.metrics ? check_all(&c, connect, &err) : OTD_E_NOMEM;

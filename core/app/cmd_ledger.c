@@ -55,6 +55,7 @@ static int run(const struct otd_cmd *cmd, int argc, char **argv)
 		otd_cmd_fail(cmd, "usage: otedama ledger %s", cmd->usage);
 		return OTD_EXIT_USAGE;
 	}
+	otd_log_only_warnings();
 	otd_thread_is(OTD_THREAD_COORDINATOR | OTD_THREAD_STORE | OTD_THREAD_COMPUTE);
 	otd_rc rc = otd_env_real_create(&app.env, NULL, &err);
 	if (rc == OTD_OK)

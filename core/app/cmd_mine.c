@@ -145,9 +145,7 @@ static void on_signal(void *arg)
 
 static otd_rc start(struct mine *m)
 {
-	struct otd_miner_conf conf = {.algo = m->algo,
-				      .hw = m->hw,
-				      .n_hw = m->n_hw,
+	struct otd_miner_conf conf = {.hw = m->hw,
 				      .urls = m->o.urls.item,
 				      .n_urls = m->o.urls.n,
 				      .user = m->o.user,
@@ -175,6 +173,8 @@ static otd_rc start(struct mine *m)
 	if (rc == OTD_OK && m->n_hw == 0)
 		rc = otd_fail(&m->err, OTD_E_NOT_FOUND, "no hw plugin was found in %s",
 			      m->tool.dirs.dir[0]);
+	conf.algo = m->algo;
+	conf.n_hw = m->n_hw;
 	if (rc == OTD_OK)
 		rc = otd_miner_create(&m->miner, m->loop, &conf, &m->err);
 	if (rc == OTD_OK)

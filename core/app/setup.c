@@ -5,8 +5,16 @@
 #include <unistd.h>
 
 #include "app/where.h"
+#include "base/log.h"
 #include "config/yaml.h"
 #include "loop/loop.h"
+
+void otd_log_only_warnings(void)
+{
+	struct otd_log_conf conf = {.level = OTD_LOG_WARN};
+	struct otd_err err = {0};
+	(void)otd_log_init(&conf, NULL, NULL, &err);
+}
 
 void otd_plugin_dirs_default(struct otd_plugin_dirs *d)
 {
@@ -24,6 +32,7 @@ otd_rc otd_tool_init(struct otd_tool *t, const char *dir, struct otd_err *err)
 {
 	static const char *const all[] = {"*/*"};
 	memset(t, 0, sizeof(*t));
+	otd_log_only_warnings();
 	otd_plugin_dirs_default(&t->dirs);
 	struct otd_plugins_conf conf = {.dirs = dir ? &dir : t->dirs.dir,
 					.n_dirs = dir ? 1 : t->dirs.n,

@@ -10,6 +10,9 @@
 #include "base/metrics.h"
 #include "plugin/plugin.h"
 
+/* For commands other than serve: stderr, warnings and worse. */
+void otd_log_only_warnings(void);
+
 /* BESIDE_PROGRAM/plugins where it is there, then the installed folder. */
 struct otd_plugin_dirs {
 	char beside[4200];

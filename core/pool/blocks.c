@@ -53,10 +53,11 @@ static bool is_final(const struct block *k)
 	return k->state == OTD_BLOCK_MATURE || k->state == OTD_BLOCK_ORPHANED;
 }
 
-static struct block *find(struct otd_blocks *b, uint64_t epoch, uint64_t share_seq)
+/* By identity: a block whose share the journal did not take has no number. */
+static struct block *find(struct otd_blocks *b, const uint8_t hash[32])
 {
 	for (struct block *k = b->list; k; k = k->next) {
-		if (k->name.epoch == epoch && k->name.share_seq == share_seq)
+		if (memcmp(k->name.hash, hash, 32) == 0)
 			return k;
 	}
 	return NULL;
@@ -200,7 +201,7 @@ void otd_blocks_found(struct otd_blocks *b, const struct otd_block_name *name,
 		      struct otd_span block)
 {
 	const struct otd_env_ops *ops = b->conf.env->ops;
-	if (find(b, name->epoch, name->share_seq))
+	if (find(b, name->hash))
 		return;
 	struct block *k = add(b, name);
 	if (!k || otd_bytes_add(&k->bytes, block.ptr, block.len) != OTD_OK) {
@@ -220,7 +221,7 @@ void otd_blocks_found(struct otd_blocks *b, const struct otd_block_name *name,
 void otd_blocks_on_record(struct otd_blocks *b, const struct otd_block_name *name,
 			  enum otd_block_state state, uint32_t confirmations)
 {
-	struct block *k = find(b, name->epoch, name->share_seq);
+	struct block *k = find(b, name->hash);
 	if (!k && (state == OTD_BLOCK_MATURE || state == OTD_BLOCK_ORPHANED))
 		return;
 	if (!k)
@@ -282,11 +283,29 @@ static void retire(struct block *k)
 		destroy_block(k);
 }
 
+/*
+ * A file from an earlier run whose block came to its end there: accounting names only blocks that are
+ * not final, so it is asked by saying the verdict once more.
+ */
+static void ask_record(struct block *k)
+{
+	struct otd_blocks *b = k->owner;
+	otd_rc rc = b->conf.verdict(b->conf.arg, k->name.epoch, k->name.share_seq, k->state,
+				    k->confirmations);
+	if (rc == OTD_E_NOT_FOUND || rc == OTD_E_BUSY)
+		return;
+	k->on_record = true;
+	k->told = k->state;
+	k->told_confirmations = k->confirmations;
+}
+
 static void look_after(struct block *k, int64_t now)
 {
 	struct otd_blocks *b = k->owner;
 	if (k->writing || k->placing || k->submitting)
 		return;
+	if (is_final(k) && !k->on_record && k->has_file)
+		ask_record(k);
 	tell(k);
 	if (is_final(k) && k->told == k->state && k->on_record) {
 		retire(k);
@@ -345,7 +364,7 @@ static bool load_one(void *arg, const char *file)
 		otd_bytes_finish(&bytes);
 		return true;
 	}
-	struct block *k = find(b, name.epoch, name.share_seq);
+	struct block *k = find(b, name.hash);
 	if (!k)
 		k = add(b, &name);
 	if (k) {
