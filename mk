@@ -77,7 +77,10 @@ build() {
   cmake --preset "$preset" $launcher -DBUILD_TESTING=$testing "$@" >"$d.configure.log" 2>&1 ||
     { tail -n 30 "$d.configure.log" >&2; die "configuring failed, see $d.configure.log"; }
   mv "$d.configure.log" "$d/configure.log"
-  ninja -C "$d" -j "$JOBS" >"$d/build.log" 2>&1 ||
+  targets=
+  [ "$preset" = fuzz ] && targets=fuzzers
+  # shellcheck disable=SC2086
+  ninja -C "$d" -j "$JOBS" $targets >"$d/build.log" 2>&1 ||
     { grep -E 'error|warning|FAILED' "$d/build.log" | head -n 40 >&2; die "the build failed, see $d/build.log"; }
 }
 
