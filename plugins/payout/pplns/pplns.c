@@ -29,7 +29,7 @@ struct otd_instance {
 static const struct otd_option option_table[] = {
 	OTD_OPTION(struct options, window, OTD_OPT_WINDOW, "window", "2x difficulty",
 		   "how much of the newest work divides a block"),
-	OTD_OPTION(struct options, max_slices, OTD_OPT_INT, "max_slices", "1000000",
+	OTD_OPTION(struct options, max_slices, OTD_OPT_INT, "max_slices", "250000",
 		   "entries kept, one an account and batch (32 bytes each); above it old batches "
 		   "are merged",
 		   .min = 1000, .max = 4000000),
