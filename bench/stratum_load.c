@@ -658,7 +658,7 @@ static void print_all(const struct figures *f)
 		       "\"rss_before_kib\": %.0f, \"rss_after_kib\": %.0f, "
 		       "\"rss_end_kib\": %.0f, \"bytes_per_connection\": %.1f",
 		       f->connect_cpu_us / g.ready, g.hold_s > 0 ? f->idle_cpu_ms / g.hold_s : 0.0,
-		       f->rss_before / 1024, f->rss_after / 1024,
+		       f->rss_before / 1024, f->rss_after / 1024, f->rss_end / 1024,
 		       (f->rss_after - f->rss_before) / g.ready);
 	if (g.mode == SHARES)
 		print_shares(f);
