@@ -21,11 +21,6 @@ static const struct otd_key plugins_keys[] = {
 	 .offset = AT(enable),
 	 .help = "what may be loaded, as KIND/ID or KIND/*; default: what this file names, nothing "
 		 "else"},
-	{.name = "safe",
-	 .type = OTD_KEY_BOOL,
-	 .offset = AT(safe),
-	 .def = "true",
-	 .help = "refuse plugin files that others could have changed: owner and mode are checked"},
 };
 #undef AT
 static const struct otd_key_table plugins_table = {plugins_keys, COUNT(plugins_keys)};
@@ -308,7 +303,8 @@ static const struct otd_key main_keys[] = {
 	 .type = OTD_KEY_SECTION,
 	 .offset = AT(plugins),
 	 .sub = &plugins_table,
-	 .help = "which plugins are loaded, and from where"},
+	 .help = "which plugins are loaded, and from where; files that others can change are "
+		 "refused"},
 	{.name = "log",
 	 .type = OTD_KEY_SECTION,
 	 .offset = AT(log),

@@ -100,12 +100,10 @@ static const struct otd_key fee_keys[] = {
 	 .max = 1000000,
 	 .help = "the pool's part of each block"},
 	{.name = "address",
-	 .type = OTD_KEY_TEXT,
-	 .flags = OTD_KEY_RELOADABLE,
-	 .offset = offsetof(struct otd_settings_pool, fee_address),
-	 .def = "",
-	 .max = 256,
-	 .help = "where fees will be paid to; empty: they stay on the pool's account"},
+	 .type = OTD_KEY_LATER,
+	 .help = "payments are not available yet: fees are kept on the pool's account in the "
+		 "ledger; "
+		 "remove the key"},
 };
 static const struct otd_key_table fee_table = {fee_keys, COUNT(fee_keys)};
 

@@ -39,7 +39,6 @@ struct otd_settings_listen {
 struct otd_settings_plugins {
 	struct otd_settings_texts dirs;   /* n 0: beside the program, then the installed folder */
 	struct otd_settings_texts enable; /* where the key is absent: what this file uses */
-	bool safe;                        /* owner and mode of plugin files are checked */
 };
 
 struct otd_settings_log_level {
@@ -121,7 +120,6 @@ struct otd_settings_pool {
 	struct otd_settings_use chain;
 	const char *address, *tag; /* of the coinbase */
 	int64_t fee_ppm;           /* of each block, to the pool */
-	const char *fee_address;   /* ""; the fee stays on the pool's account */
 	struct otd_settings_use payout;
 	const char *difficulty_floor; /* decimal; "": none */
 	const struct otd_settings_port *ports;

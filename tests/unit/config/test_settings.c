@@ -98,7 +98,6 @@ static void test_defaults(void **state)
 	struct otd_settings *s = load(POOL);
 	assert_string_equal(s->data_dir, "/var/lib/otedama");
 	assert_string_equal(s->socket, "/var/lib/otedama/otedama.sock");
-	assert_true(s->plugins.safe);
 	assert_int_equal(s->plugins.dirs.n, 0);
 	assert_int_equal(s->plugins.enable.n, 4);
 	assert_string_equal(s->plugins.enable.item[0], "store/db-a");
@@ -159,7 +158,7 @@ static void test_everything(void **state)
 	snprintf(text, sizeof(text),
 		 "data_dir: ./d/\n"
 		 "plugins: {dirs: [/a, /b], enable: [algo/*, chain/chain-a, payout/*, store/db-a, "
-		 "hw/*], safe: false}\n"
+		 "hw/*]}\n"
 		 "log: {file: x.log, format: json, level: warn, modules: {pool: debug, net: "
 		 "error}, per_event_a_second: 5}\n"
 		 "threads: {reactors: 4, compute: 2}\n"
@@ -175,7 +174,7 @@ static void test_everything(void **state)
 		 "    nodes: [b, a]\n"
 		 "    chain: {y: 3, z: 4}\n"
 		 "    coinbase: {address: addr, tag: hi}\n"
-		 "    fee: {rate: 0.25%%, address: feeaddr}\n"
+		 "    fee: {rate: 0.25%%}\n"
 		 "    payout: {scheme: pay-a}\n"
 		 "    block_difficulty_floor: 0.001\n"
 		 "    ports:\n"
@@ -295,7 +294,7 @@ static void test_keys(void **state)
 	refuses(POOL "log: {level: inf}\n", "main.yaml:8:14: log.level: ", "did you mean 'info'?");
 	refuses(POOL "log: {modules: {pool: loud}}\n",
 		"main.yaml:8:23: log.modules.pool: ", "is none of");
-	refuses(POOL "plugins: {safe: perhaps}\n", "main.yaml:8:17: ", "true or false");
+	refuses(POOL "api: {off: perhaps}\n", "main.yaml:8:12: ", "true or false");
 	refuses(POOL "plugins: {dirs: /x}\n", "main.yaml:8:17: ", "is not a list");
 	refuses(POOL "api: {listen: 127.0.0.1}\n", "main.yaml:8:15: api.listen: ", "HOST:PORT");
 	refuses(POOL "api: {listen: '::1:80'}\n", "main.yaml:8:15: ", "brackets");
@@ -319,6 +318,8 @@ static void test_pools(void **state)
 	refuses(WITH("    fee: {rate: 1}\n"), "main.yaml:8:17: pools.p.fee.rate: ", "percent");
 	refuses(WITH("    fee: {rate: 101%}\n"),
 		"main.yaml:8:17: pools.p.fee.rate: ", "from 0% to 100%");
+	refuses(WITH("    fee: {address: x}\n"),
+		"main.yaml:8:20: pools.p.fee.address: ", "not available yet");
 	refuses(WITH("    payments: {minimum: 1}\n"),
 		"main.yaml:8:15: pools.p.payments: ", "not available yet");
 	refuses(WITH("    policies: []\n"),
