@@ -120,6 +120,7 @@ bench)
   # shellcheck disable=SC2086
   setup $BUILD_PACKAGES $TEST_PACKAGES
   build release
+  ninja -C build -j "$JOBS" benches >build/bench.log 2>&1 || die "the benches do not build, see build/bench.log"
   exec python3 bench/run.py "$@"
   ;;
 lint) exec python3 tools/lint.py "$@" ;;

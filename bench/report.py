@@ -98,9 +98,11 @@ def share_table(of, o):
 Server CPU a share is the figure to compare first: user and system time of all the server's threads, divided by the
 accepted shares. Shares a second depend on it, on the generator that runs on the same cores, and at small windows on
 the disk: an accepted share is acknowledged after the group commit that holds it (see "The disk"), which neither
-null_server nor the two pools below wait for. No share was refused in any round, and after each the pool's own count
+null_server nor the two other pools wait for. No share was refused in any round, and after each the pool's own count
 was equal to the generator's. `null_server -V` is the floor: one epoll thread that validates each share in full and has
-no accounts, journal or ledger.
+no accounts, journal or ledger. It hashes one share after the other; the pool hashes what one round of its loop brought
+in one batch, whose steps interleave, and answers it in one write a connection, so it can come below that floor where
+many shares arrive at once.
 """
 
 
@@ -196,7 +198,7 @@ are hashed once. "64 bytes" is an inner node of a merkle tree.
 
 def tables(of, m, o, kernel):
     facts = table(("", ""), [(k, m[k]) for k in ("date", "commit", "compiler", "build", "processor", "memory", "kernel",
-                                                 "system", "disk")])
+                                                 "system", "disk", "load before")])
     head = f"""## Machine
 
 {facts}

@@ -282,7 +282,7 @@ def main():
         a.error(f"unknown name '{unknown[0]}'; names: {' '.join(NAMES)}")
     if o.write and (o.names or o.rounds < 3):
         a.error("--write is for all of them, in at least 3 rounds")
-    wanted, f, kernel = o.names or NAMES, Figures(), ""
+    wanted, f, kernel, before = o.names or NAMES, Figures(), "", os.getloadavg()
     try:
         for r in range(o.rounds):
             say(f"round {r + 1} of {o.rounds}")
@@ -302,6 +302,7 @@ def main():
         say(f"bench: {e}")
         return 1
     m = machine()
+    m["load before"] = f"{before[0]:.1f} processes ran or waited to, in the minute before the first measurement"
     text = report.tables(f.of, m, o, kernel)
     print(text)
     if o.json:
