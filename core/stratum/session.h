@@ -14,7 +14,7 @@
 #define OTD_SESSION_ID_MAX      64   /* bytes of a request's id, as it stands in the line */
 #define OTD_SESSION_PAUSE       1024 /* requests without an answer at which reading stops */
 #define OTD_SESSION_WORKERS     64   /* workers one connection may authorize */
-#define OTD_SESSION_TARGETS     8    /* changes of difficulty remembered */
+#define OTD_SESSION_TARGETS     4    /* changes of difficulty remembered */
 #define OTD_SESSION_REPEATS_MAX 255  /* times that one job is sent to one session */
 #define OTD_SESSION_AGENT_MAX   64
 
