@@ -40,7 +40,7 @@ static otd_rc make_folders(const char *path, struct otd_err *err)
 static otd_rc lock_data_dir(struct otd_app *app, struct otd_err *err)
 {
 	char path[600], pid[32] = "";
-	snprintf(path, sizeof(path), "%s/otedama.lock", app->settings->data_dir);
+	snprintf(path, sizeof(path), "%s/otedama.lock", app->data_dir);
 	app->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
 	if (app->lock_fd < 0)
 		return otd_fail(err, OTD_E_IO, "cannot open %s: %s", path, strerror(errno));
@@ -51,7 +51,7 @@ static otd_rc lock_data_dir(struct otd_app *app, struct otd_err *err)
 		return otd_fail(err, OTD_E_BUSY,
 				"a pool runs on %s already, pid %s; stop it first or use another "
 				"data_dir",
-				app->settings->data_dir, *pid ? pid : "unknown");
+				app->data_dir, *pid ? pid : "unknown");
 	}
 	int n = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
 	if (ftruncate(app->lock_fd, 0) != 0 || pwrite(app->lock_fd, pid, (size_t)n, 0) != n)
@@ -84,7 +84,7 @@ static otd_rc start_log(struct otd_app *app, struct otd_err *err)
 static otd_rc make_store(struct otd_app *app, struct otd_err *err)
 {
 	const struct otd_settings_use *use = &app->settings->store;
-	struct otd_plugin_services services = {.files_dir = app->settings->data_dir};
+	struct otd_plugin_services services = {.files_dir = app->data_dir};
 	struct otd_plugin *pl = otd_plugins_get(app->plugins, "store", use->id, err);
 	otd_rc rc = pl ? OTD_OK : err->rc;
 	if (rc == OTD_OK)
@@ -152,7 +152,7 @@ static otd_rc make_accounting(struct otd_app *app, struct otd_err *err)
 	struct otd_accounting_conf conf = {
 		.loop = app->loop,
 		.store = app->store,
-		.data_dir = s->data_dir,
+		.data_dir = app->data_dir,
 		.pools = pools,
 		.n_pools = app->n_pools,
 		.metrics = app->metrics,
@@ -198,7 +198,7 @@ static otd_rc make_coordinator(struct otd_app *app, struct otd_err *err)
 	}
 	struct otd_coordinator_conf conf = {.env = app->env,
 					    .loop = app->loop,
-					    .data_dir = app->settings->data_dir,
+					    .data_dir = app->data_dir,
 					    .pools = pools,
 					    .n_pools = app->n_pools,
 					    .accounting = app->accounting,
@@ -304,7 +304,7 @@ otd_rc otd_app_start(struct otd_app *app, struct otd_err *err)
 	otd_thread_is(OTD_THREAD_COORDINATOR | OTD_THREAD_STORE | OTD_THREAD_COMPUTE);
 	app->started_ms = otd_wall_ms(app->env);
 	snprintf(app->socket, sizeof(app->socket), "%s", s->socket);
-	otd_rc rc = make_folders(s->data_dir, err);
+	otd_rc rc = make_folders(app->data_dir, err);
 	if (rc == OTD_OK)
 		rc = lock_data_dir(app, err);
 	if (rc == OTD_OK)

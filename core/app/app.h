@@ -94,7 +94,8 @@ struct otd_app {
 	struct otd_env *env;
 	struct otd_metrics *metrics;
 	struct otd_settings *settings;
-	bool quiet, json; /* of the terminal */
+	const char *data_dir; /* the settings'; config check has one of its own */
+	bool quiet, json;     /* of the terminal */
 	/* made, in this order */
 	struct otd_loop *loop;
 	int lock_fd; /* -1: not held */

@@ -27,7 +27,7 @@ otd_rc otd_app_make_plugins(struct otd_app *app, struct otd_err *err)
 	const struct otd_settings *s = app->settings;
 	char private_dir[512];
 	otd_plugin_dirs_default(&app->dirs);
-	snprintf(private_dir, sizeof(private_dir), "%s/plugins", s->data_dir);
+	snprintf(private_dir, sizeof(private_dir), "%s/plugins", app->data_dir);
 	struct otd_plugins_conf conf = {
 		.dirs = s->plugins.dirs.n ? s->plugins.dirs.item : app->dirs.dir,
 		.n_dirs = s->plugins.dirs.n ? s->plugins.dirs.n : app->dirs.n,
@@ -112,13 +112,12 @@ static otd_rc make_chain(struct otd_app_chain *c, const struct otd_settings_pool
 	otd_rc rc = instance(app, &c->algo, "algo", &p->coin->algorithm, &none, err);
 	if (rc != OTD_OK)
 		return rc;
-	snprintf(folder, sizeof(folder), "%s/chain", app->settings->data_dir);
+	snprintf(folder, sizeof(folder), "%s/chain", app->data_dir);
 	rc = app->env->files->make_dir(app->env->files->ctx, folder);
 	if (rc != OTD_OK)
 		return otd_fail(err, rc, "cannot make %s: %s", folder,
 				app->env->files->last_error(app->env->files->ctx));
-	snprintf(folder, sizeof(folder), "%s/chain/%s-%s", app->settings->data_dir, p->coin_id,
-		 p->network);
+	snprintf(folder, sizeof(folder), "%s/chain/%s-%s", app->data_dir, p->coin_id, p->network);
 	services.files_dir = folder;
 	services.hash_with = c->algo;
 	rc = instance(app, &c->plugin, "chain", &p->chain, &services, err);

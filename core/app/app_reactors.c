@@ -103,6 +103,14 @@ static otd_rc make_ports(struct otd_app *app, struct otd_err *err)
 	return OTD_OK;
 }
 
+static int64_t shortest_notify(const struct otd_settings *s)
+{
+	int64_t ms = INT64_MAX;
+	for (size_t i = 0; i < s->n_pools; i++)
+		ms = s->pools[i].notify_ms < ms ? s->pools[i].notify_ms : ms;
+	return ms;
+}
+
 static otd_rc make_reactor(struct otd_app *app, struct otd_app_reactor *r, uint32_t index,
 			   struct otd_err *err)
 {
@@ -137,7 +145,7 @@ static otd_rc make_reactor(struct otd_app *app, struct otd_app_reactor *r, uint3
 					   .out_max = (size_t)s->limits.output_bytes,
 					   .login_ms = s->limits.handshake_ms,
 					   .idle_ms = s->limits.idle_ms,
-					   .notify_ms = s->pools[0].notify_ms,
+					   .notify_ms = shortest_notify(s),
 					   .bad_lines = (uint32_t)s->limits.bad_lines,
 					   .name_max = (size_t)s->limits.worker_name_bytes,
 					   .ended = session_ended,

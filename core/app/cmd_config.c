@@ -1,6 +1,8 @@
 /* otedama config check | print | schema. */
+#include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -80,6 +82,12 @@ static otd_rc check_nodes(struct check *c, struct otd_err *err)
 	return OTD_OK;
 }
 
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *at)
+{
+	(void)st, (void)flag, (void)at;
+	return remove(path);
+}
+
 static otd_rc check_all(struct check *c, bool connect, struct otd_err *err)
 {
 	struct otd_app *app = &c->app;
@@ -111,16 +119,23 @@ static otd_rc check_all(struct check *c, bool connect, struct otd_err *err)
 static int check(const struct otd_cmd *cmd, struct otd_env *env, struct otd_settings *s,
 		 bool connect)
 {
-	struct check c = {.app = {.lock_fd = -1, .env = env, .settings = s}};
+	/* A pool may run on the real folder, and looking must not make one. */
+	char folder[] = "/tmp/otedama-check-XXXXXX";
+	struct check c = {
+		.app = {.lock_fd = -1, .env = env, .settings = s, .data_dir = mkdtemp(folder)}};
 	struct otd_err err = {0};
 	otd_log_only_warnings();
 	otd_thread_is(OTD_THREAD_COORDINATOR | OTD_THREAD_STORE | OTD_THREAD_COMPUTE);
 	c.app.metrics = otd_metrics_create();
-	otd_rc rc = c.app.metrics ? check_all(&c, connect, &err) : OTD_E_NOMEM;
+	otd_rc rc = c.app.metrics && c.app.data_dir
+			    ? check_all(&c, connect, &err)
+			    : otd_fail(&err, OTD_E_IO, "cannot make a folder in /tmp");
 	otd_app_free_chains(&c.app);
 	if (c.app.loop)
 		env->ops->loop_destroy(c.app.loop);
 	otd_metrics_destroy(c.app.metrics);
+	if (c.app.data_dir)
+		(void)nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 	if (rc != OTD_OK)
 		return otd_cmd_fail(cmd, "%s", err.text);
 	if (c.faults)

@@ -16,7 +16,7 @@ static otd_rc verify(void *arg, struct otd_db *db, struct otd_err *err)
 static otd_rc with_store(struct otd_app *app, uint64_t *postings, struct otd_err *err)
 {
 	const struct otd_settings_use *use = &app->settings->store;
-	struct otd_plugin_services services = {.files_dir = app->settings->data_dir};
+	struct otd_plugin_services services = {.files_dir = app->data_dir};
 	otd_rc rc = app->env->ops->loop_create(app->env, &app->loop, "ledger", err);
 	if (rc == OTD_OK)
 		rc = otd_app_make_plugins(app, err);
@@ -60,8 +60,10 @@ static int run(const struct otd_cmd *cmd, int argc, char **argv)
 	otd_rc rc = otd_env_real_create(&app.env, NULL, &err);
 	if (rc == OTD_OK)
 		rc = otd_settings_file_load(&app.settings, app.env, config, NULL, &err);
-	if (rc == OTD_OK)
+	if (rc == OTD_OK) {
+		app.data_dir = app.settings->data_dir;
 		rc = with_store(&app, &postings, &err);
+	}
 	if (rc == OTD_OK)
 		printf("ledger: ok, %" PRIu64 " postings\n", postings);
 	otd_settings_destroy(app.settings);

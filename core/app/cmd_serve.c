@@ -20,6 +20,7 @@ static int serve(const struct otd_cmd *cmd, struct otd_app *app, const char *con
 	otd_env_real_destroy(app->env);
 	app->env = NULL;
 	if (rc == OTD_OK) {
+		app->data_dir = app->settings->data_dir;
 		struct otd_env_real_conf conf = {.compute_threads =
 							 (uint32_t)app->settings->threads.compute,
 						 .lag_warn_ms = 200,
