@@ -210,7 +210,7 @@ struct acct_place {
 struct acct_commit {
 	struct otd_accounting *a; /* NULL: it is gone meanwhile */
 	uint64_t serial, base, position;
-	uint64_t saved_seq; /* of the coordinator's journal, where schemes are saved here; else 0 */
+	bool saves; /* the schemes, as they are at position */
 	struct acct_new_account *accounts;
 	size_t n_accounts, cap_accounts;
 	struct acct_new_worker *workers;
@@ -276,7 +276,7 @@ struct otd_accounting {
 	char stopped[256]; /* why nothing is applied any more; "" : it is */
 	char alerts[8][256];
 	size_t n_alerts;
-	uint64_t unattributed;
+	uint64_t unattributed, undefined; /* shares without an owner; without a job */
 	otd_fn flush_done;
 	void *flush_arg;
 	bool flush_wanted;

@@ -233,12 +233,19 @@ static struct acct_def *def_of(struct acct_epoch *ep, uint32_t worker)
 	return worker < ep->cap_workers ? ep->workers[worker] : NULL;
 }
 
-/* The job's, or where its definition is not there, what the scheme had last. */
-static otd_u128 network_work(struct acct_epoch *ep, uint32_t job, const struct acct_scheme *s)
+/* The job's. Its definition stands before it in the journal; else what the scheme had last. */
+static otd_u128 network_work(struct otd_accounting *a, struct acct_epoch *ep, uint32_t job,
+			     const struct acct_scheme *s)
 {
 	struct acct_job *j = ep->jobs ? &ep->jobs[job % ACCT_JOBS] : NULL;
-	otd_u128 w = j && j->set && j->number == job ? j->network_work : s->network_work;
-	return w ? w : 1;
+	if (j && j->set && j->number == job && j->network_work)
+		return j->network_work;
+	if (a->undefined++ == 0)
+		acct_alert(a,
+			   "epoch %llu: shares are of job %u, which the journal does not define: "
+			   "their round counts with the network difficulty before",
+			   (unsigned long long)ep->epoch, job);
+	return s->network_work ? s->network_work : 1;
 }
 
 /* Makes account, worker and seat of a definition at its first share. */
@@ -322,7 +329,7 @@ static void apply_share(struct otd_accounting *a, struct acct_epoch *ep, uint64_
 	if (!attributed(a, ep, d, seq) || !settle(a, d, r.time_ms))
 		return;
 	otd_u128 work = get_u128(r.work);
-	acct_scheme_share(a, d->seat, work ? work : 1, network_work(ep, r.job, d->scheme),
+	acct_scheme_share(a, d->seat, work ? work : 1, network_work(a, ep, r.job, d->scheme),
 			  r.time_ms);
 	if (!a->replaying)
 		count_share(a, d, work, r.time_ms);
@@ -434,8 +441,8 @@ static otd_i128 fee_of(otd_i128 value, int64_t ppm)
 	return fee > value ? value : fee;
 }
 
-static struct acct_block *make_block(struct acct_epoch *ep, const struct otd_rec_block *r,
-				     struct acct_def *d)
+static struct acct_block *make_block(struct otd_accounting *a, struct acct_epoch *ep,
+				     const struct otd_rec_block *r, struct acct_def *d)
 {
 	struct acct_scheme *s = d->scheme;
 	struct acct_block *b = calloc(1, sizeof(*b));
@@ -458,7 +465,7 @@ static struct acct_block *make_block(struct acct_epoch *ep, const struct otd_rec
 	b->time_ms = r->time_ms;
 	b->state = b->asked = OTD_BLOCK_CANDIDATE;
 	b->value = (otd_i128)get_u128(r->value);
-	b->network_work = network_work(ep, r->job, s);
+	b->network_work = network_work(a, ep, r->job, s);
 	b->round_work = s->round_work;
 	memcpy(b->hash, r->hash, 32);
 	memcpy(b->prev, r->prev, 32);
@@ -535,7 +542,7 @@ static void apply_block(struct otd_accounting *a, struct acct_epoch *ep, uint64_
 	if (known && !a->replaying)
 		return; /* said twice */
 	acct_scheme_flush(a, s);
-	struct acct_block *b = known ? known : make_block(ep, &r, d);
+	struct acct_block *b = known ? known : make_block(a, ep, &r, d);
 	if (!b) {
 		acct_stop(a, "out of memory");
 		return;

@@ -83,7 +83,8 @@ static void save_schemes(struct otd_accounting *a, struct acct_commit *c)
 			}
 		}
 	}
-	c->saved_seq = a->saved_applied = a->applied;
+	c->saves = true;
+	a->saved_applied = a->applied;
 }
 
 otd_rc acct_seal(struct otd_accounting *a, bool save)
@@ -103,8 +104,8 @@ otd_rc acct_seal(struct otd_accounting *a, bool save)
 			return OTD_E_NOMEM;
 		}
 		c->places = to;
-		c->places[c->n_places++] = (struct acct_place){
-			ep->epoch, ep->applied, c->saved_seq ? ep->applied : ep->saved};
+		c->places[c->n_places++] = (struct acct_place){ep->epoch, ep->applied,
+							       c->saves ? ep->applied : ep->saved};
 	}
 	return OTD_OK;
 }
@@ -150,8 +151,8 @@ void acct_commit_booked(struct otd_accounting *a, struct acct_commit *c)
 		if (a->started && a->events.release && !ep->left_over)
 			a->events.release(a->events.arg, ep->epoch, ep->saved - 1);
 	}
-	if (c->saved_seq && a->journal)
-		otd_journal_release(a->journal, c->saved_seq);
+	if (c->saves && a->journal)
+		otd_journal_release(a->journal, c->position);
 	tell_blocks(a, c);
 }
 

@@ -282,7 +282,7 @@ static otd_rc state(struct acct_op *op, struct otd_db *db, struct otd_err *err)
 static otd_rc save(const struct acct_commit *c, struct otd_db *db, struct otd_err *err)
 {
 	otd_rc rc = OTD_OK;
-	for (size_t i = 0; rc == OTD_OK && c->saved_seq && i < c->n_saved; i++) {
+	for (size_t i = 0; rc == OTD_OK && c->saves && i < c->n_saved; i++) {
 		const struct acct_saved *s = &c->saved[i];
 		const struct otd_value v[] = {OTD_INT(s->pool_id), OTD_TEXT(s->scheme),
 					      OTD_INT(s->seq),

@@ -28,6 +28,7 @@ struct job {
 	uint64_t id; /* of the segment it goes to */
 	uint16_t group;
 	bool begins; /* a new segment */
+	bool stated; /* head holds what was restated for this batch */
 	otd_rc rc;
 	struct otd_err err;
 };
@@ -221,28 +222,36 @@ void otd_journal_release(struct otd_journal *j, uint64_t seq)
 	remove_next(j);
 }
 
-/* Fills job.head for a segment that begins with the job's first sequence. */
+/*
+ * Fills job.head for a segment that begins with the job's first sequence. Restated once a batch:
+ * what its writer knew when the batch was closed is what the batch needs, however often it is tried.
+ */
 static otd_rc make_head(struct otd_journal *j)
 {
 	struct job *job = &j->job;
 	uint8_t header[OTD_JOURNAL_HEADER];
 	struct otd_journal_header h = {
 		.id = j->next_id, .epoch = j->conf.epoch, .first = job->first};
+	otd_rc rc = OTD_OK;
 	job->id = h.id;
 	job->group = 0;
 	job->begins = true;
 	otd_journal_header_put(header, &h);
-	otd_bytes_clear(&job->head);
-	otd_rc rc = otd_bytes_add(&job->head, header, sizeof(header));
-	if (rc == OTD_OK && j->conf.restate) {
-		j->restating = true;
-		j->conf.restate(j->conf.arg, j);
-		j->restating = false;
-		if (job->head.failed)
-			rc = OTD_E_NOMEM;
+	if (!job->stated) {
+		otd_bytes_clear(&job->head);
+		rc = otd_bytes_add(&job->head, header, sizeof(header));
+		if (rc == OTD_OK && j->conf.restate) {
+			j->restating = true;
+			j->conf.restate(j->conf.arg, j);
+			j->restating = false;
+			if (job->head.failed)
+				rc = OTD_E_NOMEM;
+		}
+		job->stated = rc == OTD_OK;
 	}
 	if (rc)
 		return otd_fail(&job->err, rc, "journal %s: no memory to begin a segment", j->dir);
+	memcpy(job->head.ptr, header, sizeof(header));
 	j->next_id++;
 	return OTD_OK;
 }
@@ -333,6 +342,7 @@ static otd_rc book(struct otd_journal *j)
 	j->group = (j->group + 1) & OTD_JOURNAL_GROUP_MASK;
 	j->synced = job->last;
 	otd_bytes_clear(&job->batch);
+	job->stated = false;
 	return OTD_OK;
 }
 

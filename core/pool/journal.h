@@ -36,8 +36,11 @@ struct otd_journal_conf {
 	void (*synced)(void *arg, uint64_t seq);
 	/* [writer's loop] the disk fails; appends refuse until it recovers (synced comes then). */
 	void (*failed)(void *arg, const struct otd_err *err);
-	/* Called when a segment begins: append what its readers must know (definitions). These
-	   records take no sequences of their own. May be NULL. [writer's loop] */
+	/*
+	 * Called when a segment begins: append what its readers must know, the definitions of all
+	 * that was appended and is not yet synced included. These records take no sequences of
+	 * their own. Never from within an append. May be NULL. [writer's loop]
+	 */
 	void (*restate)(void *arg, struct otd_journal *j);
 	void *arg;
 };

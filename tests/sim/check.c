@@ -410,7 +410,20 @@ static void check_scheme(struct check *k, size_t i)
 	if (!buf.ptr || s.ops->snapshot(s.in, &buf) != OTD_OK)
 		abort();
 	/* The host's own part is 64 bytes. */
-	if (k->saved[i].n != buf.len + 64 || memcmp(k->saved[i].state + 64, buf.ptr, buf.len) != 0)
+	bool same = k->saved[i].n == buf.len + 64 &&
+		    memcmp(k->saved[i].state + 64, buf.ptr, buf.len) == 0;
+	if (!same)
+		(void)fprintf(stderr, "  at %llu: %zu bytes, must be %zu\n",
+			      (unsigned long long)k->saved[i].seq, k->saved[i].n, buf.len + 64);
+	for (size_t at = 0; !same && at + 8 <= buf.len && at + 72 <= k->saved[i].n; at += 8) {
+		uint64_t there, must;
+		memcpy(&there, k->saved[i].state + 64 + at, 8);
+		memcpy(&must, buf.ptr + at, 8);
+		if (there != must)
+			(void)fprintf(stderr, "  at %zu: %llu, must be %llu\n", at,
+				      (unsigned long long)there, (unsigned long long)must);
+	}
+	if (!same)
 		world_fail(k->w,
 			   "pool %s, scheme %s: the saved state is not that of a straight replay",
 			   s.pool, s.scheme);

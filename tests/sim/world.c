@@ -101,8 +101,8 @@ static void restate(void *arg, struct otd_journal *j)
 	for (uint32_t i = 0; i < IDENTS; i++)
 		if (r->defined >> i & 1)
 			(void)otd_journal_append(j, OTD_REC_WORKER, b, worker_record(b, i), NULL);
-	if (r->job)
-		(void)otd_journal_append(j, OTD_REC_JOB, b, job_record(b, r->job), NULL);
+	for (uint32_t job = r->first_job; r->job && job <= r->job; job++)
+		(void)otd_journal_append(j, OTD_REC_JOB, b, job_record(b, job), NULL);
 }
 
 static void on_synced(void *arg, uint64_t seq)
@@ -141,13 +141,16 @@ static bool define(struct reactor *r, uint32_t ident)
 {
 	uint8_t b[256];
 	struct sim *s = r->w->sim;
+	uint32_t before = r->job;
 	if (r->job == 0 || sim_chance(s, 10000)) {
 		r->job = ++r->w->jobs;
 		if (!append(r, OTD_REC_JOB, b, job_record(b, r->job),
 			    (struct model_record){.kind = M_JOB, .job = r->job})) {
-			r->job = 0;
+			r->job = before;
 			return false;
 		}
+		if (before == 0)
+			r->first_job = r->job;
 	}
 	if (r->defined >> ident & 1)
 		return true;

@@ -50,7 +50,7 @@ struct reactor {
 	struct model_epoch *m;
 	struct otd_journal *j;
 	uint32_t defined; /* bits: idents that this epoch's journal names */
-	uint32_t job;
+	uint32_t job, first_job;
 	char dir[512];
 };
 
