@@ -599,8 +599,9 @@ static void run_shares(struct figures *f)
 	} while (f->unanswered && measure_now_ns() < until);
 }
 
-static void run_broadcast(void)
+static void run_broadcast(struct figures *f)
 {
+	int64_t cpu = measure_cpu_ns(g.pid);
 	char *const argv[] = {(char *)"sh", (char *)"-c", (char *)g.trigger, NULL};
 	extern char **environ;
 	for (unsigned r = 1; r <= g.rounds; r++) {
@@ -619,6 +620,7 @@ static void run_broadcast(void)
 			    g.n - g.lost);
 		serve_for(0.5);
 	}
+	f->server_cpu_us = (double)(measure_cpu_ns(g.pid) - cpu) / 1e3 / g.rounds;
 }
 
 static void print_percentiles(const char *name, const struct measure_hist *h)
@@ -663,6 +665,8 @@ static void print_all(const struct figures *f)
 	if (g.mode == SHARES)
 		print_shares(f);
 	if (g.mode == BROADCAST) {
+		if (g.pid)
+			printf(", \"server_cpu_us_per_tip\": %.0f", f->server_cpu_us);
 		print_percentiles("kernel_after_first", &g.kernel_after_first);
 		print_percentiles("read_after_trigger", &g.read_after_trigger);
 	}
@@ -809,7 +813,7 @@ int main(int argc, char **argv)
 	if (g.mode == SHARES)
 		run_shares(&f);
 	else if (g.mode == BROADCAST)
-		run_broadcast();
+		run_broadcast(&f);
 	f.rss_end = (double)measure_rss_bytes(g.pid);
 	print_all(&f);
 	return g.lost || f.unanswered ? 1 : 0;

@@ -128,6 +128,11 @@ struct otd_stratum {
 	struct otd_timer *timer;
 	size_t tick_cursor;
 	struct otd_bytes scratch; /* one answer at a time */
+	/* The decimal written last: sessions mostly get the one that others got. */
+	struct {
+		struct otd_u256 target, diff1;
+		char text[OTD_DIFFICULTY_TEXT];
+	} difficulty;
 	struct otd_metric *m_sessions, *m_latency, *m_malformed, *m_spread;
 };
 

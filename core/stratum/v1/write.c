@@ -78,12 +78,26 @@ void otd_v1_job_free(void *rendered)
 	free(rendered);
 }
 
+static const char *difficulty_text(struct otd_session *s, struct otd_u256 target)
+{
+	struct otd_stratum *st = s->st;
+	struct otd_u256 diff1 = otd_session_diff1(s);
+
+	if (!*st->difficulty.text || otd_u256_cmp(st->difficulty.target, target) ||
+	    otd_u256_cmp(st->difficulty.diff1, diff1)) {
+		(void)otd_difficulty_format(st->difficulty.text, target, diff1);
+		st->difficulty.target = target;
+		st->difficulty.diff1 = diff1;
+	}
+	return st->difficulty.text;
+}
+
 static void send_difficulty(struct otd_session *s, struct otd_u256 target)
 {
-	char number[OTD_DIFFICULTY_TEXT], line[128];
+	char line[128];
 	int n = snprintf(line, sizeof(line),
 			 "{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[%s]}\n",
-			 otd_difficulty_format(number, target, otd_session_diff1(s)));
+			 difficulty_text(s, target));
 	otd_session_notice(s, line, (size_t)n);
 }
 
