@@ -134,16 +134,16 @@ static otd_rc block(struct otd_instance *in, const struct otd_payout_block *b,
 static void write_state(const struct otd_instance *in, struct payout_writer *w)
 {
 	const struct window *win = &in->window;
-	struct payout_part *part = win->part + win->first_part;
+	size_t at = win->first_part;
 	payout_put_u64(w, (uint64_t)in->time_ms);
 	payout_put_u128(w, in->network_work);
 	payout_put_u64(w, win->n_batches - win->first_batch);
 	for (size_t i = win->first_batch; i < win->n_batches; i++) {
 		const struct window_batch *b = &win->batch[i];
-		const struct payout_book view = {part, b->n, b->n, b->work};
+		const struct payout_book view = {win->part + at, b->n, b->n, b->work};
 		payout_put_u64(w, (uint64_t)b->time_ms);
 		payout_put_book(w, &view);
-		part += b->n;
+		at += b->n;
 	}
 }
 
