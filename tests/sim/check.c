@@ -1,7 +1,6 @@
 /* The end of a seed: what the database holds, against what was appended and acknowledged. */
 #include "ledger/ledger.h"
 #include "store/store.h"
-#include "tally.h"
 #include "world.h"
 
 #include <stdio.h>
@@ -374,9 +373,9 @@ static void replay_place(struct straight *s, const struct model_place *p)
 			return;
 		flush(s);
 		uint64_t number = p->epoch << 40 | p->first;
-		if (p->last == OTD_BLOCK_ORPHANED)
+		if (p->last == OTD_BLOCK_ORPHANED && s->ops->orphan)
 			(void)s->ops->orphan(s->in, number);
-		else if (p->last == OTD_BLOCK_MATURE)
+		else if (p->last == OTD_BLOCK_MATURE && s->ops->mature)
 			(void)s->ops->mature(s->in, number);
 		return;
 	}
@@ -392,9 +391,8 @@ static void replay_place(struct straight *s, const struct model_place *p)
 
 static void check_scheme(struct check *k, size_t i)
 {
-	struct otd_plugin *p = otd_plugins_get(k->w->plugins, "payout", "tally", &k->w->err);
 	struct otd_plugin_instance *in = NULL;
-	if (!p || otd_instance_create(&in, p, NULL, "straight", NULL, &k->w->err) != OTD_OK)
+	if (world_scheme(k->w, k->saved[i].scheme, &in, &k->w->err) != OTD_OK)
 		world_fail(k->w, "%s", k->w->err.text);
 	struct straight s = {.k = k,
 			     .pool = k->saved[i].pool,

@@ -6,5 +6,7 @@
 #include <otedama/payout.h>
 
 const struct otd_plugin_desc *tally_plugin(void);
+/* payout/pplns, built in under another name (test.cmake): two plugins have the same entry. */
+const struct otd_plugin_desc *sim_pplns_plugin(void);
 
 #endif

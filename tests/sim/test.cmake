@@ -1,6 +1,21 @@
-# The database that the simulation runs on, built in.
+# The database and the payout scheme that the simulation runs on, built in.
 pkg_check_modules(sqlite3 REQUIRED IMPORTED_TARGET sqlite3)
 file(GLOB sqlite_plugin CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/plugins/store/sqlite/*.c)
 list(FILTER sqlite_plugin EXCLUDE REGEX "/(test|bench)_[^/]*\\.c$")
+if(NOT TARGET sim_pplns)
+  file(GLOB pplns_plugin CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/plugins/payout/pplns/*.c
+    ${CMAKE_SOURCE_DIR}/plugins/payout/common/*.c)
+  list(FILTER pplns_plugin EXCLUDE REGEX "/(test|bench)_[^/]*\\.c$")
+  add_library(sim_pplns OBJECT ${pplns_plugin})
+  target_include_directories(sim_pplns PRIVATE ${CMAKE_SOURCE_DIR}/core/include
+    ${CMAKE_SOURCE_DIR}/plugins/payout)
+  target_compile_definitions(sim_pplns PRIVATE otd_plugin_v1=sim_pplns_plugin)
+  target_compile_options(sim_pplns PRIVATE -Wno-missing-prototypes)
+endif()
 target_sources(${test_target} PRIVATE ${sqlite_plugin})
-target_link_libraries(${test_target} PRIVATE PkgConfig::sqlite3)
+target_link_libraries(${test_target} PRIVATE sim_pplns PkgConfig::sqlite3)
+# Once, and not under sanitizers: it builds a tree of its own.
+if(name STREQUAL "sim" AND NOT OTEDAMA_SANITIZE)
+  add_test(NAME sim.mutants COMMAND ${CMAKE_SOURCE_DIR}/tests/sim/run_mutants.sh)
+  set_tests_properties(sim.mutants PROPERTIES LABELS sim TIMEOUT 900 RUN_SERIAL ON)
+endif()

@@ -35,8 +35,10 @@ static void life(struct world *w)
 	struct sim *s = w->sim;
 	struct sim_faults f = {0};
 	uint64_t steps = 500 + sim_below(s, 4000);
-	if (sim_chance(s, 300000))
-		f = (struct sim_faults){.write_ppm = 3000, .sync_ppm = 3000, .path = "journal"};
+	static const char *const where[] = {"journal", "otedama.db", NULL};
+	if (sim_chance(s, 400000))
+		f = (struct sim_faults){
+			.write_ppm = 3000, .sync_ppm = 3000, .path = where[sim_below(s, 3)]};
 	sim_crash_in(s, 1 + sim_below(s, sim_chance(s, 200000) ? 40 : 3000));
 	if (world_start(w)) {
 		sim_faults(s, &f);

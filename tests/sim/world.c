@@ -312,10 +312,21 @@ void world_collect(struct world *w, uint64_t seq)
 
 /* --- a life --- */
 
-static otd_rc create_scheme(void *arg, struct otd_plugin_instance **out, struct otd_err *err)
+static otd_rc create_main(void *arg, struct otd_plugin_instance **out, struct otd_err *err)
 {
-	struct world *w = arg;
-	struct otd_plugin *p = otd_plugins_get(w->plugins, "payout", "tally", err);
+	return world_scheme(arg, "main", out, err);
+}
+
+static otd_rc create_second(void *arg, struct otd_plugin_instance **out, struct otd_err *err)
+{
+	return world_scheme(arg, "second", out, err);
+}
+
+otd_rc world_scheme(struct world *w, const char *scheme, struct otd_plugin_instance **out,
+		    struct otd_err *err)
+{
+	const char *id = strcmp(scheme, "main") == 0 ? "pplns" : "tally";
+	struct otd_plugin *p = otd_plugins_get(w->plugins, "payout", id, err);
 	return p ? otd_instance_create(out, p, NULL, "payout", NULL, err) : err->rc;
 }
 
@@ -329,6 +340,8 @@ static otd_rc open_store(struct world *w)
 		rc = otd_plugins_add_builtin(w->plugins, otd_plugin_v1(), err);
 	if (rc == OTD_OK)
 		rc = otd_plugins_add_builtin(w->plugins, tally_plugin(), err);
+	if (rc == OTD_OK)
+		rc = otd_plugins_add_builtin(w->plugins, sim_pplns_plugin(), err);
 	if (rc == OTD_OK)
 		rc = otd_files_rooted_create(&w->files, e->files, "data");
 	if (rc)
@@ -344,7 +357,7 @@ static otd_rc open_store(struct world *w)
 
 static otd_rc open_accounting(struct world *w)
 {
-	struct otd_acct_scheme a[2] = {{"main", create_scheme, w}, {"second", create_scheme, w}};
+	struct otd_acct_scheme a[2] = {{"main", create_main, w}, {"second", create_second, w}};
 	const struct otd_acct_pool pools[2] = {
 		{.name = "alpha", .asset = "AAA", .fee_ppm = FEE_PPM, .schemes = a, .n_schemes = 2},
 		{.name = "beta", .asset = "BBB", .fee_ppm = 0, .schemes = a, .n_schemes = 1}};

@@ -92,6 +92,9 @@ void ident_worker(char to[32], uint32_t ident);
 uint64_t job_network_work(uint32_t job);
 /* Places of the coordinator's journal up to seq go into the model. */
 void world_collect(struct world *w, uint64_t seq);
+/* A fresh instance of what this scheme is. */
+otd_rc world_scheme(struct world *w, const char *scheme, struct otd_plugin_instance **out,
+		    struct otd_err *err);
 struct model_epoch *world_epoch(struct world *w, uint64_t epoch);
 void world_free(struct world *w);
 
