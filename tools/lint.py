@@ -57,6 +57,8 @@ def layers():
             m = re.match(r'#include "([a-z0-9]+)/', line)
             if m and m.group(1) in MODULES and MODULES.index(m.group(1)) > mine:
                 yield f"{f}:{n}: {part[1]} includes {m.group(1)}, which is below it; turn the call round"
+            if re.match(r'#include "(?:[^"]*\.\./|plugins/)', line):
+                yield f"{f}:{n}: a path round the folders; write \"module/file.h\""
     for f in sources("plugins"):
         if os.path.basename(f).startswith(("test_", "bench_")):
             continue
@@ -64,6 +66,8 @@ def layers():
             m = re.match(r'#include "([a-z0-9]+)/', line)
             if m and m.group(1) in MODULES:
                 yield f"{f}:{n}: a plugin includes the host's {m.group(1)}; it may use <otedama/...> only"
+            if re.match(r'#include "(?!\.\./common/)[^"]*\.\./', line):
+                yield f"{f}:{n}: a plugin includes what is not of its kind's folder; it may use ../common/ only"
 
 
 SEAM_CALLS = ("time gettimeofday clock_gettime nanosleep usleep sleep socket bind listen accept accept4 connect "

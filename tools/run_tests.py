@@ -118,6 +118,7 @@ def main():
         start = time.monotonic()
         if part == "lint":
             run_closing("lint", [sys.executable, "tools/lint.py"])
+            run_closing("lint: each gate fails on a planted fault", [sys.executable, "tools/test_lint.py"])
         elif part == "e2e":
             run_closing("e2e", [sys.executable, "tests/e2e/run.py"])
         elif part == "asan" and build("asan"):
