@@ -187,6 +187,38 @@ static uint64_t next(uint64_t *x)
 	return *x;
 }
 
+/* Random entries that sum to zero, or those of undo taken back. */
+static void draw_entries(struct otd_entry *entries, size_t n, const struct otd_entry *undo,
+			 uint64_t *x)
+{
+	otd_i128 sum = 0;
+	for (size_t i = 0; i < n; i++) {
+		entries[i].kind = (enum otd_account_kind)(1 + next(x) % KINDS);
+		entries[i].owner = next(x) % OWNERS;
+		entries[i].amount = (otd_i128)(next(x) % 2001) - 700;
+		if (i == n - 1) {
+			entries[i].kind = OTD_ACC_REWARD;
+			entries[i].amount = -sum;
+		}
+		if (undo) {
+			entries[i] = undo[i];
+			entries[i].amount = -entries[i].amount;
+		}
+		sum += entries[i].amount;
+	}
+}
+
+static bool none_below_zero(int64_t after[KINDS + 1][OWNERS])
+{
+	for (int k = 2; k <= KINDS; k++) {
+		for (int o = 0; o < OWNERS; o++) {
+			if (after[k][o] < 0)
+				return false;
+		}
+	}
+	return true;
+}
+
 /* 400 random postings and reversals; a plain array says what must come of each. */
 static void test_model(void **state)
 {
@@ -205,32 +237,15 @@ static void test_model(void **state)
 		int64_t after[KINDS + 1][OWNERS];
 		size_t n = undo ? last_n[which] : 2 + next(&x) % 4;
 		char key[32];
-		bool ok = true;
+		bool ok;
 		otd_rc rc;
 		if (!undo && posted == 300)
 			continue;
-		otd_i128 sum = 0;
-		for (size_t i = 0; i < n; i++) {
-			entries[i].kind = (enum otd_account_kind)(1 + next(&x) % KINDS);
-			entries[i].owner = next(&x) % OWNERS;
-			entries[i].amount = (otd_i128)(next(&x) % 2001) - 700;
-			if (i == n - 1) {
-				entries[i].kind = OTD_ACC_REWARD;
-				entries[i].amount = -sum;
-			}
-			if (undo) {
-				entries[i] = last[which][i];
-				entries[i].amount = -entries[i].amount;
-			}
-			sum += entries[i].amount;
-		}
+		draw_entries(entries, n, undo ? last[which] : NULL, &x);
 		memcpy(after, model, sizeof(model));
 		for (size_t i = 0; i < n; i++)
 			after[entries[i].kind][entries[i].owner] += (int64_t)entries[i].amount;
-		for (int k = 2; k <= KINDS; k++) {
-			for (int o = 0; o < OWNERS; o++)
-				ok = ok && after[k][o] >= 0;
-		}
+		ok = none_below_zero(after);
 		snprintf(key, sizeof(key), "p/%zu", which);
 		if (undo)
 			rc = reverse(&e, key);
