@@ -159,7 +159,7 @@ uint64_t otd_sha256d_scan80(uint64_t *found, uint32_t found_cap, uint32_t *n_fou
 	for (int i = 0; i < 3; i++)
 		tail[i] = otd_sha256_load(header + 64 + 4 * i);
 	while (done < count) {
-		if (stop && done % STOP_EVERY == 0 && *stop)
+		if (stop && done % STOP_EVERY == 0 && __atomic_load_n(stop, __ATOMIC_RELAXED))
 			break;
 		/* The last call may look past the range; what it finds there is not ours. */
 		uint32_t hits = k->scan(midstate, tail, (uint32_t)(first + done), top);

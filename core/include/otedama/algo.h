@@ -64,8 +64,9 @@ struct otd_algo_scan {
 	struct otd_span seed;
 	uint64_t first, count; /* nonces first .. first + count - 1; they do not wrap */
 	uint8_t target[32];    /* least significant byte first; a hash at most this is a result */
-	const volatile uint32_t *stop; /* not 0: return soon. May be NULL. */
-	uint64_t *found;               /* room for found_cap nonces */
+	/* Not 0: return soon. Another thread writes it: read it as a relaxed atomic. May be NULL. */
+	const volatile uint32_t *stop;
+	uint64_t *found; /* room for found_cap nonces */
 	uint32_t found_cap;
 	uint32_t n_found; /* out; the scan returns early once found is full */
 	uint64_t done;    /* out: nonces really tried, counted from first */

@@ -171,7 +171,8 @@ static bool at_most(const uint8_t a[32], const uint8_t b[32])
 /* For algorithms without scan(): s->count nonces by batches. */
 static otd_rc scan_by_batch(struct otd_hw_unit *u, struct otd_algo_scan *s)
 {
-	while (s->done < s->count && s->n_found < s->found_cap && !(s->stop && *s->stop)) {
+	while (s->done < s->count && s->n_found < s->found_cap &&
+	       !(s->stop && __atomic_load_n(s->stop, __ATOMIC_RELAXED))) {
 		uint64_t left = s->count - s->done;
 		uint32_t n = left < u->batch ? (uint32_t)left : u->batch;
 		otd_rc rc;
