@@ -139,10 +139,10 @@ install)
   done
   # shellcheck disable=SC2086
   setup $BUILD_PACKAGES
-  # The prefix is compiled into the program's default plugin folder, so it has a build of its own.
-  cmake --preset release -B build/install -DCMAKE_INSTALL_PREFIX="$PREFIX" -DBUILD_TESTING=OFF >/dev/null
-  ninja -C build/install -j "$JOBS" >/dev/null
-  DESTDIR=$DESTDIR cmake --install build/install
+  # The prefix is compiled in: it is where the program looks for plugins that are not beside it.
+  build release -DCMAKE_INSTALL_PREFIX="$PREFIX"
+  DESTDIR=$DESTDIR cmake --install build >build/install.log || die "installing failed, see build/install.log"
+  say "installed under $DESTDIR$PREFIX"
   ;;
 clean) rm -rf build build-* ;;
 help | -h | --help) usage ;;

@@ -221,9 +221,28 @@ function(otedama_install)
   if(TARGET otedama-sha256)
     install(TARGETS otedama-sha256 ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
   endif()
-  install(DIRECTORY core/include/otedama DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-  install(DIRECTORY etc/ DESTINATION ${CMAKE_INSTALL_SYSCONFDIR}/otedama)
-  install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+  install(DIRECTORY core/include/otedama DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING
+    PATTERN "*.h")
+  # For plugins built outside of the tree: what to include, the library of kernels, where to put them.
+  configure_file(cmake/otedama-plugin.pc.in otedama-plugin.pc @ONLY)
+  install(FILES ${CMAKE_BINARY_DIR}/otedama-plugin.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+  # A file that an operator may have changed is left as it is.
+  file(GLOB_RECURSE etc RELATIVE ${CMAKE_SOURCE_DIR}/etc CONFIGURE_DEPENDS etc/*.yaml)
+  install(CODE "
+    foreach(f IN ITEMS ${etc})
+      set(to \"${CMAKE_INSTALL_FULL_SYSCONFDIR}/otedama/\${f}\")
+      get_filename_component(folder \"\${to}\" DIRECTORY)
+      if(EXISTS \"\$ENV{DESTDIR}\${to}\")
+        message(STATUS \"Kept: \$ENV{DESTDIR}\${to}\")
+      else()
+        file(INSTALL \"${CMAKE_SOURCE_DIR}/etc/\${f}\" DESTINATION \"\${folder}\")
+      endif()
+    endforeach()")
+  foreach(f IN ITEMS README.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE)
+    install(FILES ${f} DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
+  endforeach()
+  file(GLOB docs CONFIGURE_DEPENDS docs/*.md)
+  install(FILES ${docs} DESTINATION ${CMAKE_INSTALL_DOCDIR})
 endfunction()
 
 # bench/NAME.c -> build/bench/NAME, with bench/common/*.c; the target "benches" is all of them, and
