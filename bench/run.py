@@ -265,7 +265,7 @@ def machine():
         "build": f"{cache('CMAKE_BUILD_TYPE')} {cache('CMAKE_C_FLAGS_' + cache('CMAKE_BUILD_TYPE').upper())}".strip(),
         "commit": first_line("git", "rev-parse", "--short=12", "HEAD") + (" with changes" if changed else ""),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "disk": first_line("findmnt", "-no", "FSTYPE,SOURCE", "-T", tempfile.gettempdir()),
+        "disk": " ".join(first_line("findmnt", "-no", "FSTYPE,SOURCE", "-T", tempfile.gettempdir()).split()),
     }
 
 
