@@ -17,8 +17,7 @@ fi
 tree=$work/tree
 rm -rf "$tree"
 mkdir -p "$tree"
-(cd "$root" && tar cf - --exclude='plugins/*/*/test_*' CMakeLists.txt CMakePresets.json cmake core plugins/store plugins/payout tests/sim) |
-  (cd "$tree" && tar xf -)
+(cd "$root" && tar cf - --exclude=./.git --exclude='./build*' .) | (cd "$tree" && tar xmf -)
 # A repository of its own: git apply would take the one around it for the root of the paths.
 git -C "$tree" init -q
 launcher=

@@ -312,6 +312,36 @@ void world_collect(struct world *w, uint64_t seq)
 
 /* --- a life --- */
 
+/*
+ * The database as it is, but for commits whose fate it cannot tell: they happened, or they did not.
+ * While the world starts it is left in peace: a start that cannot tell refuses.
+ */
+static struct world *uncertain;
+static const struct otd_store_ops *database_ops;
+
+static otd_rc uncertain_commit(struct otd_instance *in)
+{
+	if (!uncertain || !uncertain->serving || !sim_chance(uncertain->sim, 20000))
+		return database_ops->commit(in);
+	if (sim_chance(uncertain->sim, 500000))
+		(void)!database_ops->commit(in);
+	else
+		database_ops->rollback(in);
+	return OTD_E_COMMIT_UNKNOWN;
+}
+
+static const struct otd_plugin_desc *database_plugin(void)
+{
+	static struct otd_store_ops ops;
+	static struct otd_plugin_desc desc;
+	desc = *otd_plugin_v1();
+	database_ops = desc.ops.store;
+	ops = *database_ops;
+	ops.commit = uncertain_commit;
+	desc.ops.store = &ops;
+	return &desc;
+}
+
 static otd_rc create_main(void *arg, struct otd_plugin_instance **out, struct otd_err *err)
 {
 	return world_scheme(arg, "main", out, err);
@@ -337,7 +367,7 @@ static otd_rc open_store(struct world *w)
 	struct otd_err *err = &w->err;
 	otd_rc rc = otd_plugins_create(&w->plugins, e, &conf, err);
 	if (rc == OTD_OK)
-		rc = otd_plugins_add_builtin(w->plugins, otd_plugin_v1(), err);
+		rc = otd_plugins_add_builtin(w->plugins, database_plugin(), err);
 	if (rc == OTD_OK)
 		rc = otd_plugins_add_builtin(w->plugins, tally_plugin(), err);
 	if (rc == OTD_OK)
@@ -425,11 +455,14 @@ bool world_start(struct world *w)
 	if (rc || sim_dead(w->sim))
 		return false;
 	otd_accounting_start(w->acct, &events);
+	uncertain = w;
+	w->serving = true;
 	return true;
 }
 
 void world_end(struct world *w)
 {
+	w->serving = false;
 	for (size_t i = 0; i < REACTORS; i++) {
 		otd_journal_close(w->reactor[i].j);
 		w->reactor[i].j = NULL;

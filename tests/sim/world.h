@@ -74,7 +74,7 @@ struct world {
 	size_t n_watched;
 	uint32_t jobs;
 	uint64_t released[64]; /* by epoch: the last release */
-	bool flushed;
+	bool flushed, serving;
 	uint64_t blocks, shares, crashes;
 };
 
