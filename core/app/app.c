@@ -17,6 +17,11 @@
 #define DRAIN_MS   4000 /* answers and commits may take so long after SIGTERM */
 #define GIVE_UP_MS 4700 /* and it ends in any case before 5 s */
 
+static int64_t mono_ms(struct otd_app *app)
+{
+	return (int64_t)(otd_mono_ns(app->env) / 1000000);
+}
+
 static otd_rc make_folders(const char *path, struct otd_err *err)
 {
 	char part[512];
@@ -272,10 +277,10 @@ static void on_second(void *arg)
 {
 	struct otd_app *app = arg;
 	if (app->draining) {
-		int64_t ms = otd_wall_ms(app->env) - app->drain_began_ms;
-		if (app->flushed || ms > GIVE_UP_MS)
+		int64_t ms = mono_ms(app) - app->drain_began_ms;
+		if ((app->flushed && !otd_coordinator_leaving(app->coordinator)) || ms > GIVE_UP_MS)
 			app->env->ops->loop_stop(app->loop);
-		else if (ms > DRAIN_MS)
+		else if (!app->flushed && ms > DRAIN_MS)
 			otd_app_flush(app);
 		return;
 	}
@@ -346,7 +351,9 @@ static void on_flushed(void *arg)
 {
 	struct otd_app *app = arg;
 	app->flushed = true;
-	app->env->ops->loop_stop(app->loop);
+	/* A block that no node has yet is worth the wait: the next start may be hours away. */
+	if (!otd_coordinator_leaving(app->coordinator))
+		app->env->ops->loop_stop(app->loop);
 }
 
 void otd_app_flush(struct otd_app *app)
@@ -362,7 +369,7 @@ static void on_drained(void *arg)
 void otd_app_drain(struct otd_app *app)
 {
 	app->draining = true;
-	app->drain_began_ms = otd_wall_ms(app->env);
+	app->drain_began_ms = mono_ms(app);
 	atomic_store(&app->healthy, false);
 	otd_log(OTD_LOG_INFO, "app", "end.draining", "connections=%u", otd_gate_count(app->gate));
 	otd_app_miner_stop(app);

@@ -132,7 +132,7 @@ struct otd_app {
 	bool draining, flushed;
 	bool live_line; /* the terminal's last line is to be written over */
 	struct otd_app_shown shown[OTD_APP_SHOWN];
-	int64_t drain_began_ms;
+	int64_t drain_began_ms; /* monotonic */
 };
 
 /* Everything is made and moves, or err says why not and nothing is left. */

@@ -25,9 +25,9 @@ struct block {
 	enum otd_block_state told;  /* as accounting knows */
 	uint32_t confirmations, told_confirmations;
 	uint32_t nodes_took, nodes_refused;
-	int64_t found_ms, submitted_ms;
-	struct otd_timer *timer; /* submit even where the write has not ended */
-	bool on_record, has_file, submitting, placing, writing, was_seen;
+	int64_t found_ms, submitted_ms; /* monotonic */
+	struct otd_timer *timer;        /* submit even where the write has not ended */
+	bool on_record, has_file, submitted, submitting, placing, writing;
 	char refusal[160];
 	struct otd_err write_err;
 };
@@ -42,6 +42,12 @@ struct otd_blocks {
 };
 
 #define TROUBLE 640
+
+/* Monotonic, for what waits: a wall clock that is set back must not put off a block. */
+static int64_t now_ms(const struct otd_blocks *b)
+{
+	return (int64_t)(otd_mono_ns(b->conf.env) / 1000000);
+}
 
 static char *trouble_of(struct otd_blocks *b, size_t pool)
 {
@@ -79,7 +85,7 @@ static struct block *add(struct otd_blocks *b, const struct otd_block_name *name
 	k->owner = b;
 	k->name = *name;
 	k->state = k->told = OTD_BLOCK_CANDIDATE;
-	k->found_ms = otd_wall_ms(b->conf.env);
+	k->found_ms = now_ms(b);
 	otd_bytes_init(&k->bytes, OTD_BLOCK_FILE_MAX);
 	otd_hex_encode_reverse(k->hash_text, name->hash, 32);
 	snprintf(k->path, sizeof(k->path), "%s/%s-%" PRIu64 "-%s.block", b->folder,
@@ -156,8 +162,8 @@ static void submit(struct block *k)
 	struct otd_blocks *b = k->owner;
 	if (k->submitting || k->bytes.len == 0)
 		return;
-	k->submitted_ms = otd_wall_ms(b->conf.env);
-	k->submitting = true;
+	k->submitted_ms = now_ms(b);
+	k->submitted = k->submitting = true;
 	k->refusal[0] = '\0';
 	if (k->state < OTD_BLOCK_SUBMITTED)
 		became(k, OTD_BLOCK_SUBMITTED, 0);
@@ -169,7 +175,7 @@ static void submit(struct block *k)
 static void submit_first(void *arg)
 {
 	struct block *k = arg;
-	if (k->submitted_ms == 0)
+	if (!k->submitted)
 		submit(k);
 }
 
@@ -246,7 +252,6 @@ static void on_place(void *arg, const struct otd_err *err, const struct otd_chai
 	if (p->place == OTD_CHAIN_MAIN) {
 		uint32_t n =
 			p->confirmations > UINT32_MAX ? UINT32_MAX : (uint32_t)p->confirmations;
-		k->was_seen = true;
 		became(k, n >= pool->maturity ? OTD_BLOCK_MATURE : OTD_BLOCK_CONFIRMING, n);
 		return;
 	}
@@ -320,7 +325,8 @@ static void look_after(struct block *k, int64_t now)
 	}
 	if (is_final(k))
 		return;
-	if (k->state < OTD_BLOCK_ACCEPTED && now - k->submitted_ms >= RESUBMIT_MS)
+	if (k->state < OTD_BLOCK_ACCEPTED &&
+	    (!k->submitted || now - k->submitted_ms >= RESUBMIT_MS))
 		submit(k);
 	k->placing = true;
 	if (otd_chain_place(b->conf.pools[k->name.pool].chain, k->name.height, k->name.hash,
@@ -331,7 +337,7 @@ static void look_after(struct block *k, int64_t now)
 static void on_watch(void *arg)
 {
 	struct otd_blocks *b = arg;
-	int64_t now = otd_wall_ms(b->conf.env);
+	int64_t now = now_ms(b);
 	for (struct block *k = b->list, *next; k; k = next) {
 		next = k->next;
 		look_after(k, now);
@@ -448,10 +454,11 @@ const char *otd_blocks_trouble(struct otd_blocks *b, size_t pool)
 	return pool < b->conf.n_pools ? trouble_of(b, pool) : "";
 }
 
-size_t otd_blocks_open(struct otd_blocks *b)
+bool otd_blocks_leaving(const struct otd_blocks *b)
 {
-	size_t n = 0;
-	for (struct block *k = b->list; k; k = k->next)
-		n += !is_final(k);
-	return n;
+	for (const struct block *k = b->list; k; k = k->next) {
+		if (k->writing || (k->submitting && k->state < OTD_BLOCK_ACCEPTED))
+			return true;
+	}
+	return false;
 }

@@ -53,6 +53,7 @@ void otd_blocks_on_record(struct otd_blocks *b, const struct otd_block_name *nam
 			  enum otd_block_state state, uint32_t confirmations);
 /* What is wrong with a block of this pool, for people; "" where nothing. */
 const char *otd_blocks_trouble(struct otd_blocks *b, size_t pool);
-size_t otd_blocks_open(struct otd_blocks *b); /* how many are not final */
+/* Whether a block is still on its way to our disk or to its first node: not the time to end. */
+bool otd_blocks_leaving(const struct otd_blocks *b);
 
 #endif

@@ -9,9 +9,11 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "pool/blocks.h"
+#include "pool/job.h"
 
-/* A block may still be found on a job this many jobs old: its template is kept that long. */
-#define JOBS_KEPT        64
+/* A reactor judges shares of its last OTD_JOB_RING jobs; those that it has sent us a block of while
+   newer ones were on their way to it are here still. */
+#define JOBS_KEPT        (OTD_JOB_RING + 16)
 #define EXTRANONCE_BYTES 32
 #define SCRIPT_BYTES     128
 #define ADDRESS_BYTES    256
@@ -243,11 +245,16 @@ static void on_block(struct otd_coordinator *c, const struct otd_msg_block *m)
 	memcpy(name.hash, m->hash, 32);
 	otd_hex_encode_reverse(hash, m->hash, 32);
 	struct otd_span account = otd_msg_get(m, m->account), worker = otd_msg_get(m, m->worker);
+	char account_text[2 * ADDRESS_BYTES], worker_text[2 * ADDRESS_BYTES];
 	otd_log(OTD_LOG_INFO, "pool", "block.found",
-		"pool=%s height=%" PRIu64 " hash=%s account=%.*s worker=%.*s share=%" PRIu64
+		"pool=%s height=%" PRIu64 " hash=%s account=%s worker=%s share=%" PRIu64
 		"-%" PRIu64,
-		p->conf.name, m->height, hash, (int)account.len, account.ptr, (int)worker.len,
-		worker.ptr, m->epoch, m->share_seq);
+		p->conf.name, m->height, hash,
+		otd_log_quote(account_text, sizeof(account_text), (const char *)account.ptr,
+			      account.len),
+		otd_log_quote(worker_text, sizeof(worker_text), (const char *)worker.ptr,
+			      worker.len),
+		m->epoch, m->share_seq);
 	otd_metric_add(p->m_blocks, 1);
 	otd_bytes_init(&block, 64u << 20);
 	otd_rc rc = OTD_E_STALE;
@@ -452,6 +459,11 @@ void otd_coordinator_release(struct otd_coordinator *c, uint32_t reactor, uint64
 	/* Lost where the reactor has gone: its folder is then removed as a whole after a restart. */
 	if (otd_mailbox_send(c->reactors[reactor].mailbox, head) != OTD_OK)
 		otd_log(OTD_LOG_WARN, "pool", "message.lost", "type=%d", OTD_MSG_RELEASE);
+}
+
+bool otd_coordinator_leaving(const struct otd_coordinator *c)
+{
+	return otd_blocks_leaving(c->blocks);
 }
 
 const char *otd_coordinator_trouble(struct otd_coordinator *c, size_t pool)
