@@ -162,7 +162,8 @@ static otd_rc pool_init(struct otd_reactor *r, struct reactor_pool *p,
 	snprintf(labels, sizeof(labels), "pool=\"%s\"", conf->name);
 	p->blocks = otd_metric(r->conf.metrics, OTD_COUNTER, "otd_block_solutions_total", labels,
 			       "Hashes that met the network target");
-	if (otd_extranonces_init(&p->extranonces, p->conf.extranonce1_len, r->conf.epoch))
+	if (otd_extranonces_init(&p->extranonces, p->conf.extranonce1_len, r->conf.epoch,
+				 (size_t)(p - r->pools), r->conf.n_pools))
 		return otd_fail(err, OTD_E_NOMEM, "out of memory");
 	return OTD_OK;
 }

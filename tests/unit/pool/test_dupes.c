@@ -72,8 +72,8 @@ static void extranonces_come_once_a_tip(void **state)
 	uint8_t *seen = calloc(n, 1);
 
 	(void)state;
-	assert_int_equal(otd_extranonces_init(&x, 3, 1), OTD_E_RANGE);
-	assert_int_equal(otd_extranonces_init(&x, 4, 0x1005), OTD_OK);
+	assert_int_equal(otd_extranonces_init(&x, 3, 1, 0, 1), OTD_E_RANGE);
+	assert_int_equal(otd_extranonces_init(&x, 4, 0x1005, 0, 1), OTD_OK);
 	for (uint32_t i = 0; i < n; i++) {
 		assert_int_equal(otd_extranonces_take(&x, en1), OTD_OK);
 		assert_int_equal(number(en1) >> OTD_EXTRANONCE_BITS, 0x005);
@@ -95,12 +95,36 @@ static void extranonces_come_once_a_tip(void **state)
 	free(seen);
 }
 
+/* Two pools of one chain that pay to one address have the same jobs: a share of one of them must not
+   be one of the other. */
+static void pools_share_no_extranonce(void **state)
+{
+	struct otd_extranonces x[3];
+	uint8_t en1[8];
+	uint32_t n = 1u << OTD_EXTRANONCE_BITS, taken = 0;
+	uint8_t *seen = calloc(n, 1);
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(otd_extranonces_init(&x[i], 4, 5, i, 3), OTD_OK);
+		for (; otd_extranonces_take(&x[i], en1) == OTD_OK; taken++)
+			assert_int_equal(seen[number(en1) % n]++, 0);
+	}
+	assert_int_equal(taken, n / 3 * 3);
+	for (size_t i = 0; i < 3; i++) {
+		otd_extranonces_give(&x[i], en1);
+		otd_extranonces_finish(&x[i]);
+	}
+	free(seen);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(grows_and_forgets_nothing),
 		cmocka_unit_test(a_look_alone_keeps_nothing),
 		cmocka_unit_test(extranonces_come_once_a_tip),
+		cmocka_unit_test(pools_share_no_extranonce),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
