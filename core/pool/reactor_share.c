@@ -28,7 +28,8 @@ static void tell(struct otd_reactor *r, const struct otd_verdict *v)
 		r->front.verdict(r->front.arg, v);
 }
 
-static otd_rc pending_push(struct otd_reactor *r, const struct otd_verdict *v)
+/* Makes room for one more. */
+static otd_rc pending_grow(struct otd_reactor *r)
 {
 	struct pending_ring *p = &r->pending;
 
@@ -43,7 +44,6 @@ static otd_rc pending_push(struct otd_reactor *r, const struct otd_verdict *v)
 		p->at = at;
 		p->cap = cap;
 	}
-	p->at[p->tail++ & (p->cap - 1)] = *v;
 	return OTD_OK;
 }
 
@@ -103,8 +103,9 @@ static void share_finish(struct otd_reactor *r, struct reactor_pool *p, const st
 	otd_share_judge(&result, &p->jobs, s, p->conf.algo_info, now_ms / 1000);
 	v.verdict = result.verdict;
 	v.target = result.target;
+	/* First the room for its verdict: what is on record is told of, and not before the sync. */
 	if (result.verdict == OTD_SHARE_ACCEPTED &&
-	    otd_reactor_record(r, p, s, &result, now_ms, &seq))
+	    (pending_grow(r) || otd_reactor_record(r, p, s, &result, now_ms, &seq)))
 		v.verdict = OTD_SHARE_UNAVAILABLE;
 	if (result.block) {
 		v.block = true;
@@ -122,9 +123,7 @@ static void share_finish(struct otd_reactor *r, struct reactor_pool *p, const st
 		refuse(r, p, s, &v);
 	} else {
 		otd_metric_add(p->verdicts[OTD_SHARE_ACCEPTED], 1);
-		/* Out of memory for one word to the miner: it is said before the sync. */
-		if (pending_push(r, &v))
-			tell(r, &v);
+		r->pending.at[r->pending.tail++ & (r->pending.cap - 1)] = v;
 	}
 	if (s->job)
 		otd_job_drop(&p->jobs, s->job);

@@ -105,6 +105,9 @@ static enum otd_share_verdict rules(const struct otd_jobs *jobs, const struct ot
 		return OTD_SHARE_STALE;
 	if (seen == OTD_E_EXISTS)
 		return OTD_SHARE_DUPLICATE;
+	/* The template's time is a node's: our own clock may be the one that is wrong. */
+	if (s->job->time_s > now_s)
+		now_s = s->job->time_s;
 	if (s->in.ntime < s->job->min_time_s || s->in.ntime > now_s + OTD_SHARE_AHEAD_S)
 		return OTD_SHARE_TIME;
 	if (s->in.version_bits & ~s->in.version_mask)

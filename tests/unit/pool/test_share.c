@@ -143,6 +143,14 @@ static void the_rules_one_by_one(void **state)
 	assert_int_equal(judge(&f), OTD_SHARE_ACCEPTED);
 	f.s.in.ntime = NOW_S + 7001;
 	assert_int_equal(judge(&f), OTD_SHARE_TIME);
+	/* Our clock is set back: what the node's template says stays good. */
+	assert_true(f.job->time_s < NOW_S);
+	f.job->time_s += 2 * (NOW_S - f.job->time_s);
+	f.s.in.ntime = (uint32_t)f.job->time_s + 7000;
+	assert_int_not_equal(judge(&f), OTD_SHARE_TIME);
+	f.s.in.ntime++;
+	assert_int_equal(judge(&f), OTD_SHARE_TIME);
+	f.job->time_s = f.job->min_time_s;
 	f.s.in.ntime = NOW_S;
 	f.s.in.version_bits = 0x20000000;
 	f.s.in.version_mask = 0x1fffe000;
