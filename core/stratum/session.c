@@ -8,6 +8,7 @@
 
 /* Most miners ask one thing at a time, and there may be very many of them. */
 #define ANSWERS_FIRST 2
+#define MANY_WORKERS  "too many workers on one connection"
 
 int64_t otd_session_now_ms(const struct otd_session *s)
 {
@@ -206,11 +207,8 @@ void otd_session_verdict(struct otd_session *s, const struct otd_verdict *v)
 	a->state = OTD_ANSWER_VERDICT;
 	a->verdict = (uint8_t)v->verdict;
 	answers_flush(s);
-	if (v->verdict == OTD_SHARE_ACCEPTED && s->conn) {
-		enum otd_vardiff_step step = otd_vardiff_share(&s->vardiff, otd_session_now_ms(s));
-		if (step == OTD_VARDIFF_JUMP)
-			otd_session_send_again(s);
-	}
+	if (v->verdict == OTD_SHARE_ACCEPTED && s->conn)
+		otd_session_paced(s, v->target);
 	release_if_done(s);
 }
 
@@ -379,7 +377,7 @@ void otd_session_authorize(struct otd_session *s, struct otd_span id, struct otd
 		return;
 	}
 	if (s->n_workers >= OTD_SESSION_WORKERS) {
-		authorize_end(s, a, OTD_E_NOMEM, words("too many workers on one connection"));
+		authorize_end(s, a, OTD_E_NOMEM, words(MANY_WORKERS));
 		return;
 	}
 	/* Until the answer comes, what was asked stands in the answer's text. */
@@ -410,7 +408,11 @@ static otd_rc add_worker(struct otd_session *s, struct otd_span user, struct otd
 
 	*why = "the pool is busy, try again";
 	if (otd_session_worker(s, user))
-		return OTD_OK; /* asked twice before the first answer */
+		return OTD_OK;                     /* asked twice before the first answer */
+	if (s->n_workers >= OTD_SESSION_WORKERS) { /* asked many before the first answer */
+		*why = MANY_WORKERS;
+		return OTD_E_NOMEM;
+	}
 	rc = split_user(store, user, s->st->conf.name_max, &written, &name);
 	if (rc)
 		return rc;

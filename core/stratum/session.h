@@ -187,6 +187,8 @@ void otd_session_send_job(struct otd_session *s, struct otd_job *job, bool clean
 void otd_session_send_again(struct otd_session *s);
 /* By what a share of this sending (order of the job * 256 + repeat) is judged. */
 struct otd_u256 otd_session_target(const struct otd_session *s, uint64_t sending);
+/* An accepted share, judged by target: its pace may change the difficulty. */
+void otd_session_paced(struct otd_session *s, struct otd_u256 target);
 void otd_session_tick(struct otd_session *s, int64_t now_ms);
 void otd_session_verdict(struct otd_session *s, const struct otd_verdict *v);
 void otd_session_auth_answer(struct otd_session *s, uint64_t request, otd_rc rc,

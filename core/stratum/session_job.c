@@ -80,6 +80,20 @@ void otd_session_send_again(struct otd_session *s)
 		send(s, job, s->sent_repeat + 1, false);
 }
 
+void otd_session_paced(struct otd_session *s, struct otd_u256 target)
+{
+	const struct otd_job *job =
+		otd_jobs_newest(otd_reactor_jobs(s->st->conf.reactor, s->port->pool));
+	int64_t now_ms = otd_session_now_ms(s);
+
+	/* No share is harder than a block. */
+	if (otd_u256_cmp(target, s->vardiff.target) > 0 &&
+	    (!job || otd_u256_cmp(target, job->block_target) > 0))
+		otd_vardiff_early(&s->vardiff, now_ms);
+	else if (otd_vardiff_share(&s->vardiff, now_ms) == OTD_VARDIFF_JUMP)
+		otd_session_send_again(s);
+}
+
 /* A change that the miner should know of now: where it was sent work already, that work again. */
 static void target_changed(struct otd_session *s)
 {

@@ -90,6 +90,14 @@ enum otd_vardiff_step otd_vardiff_share(struct otd_vardiff *v, int64_t now_ms)
 	return quick ? OTD_VARDIFF_JUMP : OTD_VARDIFF_RAISE;
 }
 
+void otd_vardiff_early(struct otd_vardiff *v, int64_t now_ms)
+{
+	v->last_ms = now_ms;
+	/* The window begins with the first share that belongs to it. */
+	if (!v->shares)
+		v->since_ms = now_ms;
+}
+
 enum otd_vardiff_step otd_vardiff_tick(struct otd_vardiff *v, int64_t now_ms)
 {
 	int64_t took = now_ms - v->since_ms;

@@ -36,6 +36,9 @@ void otd_vardiff_init(struct otd_vardiff *v, struct otd_u256 start, struct otd_u
 		      struct otd_u256 max, int64_t aim_ms, bool fixed, int64_t now_ms);
 /* An accepted share. */
 enum otd_vardiff_step otd_vardiff_share(struct otd_vardiff *v, int64_t now_ms);
+/* An accepted share at an easier difficulty than is wanted now: of before a raise, so its pace says
+   nothing, but the miner is there. */
+void otd_vardiff_early(struct otd_vardiff *v, int64_t now_ms);
 /* Time goes by; every few seconds. */
 enum otd_vardiff_step otd_vardiff_tick(struct otd_vardiff *v, int64_t now_ms);
 /* What the miner asks for, moved between the limits; starts a new window. */

@@ -261,6 +261,34 @@ static void difficulty_belongs_to_the_job(void **state)
 	end();
 }
 
+/* A flood of shares at the first difficulty arrives in one piece: the raise after the first eight is
+   by their pace, and not once more for each eight that were on their way already. */
+static void a_raise_is_not_repeated_for_shares_of_before(void **state)
+{
+	struct otd_u256 easy = target_of(EASY);
+	char lines[32 * 160];
+	size_t len = 0;
+	uint32_t n = 0;
+
+	(void)state;
+	begin(EASY, 0);
+	client_login(&c);
+	for (int i = 0; i < 32; i++, n++) {
+		n = client_mine(&c, easy, otd_u256_zero(), n);
+		len += (size_t)snprintf(
+			lines + len, sizeof(lines) - len,
+			"{\"params\":[\"goodA.rig\",\"%s\",\"00000001\",\"%08x\",\"%08x\"],"
+			"\"id\":%d,\"method\":\"mining.submit\"}\n",
+			c.job, c.ntime, n, 100 + i);
+	}
+	unsigned before = c.difficulties;
+	client_send(&c, lines);
+	for (int i = 0; i < 32; i++)
+		assert_non_null(strstr(client_answer(&c), "true"));
+	assert_int_equal(c.difficulties, before + 1);
+	end();
+}
+
 static void a_new_tip_ends_old_jobs_but_loses_no_block(void **state)
 {
 	struct job_spec job = first_job;
@@ -404,6 +432,7 @@ int main(void)
 		cmocka_unit_test(small_methods_and_strangers),
 		cmocka_unit_test(authorize_may_come_first_and_bear_a_difficulty),
 		cmocka_unit_test(difficulty_belongs_to_the_job),
+		cmocka_unit_test(a_raise_is_not_repeated_for_shares_of_before),
 		cmocka_unit_test(a_new_tip_ends_old_jobs_but_loses_no_block),
 		cmocka_unit_test(a_block_of_a_stranger_is_handed_in),
 		cmocka_unit_test(silence_is_filled_with_a_job_of_now),
