@@ -69,8 +69,8 @@ static void make_api(struct otd_app *app, struct otd_api **api, const char *key,
 	if (at->off)
 		return;
 	if (otd_api_create(api, &conf, &err) != OTD_OK)
-		otd_app_warn(app, "%s.listen: %s; set %s.listen to a free port, or off", key,
-			     err.text, key);
+		otd_app_warn(app, "%s.listen: %s; set %s.listen to a free port, or %s.off to true",
+			     key, err.text, key, key);
 }
 
 otd_rc otd_app_make_apis(struct otd_app *app, struct otd_err *err)

@@ -82,7 +82,8 @@ static otd_rc make_ports(struct otd_app *app, struct otd_err *err)
 			.algo_self = otd_instance_self(algo),
 			.algo_info = info,
 			.extranonce1_len = (uint32_t)p->settings->extranonce1_bytes,
-			.extranonce2_len = (uint32_t)p->settings->extranonce2_bytes};
+			.extranonce2_len = (uint32_t)p->settings->extranonce2_bytes,
+			.version_mask = p->settings->coin->version_mask};
 		for (size_t k = 0; k < p->settings->n_ports; k++) {
 			const struct otd_settings_port *port = &p->settings->ports[k];
 			struct otd_stratum_port *out = &app->ports[app->n_ports];

@@ -23,6 +23,10 @@ struct otd_control {
 	int listener, wake[2];
 	pthread_t thread;
 	bool started;
+	pthread_mutex_t lock; /* guards the three below */
+	bool ending;
+	int client;                         /* being served; -1: none */
+	struct otd_control_request *asking; /* whose answer is waited for */
 };
 
 /* Held by the waiting thread and by the loop until it has answered; whoever is last frees it. */
@@ -31,7 +35,7 @@ struct otd_control_request {
 	pthread_mutex_t lock;
 	pthread_cond_t answered;
 	int holders;
-	bool done;
+	bool done, ending;
 	struct otd_err err;
 	struct otd_bytes payload;
 	char line[];
@@ -89,6 +93,42 @@ static void answer_error(int fd, const char *text)
 	send_all(fd, "\n", 1);
 }
 
+/* From now on an end of the pool ends the wait for this answer; c->lock is taken before r->lock. */
+static void set_asking(struct otd_control *c, struct otd_control_request *r)
+{
+	pthread_mutex_lock(&c->lock);
+	c->asking = r;
+	if (r)
+		r->ending = c->ending;
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* False: no more clients. */
+static bool set_client(struct otd_control *c, int fd)
+{
+	pthread_mutex_lock(&c->lock);
+	c->client = fd;
+	bool go_on = !c->ending;
+	pthread_mutex_unlock(&c->lock);
+	return go_on;
+}
+
+/* The pool ends: whoever is served now is not waited for. */
+static void end_client(struct otd_control *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->ending = true;
+	if (c->client >= 0)
+		(void)shutdown(c->client, SHUT_RD);
+	if (c->asking) {
+		pthread_mutex_lock(&c->asking->lock);
+		c->asking->ending = true;
+		pthread_cond_signal(&c->asking->answered);
+		pthread_mutex_unlock(&c->asking->lock);
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
 static void ask_loop(struct otd_control *c, int fd, const char *line, size_t n)
 {
 	struct otd_control_request *r = calloc(1, sizeof(*r) + n + 1);
@@ -111,13 +151,17 @@ static void ask_loop(struct otd_control *c, int fd, const char *line, size_t n)
 	}
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += ANSWER_WAIT_S;
+	set_asking(c, r);
 	pthread_mutex_lock(&r->lock);
 	int waited = 0;
-	while (!r->done && waited == 0)
+	while (!r->done && !r->ending && waited == 0)
 		waited = pthread_cond_timedwait(&r->answered, &r->lock, &until);
-	bool done = r->done;
+	bool done = r->done, ending = r->ending;
 	pthread_mutex_unlock(&r->lock);
-	if (!done) {
+	set_asking(c, NULL);
+	if (!done && ending) {
+		answer_error(fd, "the pool is ending");
+	} else if (!done) {
 		answer_error(fd, "the pool did not answer within 10 s; see its log");
 	} else if (r->err.rc != OTD_OK) {
 		answer_error(fd, r->err.text);
@@ -162,7 +206,9 @@ static void *run(void *arg)
 		int fd = p[0].revents ? accept4(c->listener, NULL, NULL, SOCK_CLOEXEC) : -1;
 		if (fd < 0)
 			continue;
-		serve_one(c, fd, line);
+		if (set_client(c, fd))
+			serve_one(c, fd, line);
+		(void)set_client(c, -1);
 		close(fd);
 	}
 	free(line);
@@ -195,7 +241,8 @@ otd_rc otd_control_create(struct otd_control **out, struct otd_loop *l, const ch
 		return rc;
 	}
 	*c = (struct otd_control){
-		.loop = l, .fn = fn, .arg = arg, .listener = -1, .wake = {-1, -1}};
+		.loop = l, .fn = fn, .arg = arg, .listener = -1, .wake = {-1, -1}, .client = -1};
+	pthread_mutex_init(&c->lock, NULL);
 	c->path = strdup(path);
 	c->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	/* The data folder is locked by now: a socket that lies there is left over. */
@@ -224,6 +271,7 @@ void otd_control_destroy(struct otd_control *c)
 		/* A pipe with room takes one byte; a failure would only mean it is full already. */
 		ssize_t n = write(c->wake[1], "", 1);
 		(void)n;
+		end_client(c);
 		pthread_join(c->thread, NULL);
 	}
 	if (c->listener >= 0) {
@@ -234,6 +282,7 @@ void otd_control_destroy(struct otd_control *c)
 		close(c->wake[0]);
 		close(c->wake[1]);
 	}
+	pthread_mutex_destroy(&c->lock);
 	free(c->path);
 	free(c);
 }
