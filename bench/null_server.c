@@ -258,7 +258,8 @@ static bool on_writable(struct client *c)
 static bool on_readable(struct client *c)
 {
 	char *p = buffer, *end, *nl;
-	memcpy(buffer, c->in, c->in_len);
+	if (c->in_len)
+		memcpy(buffer, c->in, c->in_len);
 	ssize_t got = recv(c->fd, buffer + c->in_len, sizeof(buffer) - c->in_len, 0);
 	if (got <= 0)
 		return got < 0 && errno == EAGAIN;

@@ -421,7 +421,8 @@ static void keep_part(struct conn *c, const char *p, size_t n)
 		if (!c->in)
 			die("out of memory");
 	}
-	memcpy(c->in, p, n);
+	if (n)
+		memcpy(c->in, p, n);
 	c->in_len = n;
 }
 
@@ -455,7 +456,8 @@ static void conn_readable(struct conn *c)
 		lose(c, "a line without an end");
 		return;
 	}
-	memcpy(read_buffer, c->in, have);
+	if (have)
+		memcpy(read_buffer, c->in, have);
 	ssize_t got = receive(c, read_buffer + have, READ_MAX - have, &kernel_ns);
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
