@@ -162,6 +162,16 @@ static otd_rc memory_remove(void *ctx, const char *path)
 	return OTD_OK;
 }
 
+static otd_rc memory_rename(void *ctx, const char *from, const char *to)
+{
+	struct memory_file *f = memory_find(ctx, from);
+	if (!f || strlen(memory_base(to)) >= sizeof(f->name))
+		return OTD_E_NOT_FOUND;
+	(void)memory_remove(ctx, to);
+	memcpy(f->name, memory_base(to), strlen(memory_base(to)) + 1);
+	return OTD_OK;
+}
+
 static otd_rc memory_folder(void *ctx, const char *path)
 {
 	(void)ctx, (void)path;
@@ -211,6 +221,7 @@ static inline void memory_init(struct memory *m)
 		.unlock = memory_sync,
 		.exists = memory_exists,
 		.remove = memory_remove,
+		.rename = memory_rename,
 		.make_dir = memory_folder,
 		.sync_dir = memory_folder,
 		.list = memory_list,
