@@ -149,8 +149,8 @@ def test_journal_page_has_every_record():
 
 
 def test_every_plugin_has_a_page():
-    for kind in sorted(os.listdir(os.path.join(ROOT, "plugins"))):
-        for name in sorted(os.listdir(os.path.join(ROOT, "plugins", kind))):
-            folder = os.path.join(ROOT, "plugins", kind, name)
-            if name != "common" and os.path.isdir(folder) and any(f.endswith(".c") for f in os.listdir(folder)):
-                assert os.path.exists(os.path.join(folder, "README.md")), f"plugins/{kind}/{name}/README.md is missing"
+    r = subprocess.run(["git", "ls-files", "plugins/*.c"], cwd=ROOT, capture_output=True, text=True, check=True)
+    folders = {os.path.dirname(f) for f in r.stdout.split()}
+    assert len(folders) > 7
+    for folder in sorted(f for f in folders if os.path.basename(f) != "common"):
+        assert os.path.exists(os.path.join(ROOT, folder, "README.md")), f"{folder}/README.md is missing"
