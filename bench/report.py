@@ -24,8 +24,7 @@ ckpool is the ckpool-lhr fork, commit b51d54b4 (2026-03-20), default flags, SHA-
 datum_gateway is 0.4.1, commit dbc3b14 (2026-08-05), Release, 8 threads, without an upstream pool. Both worked on a real
 node (Bitcoin Knots in regtest) with 3,000 transactions, so 12 merkle branches as here, and were started again before
 each measurement. ckpool ran with mindiff = startdiff = 1e-9. datum_gateway's least difficulty is 1, which nobody mines
-here; its share figures are with a local change of three lines that lets any hash meet the target, and neither keeps a
-share durable before it is acknowledged. Their commands, with a load generator of the same method and options:
+here; its share figures are with a local change of three lines that lets any hash meet the target. Their commands, with a load generator of the same method and options:
 
     stratum-load -m shares -n N -w W -d 10 -u ADDR.w%d -P PID 127.0.0.1 PORT
     stratum-load -m idle -n N -H 3 -u ADDR.w%d -U 1000 -P PID 127.0.0.1 PORT        # datum_gateway: -i 8
@@ -97,8 +96,8 @@ def share_table(of, o):
 
 Server CPU a share is the figure to compare first: user and system time of all the server's threads, divided by the
 accepted shares. Shares a second depend on it, on the generator that runs on the same cores, and at small windows on
-the disk: an accepted share is acknowledged after the group commit that holds it (see "The disk"), which neither
-null_server nor the two other pools wait for. No share was refused in any round, and after each the pool's own count
+the disk: an accepted share is acknowledged after the group commit that holds it (see "The disk"), which null_server
+does not wait for. No share was refused in any round, and after each the pool's own count
 was equal to the generator's. `null_server -V` is the floor: one epoll thread that validates each share in full and has
 no accounts, journal or ledger. It hashes one share after the other; the pool hashes what one round of its loop brought
 in one batch, whose steps interleave, and answers it in one write a connection, so it can come below that floor where
