@@ -197,6 +197,19 @@ static void set_defaults(struct otd_accounting_conf *c)
 	c->max_bytes = c->max_bytes ? c->max_bytes : 1u << 30;
 }
 
+static void create_metrics(struct otd_accounting *a)
+{
+	struct otd_metrics *m = a->conf.metrics;
+	if (!m)
+		return;
+	a->merged = otd_metric(m, OTD_COUNTER, "otd_accounting_shares_total", "",
+			       "Shares that were merged");
+	a->commits = otd_metric(m, OTD_COUNTER, "otd_accounting_commits_total", "",
+				"Transactions that brought shares and blocks into SQL");
+	a->failures = otd_metric(m, OTD_COUNTER, "otd_accounting_failures_total", "",
+				 "Transactions that failed and are tried again");
+}
+
 otd_rc otd_accounting_create(struct otd_accounting **out, const struct otd_accounting_conf *conf,
 			     struct otd_err *err)
 {
@@ -214,6 +227,7 @@ otd_rc otd_accounting_create(struct otd_accounting **out, const struct otd_accou
 	a->env->ops->random(a->env, seed, sizeof(seed));
 	a->account_map = otd_map_create(seed, MAP_MAX);
 	a->worker_map = otd_map_create(seed, MAP_MAX);
+	create_metrics(a);
 	otd_rc rc = a->account_map && a->worker_map
 			    ? OTD_OK
 			    : otd_fail(err, OTD_E_NOMEM, "accounting: out of memory");
@@ -437,5 +451,9 @@ void otd_accounting_flush(struct otd_accounting *a, otd_fn done, void *arg)
 	a->flush_done = done;
 	a->flush_arg = arg;
 	a->flush_wanted = true;
+	a->flush_seq = UINT64_MAX;
+	a->flush_verdicts = otd_journal_last(a->journal);
+	for (struct acct_epoch *ep = a->epochs; ep; ep = ep->next_epoch)
+		ep->flush_to = ep->durable;
 	/* The tick goes on with it: done is not called from within this call. */
 }

@@ -104,11 +104,12 @@ struct acct_epoch {
 	struct acct_epoch *next_epoch;
 	uint64_t epoch;
 	char dir[ACCT_DIR];
-	uint64_t next;    /* the first sequence not taken into the order */
-	uint64_t applied; /* the first sequence not applied */
-	uint64_t durable; /* what its reactor said; or all, of one left over */
-	uint64_t saved;   /* the first that a start would need again; as committed */
-	bool left_over;   /* of an earlier run: nobody writes it */
+	uint64_t next;     /* the first sequence not taken into the order */
+	uint64_t applied;  /* the first sequence not applied */
+	uint64_t durable;  /* what its reactor said; or all, of one left over */
+	uint64_t flush_to; /* must be applied before a flush is done */
+	uint64_t saved;    /* the first that a start would need again; as committed */
+	bool left_over;    /* of an earlier run: nobody writes it */
 	bool removing;
 	struct otd_journal_reader *reader; /* of the merge worker while it runs */
 	struct acct_def **workers;
@@ -272,6 +273,7 @@ struct otd_accounting {
 	int64_t committed_ms, last_merge_ms, last_try_ms, saved_ms; /* monotonic */
 	uint64_t saved_applied;
 	int64_t last_commit_wall_ms;
+	struct otd_metric *merged, *commits, *failures; /* NULL: no metrics */
 	char store_why[256];
 	char stopped[256]; /* why nothing is applied any more; "" : it is */
 	char alerts[8][256];
@@ -280,6 +282,8 @@ struct otd_accounting {
 	otd_fn flush_done;
 	void *flush_arg;
 	bool flush_wanted;
+	uint64_t flush_verdicts; /* of the coordinator's journal: must be applied */
+	uint64_t flush_seq;      /* of it: must be in SQL; UINT64_MAX: not known yet */
 };
 
 /* Room for one more item of an array; NULL: out of memory. */

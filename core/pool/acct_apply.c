@@ -271,8 +271,8 @@ static bool attributed(struct otd_accounting *a, struct acct_epoch *ep, const st
 		return true;
 	if (a->unattributed++ == 0)
 		acct_alert(a,
-			   "share %llu-%llu is of %s: it cannot be credited; bring the pool back "
-			   "into the settings before its journal is used up",
+			   "share %llu-%llu and maybe more are of %s and are not credited: was it "
+			   "taken out of the settings while its journal was not used up?",
 			   (unsigned long long)ep->epoch, (unsigned long long)seq,
 			   !d         ? "a worker that the journal does not name"
 			   : !d->pool ? "a pool that is not in the settings"
@@ -314,6 +314,8 @@ static void count_share(struct otd_accounting *a, struct acct_def *d, otd_u128 w
 		acct_rate_add(w->rate, ms, work);
 	acct_rate_add(&d->pool->rate, ms, work);
 	d->pool->accepted++;
+	if (a->merged)
+		otd_metric_add(a->merged, 1);
 	if (ms > d->pool->last_share_ms)
 		d->pool->last_share_ms = ms;
 }

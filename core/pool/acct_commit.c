@@ -166,6 +166,8 @@ static void on_done(void *arg, const struct otd_err *err)
 	}
 	a->store_busy = false;
 	if (err->rc) {
+		if (a->failures)
+			otd_metric_add(a->failures, 1);
 		/* The fate of a commit may be unknown: the work begins with reading the position. */
 		if (!a->store_why[0])
 			otd_log(OTD_LOG_WARN, "pool", "accounting.store", "error=%s",
@@ -178,6 +180,8 @@ static void on_done(void *arg, const struct otd_err *err)
 		return;
 	}
 	a->flight = NULL;
+	if (a->commits)
+		otd_metric_add(a->commits, 1);
 	acct_commit_booked(a, c);
 	acct_commit_free(c);
 	acct_merge(a);

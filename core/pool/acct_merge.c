@@ -292,15 +292,20 @@ static void finish_flush(struct otd_accounting *a)
 {
 	if (!a->flush_wanted)
 		return;
-	for (struct acct_epoch *ep = a->epochs; ep; ep = ep->next_epoch)
-		if (ep->durable >= ep->next && !ep->trouble[0])
+	if (a->flush_seq == UINT64_MAX) {
+		for (struct acct_epoch *ep = a->epochs; ep; ep = ep->next_epoch)
+			if (ep->flush_to >= ep->applied && !ep->trouble[0])
+				return;
+		if (a->applied < a->flush_verdicts)
 			return;
-	if (a->slice || a->entries || a->pending || a->flight ||
-	    a->position < otd_journal_last(a->journal))
+		a->flush_seq = a->applied;
+	}
+	if (a->position < a->flush_seq)
 		return;
 	a->flush_wanted = false;
-	if (a->flush_done)
-		a->flush_done(a->flush_arg);
+	/* By post: whoever waits for it may take everything down. */
+	if (a->flush_done && otd_loop_post(a->loop, a->flush_done, a->flush_arg) != OTD_OK)
+		a->flush_wanted = true;
 }
 
 void acct_merge(struct otd_accounting *a)

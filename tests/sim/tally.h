@@ -6,6 +6,8 @@
 #include <otedama/payout.h>
 
 const struct otd_plugin_desc *tally_plugin(void);
+/* So much too much does it credit: a scheme that is wrong. */
+extern int tally_wrong_by;
 /* payout/pplns, built in under another name (test.cmake): two plugins have the same entry. */
 const struct otd_plugin_desc *sim_pplns_plugin(void);
 

@@ -161,20 +161,20 @@ static bool define(struct reactor *r, uint32_t ident)
 	return true;
 }
 
-static void find_block(struct reactor *r, uint32_t ident, int64_t time_ms)
+void world_block(struct reactor *r, uint32_t ident, uint64_t value)
 {
 	uint8_t b[512] = {0};
 	struct world *w = r->w;
 	struct model_record rec = {.kind = M_BLOCK,
 				   .ident = ident,
 				   .job = r->job,
-				   .time_ms = time_ms,
-				   .value = 312500000 + sim_below(w->sim, 100000),
+				   .time_ms = r->m->rec[r->m->n - 1].time_ms,
+				   .value = value,
 				   .height = 100 + w->blocks,
 				   .share_seq = r->m->n};
 	struct otd_rec_block k = {.worker = ident,
 				  .job = r->job,
-				  .time_ms = time_ms,
+				  .time_ms = rec.time_ms,
 				  .share_seq = rec.share_seq,
 				  .height = rec.height,
 				  .header_len = 80,
@@ -186,38 +186,46 @@ static void find_block(struct reactor *r, uint32_t ident, int64_t time_ms)
 		w->blocks++;
 }
 
-static void mine(struct reactor *r)
+bool world_share(struct reactor *r, uint32_t ident, uint64_t work)
 {
-	struct world *w = r->w;
-	struct sim *s = w->sim;
-	uint32_t ident = (uint32_t)sim_below(s, IDENTS);
+	struct sim *s = r->w->sim;
 	int64_t time_ms = otd_wall_ms(sim_env(s)) - (int64_t)sim_below(s, 2000);
+	struct model_record rec = {
+		.kind = M_SHARE, .ident = ident, .time_ms = time_ms, .work = work};
 	if (!define(r, ident))
-		return;
-	if (sim_chance(s, 50000)) {
-		struct otd_rec_refused f = {.worker = ident,
-					    .reason = OTD_SHARE_STALE,
-					    .count = 1 + sim_below(s, 3),
-					    .time_ms = time_ms};
-		(void)append(r, OTD_REC_REFUSED, &f, sizeof(f),
-			     (struct model_record){.kind = M_REFUSED,
-						   .ident = ident,
-						   .time_ms = time_ms,
-						   .count = f.count});
-		return;
-	}
-	struct model_record rec = {.kind = M_SHARE,
-				   .ident = ident,
-				   .job = r->job,
-				   .time_ms = time_ms,
-				   .work = 1 + sim_below(s, 64)};
+		return false;
+	rec.job = r->job;
 	struct otd_rec_share f = {.worker = ident, .job = r->job, .time_ms = time_ms};
 	put_u128(f.work, rec.work);
 	if (!append(r, OTD_REC_SHARE, &f, sizeof(f), rec))
-		return;
-	w->shares++;
-	if (sim_chance(s, 15000))
-		find_block(r, ident, time_ms);
+		return false;
+	r->w->shares++;
+	return true;
+}
+
+static void refuse(struct reactor *r, uint32_t ident)
+{
+	struct sim *s = r->w->sim;
+	struct otd_rec_refused f = {.worker = ident,
+				    .reason = OTD_SHARE_STALE,
+				    .count = 1 + sim_below(s, 3),
+				    .time_ms = otd_wall_ms(sim_env(s))};
+	if (define(r, ident))
+		(void)append(r, OTD_REC_REFUSED, &f, sizeof(f),
+			     (struct model_record){.kind = M_REFUSED,
+						   .ident = ident,
+						   .time_ms = f.time_ms,
+						   .count = f.count});
+}
+
+static void mine(struct reactor *r)
+{
+	struct sim *s = r->w->sim;
+	uint32_t ident = (uint32_t)sim_below(s, IDENTS);
+	if (sim_chance(s, 50000))
+		refuse(r, ident);
+	else if (world_share(r, ident, 1 + sim_below(s, 64)) && sim_chance(s, 15000))
+		world_block(r, ident, 312500000 + sim_below(s, 100000));
 }
 
 /* --- the coordinator's part --- */
@@ -321,7 +329,8 @@ static const struct otd_store_ops *database_ops;
 
 static otd_rc uncertain_commit(struct otd_instance *in)
 {
-	if (!uncertain || !uncertain->serving || !sim_chance(uncertain->sim, 20000))
+	if (!uncertain || !uncertain->serving || uncertain->certain ||
+	    !sim_chance(uncertain->sim, 20000))
 		return database_ops->commit(in);
 	if (sim_chance(uncertain->sim, 500000))
 		(void)!database_ops->commit(in);
@@ -450,7 +459,7 @@ bool world_start(struct world *w)
 		rc = open_accounting(w);
 	for (size_t i = 0; rc == OTD_OK && i < REACTORS; i++)
 		rc = open_reactor(w, &w->reactor[i]);
-	if (rc && !sim_dead(w->sim))
+	if (rc && !sim_dead(w->sim) && !w->may_refuse)
 		world_fail(w, "start: %s (%s)", w->err.text, otd_rc_name(rc));
 	if (rc || sim_dead(w->sim))
 		return false;

@@ -75,6 +75,8 @@ struct world {
 	uint32_t jobs;
 	uint64_t released[64]; /* by epoch: the last release */
 	bool flushed, serving;
+	bool certain;    /* the database always knows what became of a commit */
+	bool may_refuse; /* to start */
 	uint64_t blocks, shares, crashes;
 };
 
@@ -83,6 +85,9 @@ _Noreturn void world_fail(struct world *w, const char *fmt, ...) OTD_PRINTF(2, 3
 /* False: the power went while it started. */
 bool world_start(struct world *w);
 void world_end(struct world *w);
+/* One share, with its definitions; one block behind the last share. */
+bool world_share(struct reactor *r, uint32_t ident, uint64_t work);
+void world_block(struct reactor *r, uint32_t ident, uint64_t value);
 /* One step: sometimes shares, blocks, verdicts; then an event. */
 void world_step(struct world *w, bool work);
 const char *ident_pool(uint32_t ident);

@@ -1,0 +1,255 @@
+/* Single situations of accounting, on the simulated env without faults of its own. */
+#include "ledger/ledger.h"
+#include "tally.h"
+#include "world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct got {
+	size_t n;
+	otd_i128 sum, immature, spendable, fee;
+	bool called;
+};
+
+static void on_balances(void *arg, const struct otd_err *err, const struct otd_acct_balance *rows,
+			size_t n)
+{
+	struct got *g = arg;
+	assert_int_equal(err->rc, OTD_OK);
+	*g = (struct got){.n = n, .called = true};
+	for (size_t i = 0; i < n; i++) {
+		g->sum += rows[i].amount;
+		g->immature += rows[i].kind == OTD_ACC_IMMATURE ? rows[i].amount : 0;
+		g->spendable += rows[i].kind == OTD_ACC_MINER ? rows[i].amount : 0;
+		g->fee += rows[i].kind == OTD_ACC_FEE ? rows[i].amount : 0;
+		assert_true(i == 0 || rows[i].amount <= rows[i - 1].amount);
+	}
+}
+
+static bool balances_came(void *arg)
+{
+	return ((struct got *)arg)->called;
+}
+
+static void start(struct world *w, uint64_t seed)
+{
+	*w = (struct world){.seed = seed, .sim = sim_create(seed), .certain = true};
+	assert_true(world_start(w));
+}
+
+static void finish(struct world *w)
+{
+	world_end(w);
+	world_free(w);
+	sim_destroy(w->sim);
+	tally_wrong_by = 0;
+}
+
+static void on_flush(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+static bool is_set(void *arg)
+{
+	return *(bool *)arg;
+}
+
+static void flush(struct world *w)
+{
+	bool done = false;
+	sim_run(w->sim, 3000, NULL, NULL); /* the reactors' journals */
+	otd_accounting_flush(w->acct, on_flush, &done);
+	assert_true(sim_run(w->sim, 20000, is_set, &done));
+}
+
+/* Shares of both schemes, then a block by ident. */
+static void mine(struct world *w, int shares, uint32_t ident)
+{
+	for (int i = 0; i < shares; i++)
+		world_share(&w->reactor[i % REACTORS], (uint32_t)i % IDENTS, 10);
+	world_share(&w->reactor[0], ident, 10);
+	world_block(&w->reactor[0], ident, 5000000000);
+	flush(w);
+}
+
+static struct otd_acct_status *status(struct world *w)
+{
+	struct otd_acct_status *st = NULL;
+	assert_int_equal(otd_accounting_status(w->acct, &st, 100, 100), OTD_OK);
+	return st;
+}
+
+static void block_through_its_life(void **state)
+{
+	(void)state;
+	struct world w;
+	struct got g = {0};
+	start(&w, 1);
+	mine(&w, 60, 0);
+	struct otd_acct_status *st = status(&w);
+	assert_int_equal(st->n_pools, 2);
+	assert_string_equal(st->pools[0].name, "alpha");
+	assert_int_equal(st->pools[0].accepted + st->pools[1].accepted, 61);
+	assert_true(st->pools[0].work_10min == (otd_u128)st->pools[0].accepted * 10);
+	assert_true(st->pools[0].work_1h == st->pools[0].work_10min);
+	assert_int_equal(st->pools[0].blocks, 1);
+	assert_true(st->pools[0].luck_ppm > 0);
+	assert_int_equal(st->n_workers, 12);
+	assert_true(st->workers[0].work_10min >= st->workers[11].work_10min);
+	assert_int_equal(st->n_blocks, 1);
+	assert_int_equal(st->n_alerts, 0);
+	assert_int_equal(st->waiting, 0);
+	const struct otd_acct_block b = st->blocks[0];
+	assert_int_equal(b.state, OTD_BLOCK_CANDIDATE);
+	assert_true(b.value == 5000000000);
+	/* 12345 ppm of it, rounded up. */
+	assert_true(b.fee == 61725000);
+	assert_true(b.effort_ppm > 0);
+	assert_false(b.held);
+	otd_accounting_status_destroy(st);
+	assert_int_equal(
+		otd_accounting_verdict(w.acct, b.epoch, b.share_seq + 1, OTD_BLOCK_ACCEPTED, 1),
+		OTD_E_NOT_FOUND);
+	assert_int_equal(
+		otd_accounting_verdict(w.acct, b.epoch, b.share_seq, OTD_BLOCK_CONFIRMING, 1),
+		OTD_OK);
+	flush(&w);
+	assert_int_equal(otd_accounting_balances(w.acct, 100, on_balances, &g), OTD_OK);
+	assert_true(sim_run(w.sim, 5000, balances_came, &g));
+	assert_true(g.sum == 0);
+	assert_true(g.immature == 5000000000 - 61725000);
+	assert_true(g.spendable == 0);
+	assert_int_equal(
+		otd_accounting_verdict(w.acct, b.epoch, b.share_seq, OTD_BLOCK_MATURE, 100),
+		OTD_OK);
+	flush(&w);
+	g.called = false;
+	assert_int_equal(otd_accounting_balances(w.acct, 100, on_balances, &g), OTD_OK);
+	assert_true(sim_run(w.sim, 5000, balances_came, &g));
+	assert_true(g.sum == 0 && g.immature == 0);
+	assert_true(g.spendable == 5000000000 - 61725000);
+	assert_true(g.fee == 61725000);
+	assert_int_equal(
+		otd_accounting_verdict(w.acct, b.epoch, b.share_seq, OTD_BLOCK_ACCEPTED, 1),
+		OTD_E_INVALID);
+	/* A deep reorganisation takes it all back. */
+	assert_int_equal(
+		otd_accounting_verdict(w.acct, b.epoch, b.share_seq, OTD_BLOCK_ORPHANED, 0),
+		OTD_OK);
+	flush(&w);
+	g.called = false;
+	assert_int_equal(otd_accounting_balances(w.acct, 100, on_balances, &g), OTD_OK);
+	assert_true(sim_run(w.sim, 5000, balances_came, &g));
+	assert_int_equal(g.n, 0);
+	assert_int_equal(otd_accounting_verdict(w.acct, b.epoch, b.share_seq, OTD_BLOCK_MATURE, 1),
+			 OTD_E_INVALID);
+	st = status(&w);
+	assert_int_equal(st->pools[0].blocks_orphaned, 1);
+	assert_int_equal(st->blocks[0].state, OTD_BLOCK_ORPHANED);
+	otd_accounting_status_destroy(st);
+	finish(&w);
+}
+
+/* A scheme whose credits do not sum to the amount: nothing of it is paid, all else goes on. */
+static void wrong_sum_is_held(void **state)
+{
+	(void)state;
+	for (int wrong = -1; wrong <= 1; wrong += 2) {
+		struct world w;
+		struct got g = {0};
+		start(&w, 2);
+		tally_wrong_by = wrong;
+		mine(&w, 40, 2); /* of the scheme "second" */
+		struct otd_acct_status *st = status(&w);
+		assert_int_equal(st->n_blocks, 1);
+		assert_true(st->blocks[0].held);
+		assert_int_equal(st->n_alerts, 1);
+		assert_non_null(strstr(st->alerts[0], "do not sum"));
+		otd_accounting_status_destroy(st);
+		mine(&w, 20, 0);
+		st = status(&w);
+		assert_int_equal(st->n_blocks, 2);
+		assert_false(st->blocks[0].held);
+		uint64_t epoch = st->blocks[1].epoch, seq = st->blocks[1].share_seq;
+		otd_accounting_status_destroy(st);
+		/* A held block has nothing to move. */
+		assert_int_equal(otd_accounting_verdict(w.acct, epoch, seq, OTD_BLOCK_MATURE, 100),
+				 OTD_OK);
+		flush(&w);
+		assert_int_equal(otd_accounting_balances(w.acct, 100, on_balances, &g), OTD_OK);
+		assert_true(sim_run(w.sim, 5000, balances_came, &g));
+		assert_true(g.immature == 5000000000 - 61725000);
+		assert_true(g.spendable == 0 && g.sum == 0);
+		finish(&w);
+	}
+}
+
+/* While the database fails shares go on being taken; status says so; then all of it gets there. */
+static void database_fails_for_a_while(void **state)
+{
+	(void)state;
+	struct world w;
+	start(&w, 3);
+	mine(&w, 20, 0);
+	sim_faults(w.sim, &(struct sim_faults){.write_ppm = 1000000, .path = "otedama.db"});
+	for (int i = 0; i < 200; i++) {
+		world_share(&w.reactor[0], 1, 10);
+		sim_run(w.sim, 20, NULL, NULL);
+	}
+	assert_int_equal(w.reactor[0].m->acked, w.reactor[0].m->n);
+	struct otd_acct_status *st = status(&w);
+	assert_true(st->n_alerts > 0);
+	assert_non_null(strstr(st->alerts[0], "database"));
+	uint64_t position = st->position;
+	otd_accounting_status_destroy(st);
+	sim_faults(w.sim, &(struct sim_faults){0});
+	flush(&w);
+	st = status(&w);
+	assert_int_equal(st->n_alerts, 0);
+	assert_true(st->position > position);
+	assert_int_equal(st->waiting, 0);
+	otd_accounting_status_destroy(st);
+	finish(&w);
+}
+
+/* The database of one time and the journals of another: refused in words. */
+static void database_and_journal_of_two_times(void **state)
+{
+	(void)state;
+	struct world w;
+	char path[128];
+	start(&w, 4);
+	mine(&w, 20, 0);
+	world_end(&w);
+	const struct otd_files *f = sim_env(w.sim)->files;
+	for (int i = 1; i < 16; i++) {
+		(void)snprintf(path, sizeof(path), "data/journal/coordinator/%08d.otj", i);
+		(void)f->remove(f->ctx, path);
+	}
+	w.may_refuse = true;
+	assert_false(world_start(&w));
+	assert_int_equal(w.err.rc, OTD_E_CORRUPT);
+	assert_non_null(strstr(w.err.text, "not of one time"));
+	finish(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(block_through_its_life),
+		cmocka_unit_test(wrong_sum_is_held),
+		cmocka_unit_test(database_fails_for_a_while),
+		cmocka_unit_test(database_and_journal_of_two_times),
+	};
+	otd_thread_is(OTD_THREAD_COORDINATOR | OTD_THREAD_REACTOR | OTD_THREAD_STORE |
+		      OTD_THREAD_COMPUTE);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
