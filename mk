@@ -9,8 +9,8 @@ cd "$(dirname "$0")"
 
 BUILD_PACKAGES="gcc libc6-dev cmake ninja-build pkg-config ccache libuv1-dev libcurl4-openssl-dev
  libyaml-dev libjansson-dev libsqlite3-dev libmicrohttpd-dev"
-TEST_PACKAGES="libcmocka-dev libssl-dev python3 g++ binutils clang clang-format libclang-rt-14-dev curl
- sqlite3 libevent-core-2.1-7 libevent-extra-2.1-7 libevent-pthreads-2.1-7 libzmq5 libsqlite3-0"
+TEST_PACKAGES="libcmocka-dev libssl-dev python3 git g++ binutils clang clang-format libclang-rt-14-dev curl
+ sqlite3 mount libevent-core-2.1-7 libevent-extra-2.1-7 libevent-pthreads-2.1-7 libzmq5 libsqlite3-0"
 ARM64_PACKAGES="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
 JOBS=${JOBS:-$(nproc 2>/dev/null || echo 2)}
 
@@ -70,7 +70,8 @@ build() {
   launcher=
   command -v ccache >/dev/null 2>&1 && launcher=-DCMAKE_C_COMPILER_LAUNCHER=ccache
   testing=OFF
-  [ -z "$(missing libcmocka-dev)" ] && testing=ON
+  # Tests are built where what they need is there; elsewhere than on Debian nobody can tell.
+  { ! command -v dpkg-query >/dev/null 2>&1 || [ -z "$(missing libcmocka-dev python3)" ]; } && testing=ON
   [ "$preset" = arm64 ] && testing=ON
   [ "$preset" = fuzz ] && testing=OFF
   # shellcheck disable=SC2086
