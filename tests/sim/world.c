@@ -472,6 +472,7 @@ bool world_start(struct world *w)
 void world_end(struct world *w)
 {
 	w->serving = false;
+	uncertain = NULL;
 	for (size_t i = 0; i < REACTORS; i++) {
 		otd_journal_close(w->reactor[i].j);
 		w->reactor[i].j = NULL;
