@@ -343,8 +343,19 @@ otd_rc otd_app_start(struct otd_app *app, struct otd_err *err)
 int otd_app_run(struct otd_app *app)
 {
 	app->env->ops->loop_run(app->loop);
-	otd_log(OTD_LOG_INFO, "app", "end.drained", "flushed=%s", app->flushed ? "yes" : "no");
-	return app->flushed ? OTD_EXIT_OK : OTD_EXIT_FAILED;
+	if (app->flushed) {
+		otd_log(OTD_LOG_INFO, "app", "end.drained", "flushed=yes");
+		return OTD_EXIT_OK;
+	}
+	/* A disk that does not answer would keep an orderly end waiting for ever; what was
+	   acknowledged is durable, and the next start takes it up as after a crash. */
+	otd_log(OTD_LOG_WARN, "app", "end.gave_up",
+		"flushed=no after_ms=%d why=\"the disk or the database does not answer\" "
+		"hint=\"nothing acknowledged is lost; start again once the disk is well\"",
+		GIVE_UP_MS);
+	otd_where_withdraw(app->socket);
+	(void)unlink(app->socket);
+	_exit(OTD_EXIT_FAILED);
 }
 
 static void on_flushed(void *arg)
