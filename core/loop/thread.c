@@ -100,6 +100,17 @@ static struct real_job *job_create(struct otd_loop *home, otd_fn run, otd_fn don
 	return j;
 }
 
+/* On the loop that gave it. */
+static void job_home(void *arg)
+{
+	struct real_job *j = arg;
+	otd_fn done = j->done;
+	void *done_arg = j->arg;
+	free(j);
+	if (done)
+		done(done_arg);
+}
+
 /* --- workers --- */
 
 struct otd_worker {
@@ -110,16 +121,6 @@ struct otd_worker {
 	struct jobs jobs;
 	bool closing;
 };
-
-static void worker_home(void *arg)
-{
-	struct real_job *j = arg;
-	otd_fn done = j->done;
-	void *done_arg = j->arg;
-	free(j);
-	if (done)
-		done(done_arg);
-}
 
 static void worker_main(void *arg)
 {
@@ -135,7 +136,7 @@ static void worker_main(void *arg)
 		}
 		pthread_mutex_unlock(&w->lock);
 		j->run(j->arg);
-		j->msg.fn = worker_home;
+		j->msg.fn = job_home;
 		real_post_msg(j->home, &j->msg);
 		pthread_mutex_lock(&w->lock);
 	}
@@ -185,7 +186,7 @@ otd_rc real_worker_give(struct otd_worker *w, otd_fn run, otd_fn done, void *arg
 
 static bool of_worker(struct real_msg *m, void *ctx)
 {
-	return m->fn == worker_home && ((struct real_job *)m->arg)->worker == ctx;
+	return m->fn == job_home && ((struct real_job *)m->arg)->worker == ctx;
 }
 
 void real_worker_destroy(struct otd_worker *w)
@@ -202,7 +203,7 @@ void real_worker_destroy(struct otd_worker *w)
 	/* Their owner is about to go: what is done comes home now, not later. */
 	home = real_take(w->loop, of_worker, w);
 	while ((m = real_queue_pop(&home)))
-		worker_home(m->arg);
+		job_home(m->arg);
 	pthread_cond_destroy(&w->some);
 	pthread_mutex_destroy(&w->lock);
 	free(w);
@@ -249,16 +250,6 @@ otd_rc real_pool_create(struct real_pool **out, uint32_t threads)
 	return OTD_OK;
 }
 
-static void compute_home(void *arg)
-{
-	struct real_job *j = arg;
-	otd_fn done = j->done;
-	void *done_arg = j->arg;
-	free(j);
-	if (done)
-		done(done_arg);
-}
-
 static void compute_main(void *arg)
 {
 	struct real_pool *p = arg;
@@ -275,7 +266,7 @@ static void compute_main(void *arg)
 		pthread_mutex_unlock(&p->lock);
 		home = j->home;
 		j->run(j->arg);
-		j->msg.fn = compute_home;
+		j->msg.fn = job_home;
 		real_post_msg(home, &j->msg);
 		/* Under the lock: real_pool_wait() may let the loop go as soon as this is 0. */
 		pthread_mutex_lock(&p->lock);

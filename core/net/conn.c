@@ -582,16 +582,6 @@ void *otd_conn_arg(const struct otd_conn *c)
 	return c->arg;
 }
 
-void otd_conn_set_arg(struct otd_conn *c, void *arg)
-{
-	c->arg = arg;
-}
-
-struct otd_conns *otd_conn_group(const struct otd_conn *c)
-{
-	return c->g;
-}
-
 const char *otd_conn_host(const struct otd_conn *c)
 {
 	return c->host;

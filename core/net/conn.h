@@ -63,8 +63,6 @@ void otd_conns_each(struct otd_conns *g, void (*each)(struct otd_conn *c, void *
 OTD_WARN_UNUSED otd_rc otd_conn_open(struct otd_conns *g, struct otd_conn **out,
 				     struct otd_stream *s, void *arg);
 void *otd_conn_arg(const struct otd_conn *c);
-void otd_conn_set_arg(struct otd_conn *c, void *arg);
-struct otd_conns *otd_conn_group(const struct otd_conn *c);
 /* Numeric address of the peer, "" where unknown; lives as long as c. */
 const char *otd_conn_host(const struct otd_conn *c);
 uint16_t otd_conn_port(const struct otd_conn *c);

@@ -444,11 +444,6 @@ const struct otd_plugin_desc *otd_plugin_desc(const struct otd_plugin *pl)
 	return &pl->desc;
 }
 
-const char *otd_plugin_file(const struct otd_plugin *pl)
-{
-	return pl->file;
-}
-
 const char *otd_plugin_digest(const struct otd_plugin *pl)
 {
 	return pl->digest;

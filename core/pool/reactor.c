@@ -289,11 +289,6 @@ struct otd_loop *otd_reactor_loop(struct otd_reactor *r)
 	return r->conf.loop;
 }
 
-uint64_t otd_reactor_epoch(const struct otd_reactor *r)
-{
-	return r->conf.epoch;
-}
-
 const struct otd_reactor_pool *otd_reactor_pool(const struct otd_reactor *r, uint32_t pool)
 {
 	return &r->pools[pool].conf;

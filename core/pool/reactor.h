@@ -117,7 +117,6 @@ struct otd_mailbox *otd_reactor_mailbox(struct otd_reactor *r);
 void otd_reactor_set_front(struct otd_reactor *r, const struct otd_reactor_front *front);
 
 struct otd_loop *otd_reactor_loop(struct otd_reactor *r);
-uint64_t otd_reactor_epoch(const struct otd_reactor *r);
 const struct otd_reactor_pool *otd_reactor_pool(const struct otd_reactor *r, uint32_t pool);
 size_t otd_reactor_pools(const struct otd_reactor *r);
 struct otd_jobs *otd_reactor_jobs(struct otd_reactor *r, uint32_t pool);
