@@ -33,7 +33,8 @@ otd_rc otd_app_make_plugins(struct otd_app *app, struct otd_err *err)
 		.n_dirs = s->plugins.dirs.n ? s->plugins.dirs.n : app->dirs.n,
 		.enable = s->plugins.enable.item,
 		.n_enable = s->plugins.enable.n,
-		.private_dir = private_dir,
+		/* A tool beside a running pool must not touch the pool's copies. */
+		.private_dir = app->lock_fd >= 0 ? private_dir : NULL,
 	};
 	return otd_plugins_create(&app->plugins, app->env, &conf, err);
 }

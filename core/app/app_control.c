@@ -1,5 +1,6 @@
 /* What a running pool answers: on its control socket, and over HTTP. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "app/app_parts.h"
@@ -26,6 +27,55 @@ static void chain_request(struct otd_app *app, struct otd_control_request *r, co
 	otd_bytes_finish(&out);
 }
 
+/* What is to be said to all miners, on its way to one reactor. */
+struct say {
+	struct otd_stratum *stratum;
+	bool reconnect;
+	char text[];
+};
+
+static void say_on_reactor(void *arg) /* [reactor] */
+{
+	struct say *s = arg;
+	if (s->reconnect)
+		otd_stratum_reconnect(s->stratum, "", 0, 0);
+	else
+		(void)otd_stratum_show_message(s->stratum, NULL, s->text);
+	free(s);
+}
+
+static otd_rc say_to_all(struct otd_app *app, const char *text, bool reconnect, struct otd_err *err)
+{
+	size_t n = strlen(text) + 1;
+	for (size_t i = 0; i < app->n_reactors; i++) {
+		struct say *s = malloc(sizeof(*s) + n);
+		if (!s)
+			return otd_fail(err, OTD_E_NOMEM, "out of memory");
+		*s = (struct say){app->reactors[i].stratum, reconnect};
+		memcpy(s->text, text, n);
+		otd_rc rc = otd_loop_post(app->reactors[i].loop, say_on_reactor, s);
+		if (rc != OTD_OK) {
+			free(s);
+			return otd_fail(err, rc, "the pool is ending");
+		}
+	}
+	return OTD_OK;
+}
+
+/* "miners message TEXT" or "miners reconnect" */
+static void miners_request(struct otd_app *app, struct otd_control_request *r, const char *words)
+{
+	struct otd_err err = {0};
+	if (strncmp(words, "message ", 8) == 0 && words[8])
+		(void)say_to_all(app, words + 8, false, &err);
+	else if (strcmp(words, "reconnect") == 0)
+		(void)say_to_all(app, "", true, &err);
+	else
+		otd_fail(&err, OTD_E_INVALID, "say 'message TEXT' or 'reconnect', not '%.60s'",
+			 words);
+	otd_control_answer(r, &err, NULL);
+}
+
 void otd_app_request(void *arg, struct otd_control_request *r, const char *line)
 {
 	struct otd_app *app = arg;
@@ -34,6 +84,8 @@ void otd_app_request(void *arg, struct otd_control_request *r, const char *line)
 		otd_app_status(app, r);
 	} else if (strncmp(line, "chain ", 6) == 0) {
 		chain_request(app, r, line + 6);
+	} else if (strncmp(line, "miners ", 7) == 0) {
+		miners_request(app, r, line + 7);
 	} else {
 		otd_fail(&err, OTD_E_UNSUPPORTED, "this pool (version %s) does not know '%.60s'",
 			 OTEDAMA_VERSION, line);

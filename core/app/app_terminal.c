@@ -59,7 +59,7 @@ static void show_line(struct otd_app *app, const struct otd_acct_status *s, cons
 		blocks += p->blocks;
 		work += p->work_10min;
 		effort = effort > p->effort_ppm ? effort : p->effort_ppm;
-		height = t && t->height > height ? t->height : height;
+		height = t && t->height > height + 1 ? t->height - 1 : height;
 		for (int k = 1; k < OTD_SHARE_VERDICTS; k++)
 			refused += p->refused[k];
 	}
@@ -94,8 +94,8 @@ static void show_json(struct otd_app *app, const struct otd_acct_status *s)
 		printf("{\"time_ms\":%" PRId64 ",\"pool\":\"%s\",\"height\":%" PRIu64
 		       ",\"workers\":%" PRIu64 ",\"accepted\":%" PRIu64 ",\"refused\":%" PRIu64
 		       ",\"effort_ppm\":%" PRIu64 ",\"blocks\":%" PRIu64 ",\"alerts\":%zu}\n",
-		       otd_wall_ms(app->env), p->name, t ? t->height : 0, p->workers, p->accepted,
-		       refused, p->effort_ppm, p->blocks, s->n_alerts);
+		       otd_wall_ms(app->env), p->name, t ? t->height - 1 : 0, p->workers,
+		       p->accepted, refused, p->effort_ppm, p->blocks, s->n_alerts);
 	}
 }
 

@@ -1,4 +1,4 @@
-/* The commands, alphabetical; each in cmd_<name>.c. */
+/* The commands, alphabetical; each in cmd_<name>.c, those that only pass words on in cmd_words.c. */
 #ifndef OTD_APP_CMD_H
 #define OTD_APP_CMD_H
 
@@ -9,6 +9,7 @@ extern const struct otd_cmd otd_cmd_config;
 extern const struct otd_cmd otd_cmd_hash;
 extern const struct otd_cmd otd_cmd_ledger;
 extern const struct otd_cmd otd_cmd_mine;
+extern const struct otd_cmd otd_cmd_miners;
 extern const struct otd_cmd otd_cmd_plugin;
 extern const struct otd_cmd otd_cmd_serve;
 extern const struct otd_cmd otd_cmd_status;

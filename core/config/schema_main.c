@@ -164,7 +164,7 @@ static const struct otd_key limits_keys[] = {
 	      "new connections of one IP address at once"),
 	LIMIT("workers_an_account", OTD_KEY_INT, workers_an_account, "1000", 1, 100000,
 	      "worker names that one account may have"),
-	LIMIT("worker_name_bytes", OTD_KEY_SIZE, worker_name_bytes, "64", 1, 255,
+	LIMIT("worker_name_bytes", OTD_KEY_SIZE, worker_name_bytes, "64", 1, 64,
 	      "longest name of a worker"),
 	LIMIT("handshake", OTD_KEY_DURATION, handshake_ms, "15s", 1000, 600000,
 	      "a new connection has subscribed and authorized within this"),

@@ -1,7 +1,7 @@
 /*
  * Found blocks on their way: to our disk, to every node at once, and to their final state, which is
- * decided by hash at height and by nothing else (a node's "rejected" has been wrong before:
- * research/pools.md section 4, items 2 and 3). All [coordinator].
+ * decided by hash at height and by nothing else (pools have read a node's "rejected", or an error of its
+ * wallet, as an orphan and were wrong: miningcore issues 406 and 649, NOMP issue 243). All [coordinator].
  */
 #ifndef OTD_POOL_BLOCKS_H
 #define OTD_POOL_BLOCKS_H

@@ -1,11 +1,11 @@
-/* otedama chain POOL WORDS..: a command to a chain that is its own node ("reorg 2", "mine 1"). */
+/* otedama chain POOL WORD.. and otedama miners WORD..: one line to a running pool, and its answer. */
 #include <stdio.h>
 
 #include "app/cmd.h"
 #include "app/control.h"
 #include "app/where.h"
 
-static int run(const struct otd_cmd *cmd, int argc, char **argv)
+static int send_words(const struct otd_cmd *cmd, size_t min, int argc, char **argv)
 {
 	const char *config = NULL, *socket = NULL;
 	const struct otd_arg args[] = {
@@ -18,12 +18,12 @@ static int run(const struct otd_cmd *cmd, int argc, char **argv)
 	char path[256];
 	struct otd_bytes line, out;
 	struct otd_err err = {0};
-	int exit_status = otd_args_parse(cmd, args, 2, argc, argv, words, &n_words, 2, 16);
+	int exit_status = otd_args_parse(cmd, args, 2, argc, argv, words, &n_words, min, 16);
 	if (exit_status >= 0)
 		return exit_status;
 	otd_bytes_init(&line, 4096);
 	otd_bytes_init(&out, 1u << 20);
-	otd_rc rc = otd_bytes_text(&line, "chain");
+	otd_rc rc = otd_bytes_text(&line, cmd->name);
 	for (size_t i = 0; rc == OTD_OK && i < n_words; i++)
 		rc = otd_bytes_format(&line, " %s", words[i]);
 	if (rc == OTD_OK)
@@ -31,7 +31,7 @@ static int run(const struct otd_cmd *cmd, int argc, char **argv)
 	if (rc == OTD_OK)
 		rc = otd_control_call(path, otd_bytes_cstr(&line), &out, 60000, &err);
 	if (rc == OTD_OK) {
-		printf("%s\n", otd_bytes_cstr(&out));
+		printf("%s%s", otd_bytes_cstr(&out), out.len ? "\n" : "");
 		exit_status = OTD_EXIT_OK;
 	} else {
 		exit_status = otd_cmd_fail(cmd, "%s", err.text);
@@ -41,9 +41,26 @@ static int run(const struct otd_cmd *cmd, int argc, char **argv)
 	return exit_status;
 }
 
+static int run_chain(const struct otd_cmd *cmd, int argc, char **argv)
+{
+	return send_words(cmd, 2, argc, argv);
+}
+
+static int run_miners(const struct otd_cmd *cmd, int argc, char **argv)
+{
+	return send_words(cmd, 1, argc, argv);
+}
+
 const struct otd_cmd otd_cmd_chain = {
 	.name = "chain",
 	.usage = "[-c FILE | --socket PATH] POOL WORD..",
 	.summary = "a command to a pool's embedded chain: reorg N, mine N, tip, help",
-	.run = run,
+	.run = run_chain,
+};
+
+const struct otd_cmd otd_cmd_miners = {
+	.name = "miners",
+	.usage = "[-c FILE | --socket PATH] message WORD.. | reconnect",
+	.summary = "says something to every connected miner, or asks all to connect again",
+	.run = run_miners,
 };
