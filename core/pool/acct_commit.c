@@ -141,6 +141,8 @@ static void tell_blocks(struct otd_accounting *a, const struct acct_commit *c)
 void acct_commit_booked(struct otd_accounting *a, struct acct_commit *c)
 {
 	a->position = c->position;
+	otd_log(OTD_LOG_DEBUG, "pool", "shares.committed", "position=%llu",
+		(unsigned long long)c->position);
 	a->last_commit_wall_ms = otd_wall_ms(a->env);
 	a->store_why[0] = '\0';
 	for (size_t i = 0; i < c->n_places; i++) {

@@ -97,6 +97,10 @@ static void place_slice(struct otd_accounting *a)
 	otd_rc rc = otd_journal_append(a->journal, OTD_REC_BATCH, &r, sizeof(r), &e->cseq);
 	if (rc)
 		return;
+	/* With share.judged and shares.committed: the way of one share by its id. */
+	otd_log(OTD_LOG_DEBUG, "pool", "shares.placed", "shares=%llu-%llu..%llu position=%llu",
+		(unsigned long long)r.epoch, (unsigned long long)r.first,
+		(unsigned long long)r.last, (unsigned long long)e->cseq);
 	e->ep->next = e->last + 1;
 	e->ep->trouble[0] = '\0';
 	*a->entries_end = e;

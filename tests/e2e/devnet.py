@@ -7,6 +7,7 @@ import sqlite3
 import tempfile
 import threading
 import time
+import urllib.error
 
 from pool import Pool
 from stratum import Client, StratumError
@@ -195,6 +196,14 @@ def rss_kib(pid):
             if line.startswith("VmRSS:"):
                 return int(line.split()[1])
     raise AssertionError(f"process {pid} has no memory")
+
+
+def healthy(pool):
+    try:
+        return '"ok"' in pool.get("/health")
+    except urllib.error.HTTPError as e:
+        assert e.code == 503, e
+        return False
 
 
 def verified(pool):

@@ -18,12 +18,12 @@ from skip import Skip  # noqa: E402
 def main():
     words, passed, failed, skipped = sys.argv[1:], 0, 0, 0
     for name in sorted(f[:-3] for f in os.listdir(HERE) if f.startswith("test_") and f.endswith(".py")):
-        module = importlib.import_module(name)
+        module, ran = importlib.import_module(name), False
         for test in [x for x in vars(module) if x.startswith("test_") and callable(getattr(module, x))]:
             label = f"{name[5:]}:{test[5:]}"
             if words and not any(w in label for w in words):
                 continue
-            start = time.monotonic()
+            start, ran = time.monotonic(), True
             try:
                 getattr(module, test)()
                 passed, word = passed + 1, "ok"
@@ -33,7 +33,7 @@ def main():
                 traceback.print_exc()
                 failed, word = failed + 1, "FAILED"
             print(f"e2e {label}: {word} ({time.monotonic() - start:.1f} s)", flush=True)
-        if hasattr(module, "finish"):
+        if ran and hasattr(module, "finish"):
             module.finish()
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     return 1 if failed else 0

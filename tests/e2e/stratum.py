@@ -112,6 +112,8 @@ class Client:
             if ident is None:
                 ident, self.next_id = self.next_id, self.next_id + 1
             q = self.answers[ident] = queue.Queue()
+        if self.closed.is_set():  # nobody reads any more, so nobody would say that no answer comes
+            raise ConnectionError("the server closed the connection")
         self.sock.sendall((json.dumps({"id": ident, "method": method, "params": params}) + "\n").encode())
         return q
 
