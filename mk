@@ -99,7 +99,11 @@ setup)
   ;;
 build)
   # shellcheck disable=SC2086
-  setup $BUILD_PACKAGES
+  case ${1:-release} in
+  fuzz) setup $BUILD_PACKAGES $TEST_PACKAGES ;;
+  arm64) setup $BUILD_PACKAGES $TEST_PACKAGES $ARM64_PACKAGES && sh tools/arm64_sysroot.sh ;;
+  *) setup $BUILD_PACKAGES ;;
+  esac
   build "${1:-release}"
   say "built $(folder_of "${1:-release}")/otedama"
   ;;
