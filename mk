@@ -1,7 +1,7 @@
 #!/bin/sh
 # Everything a person does with the tree, in one file of POSIX sh:
 #   ./mk run            install what is missing, build, start the pool on its embedded devnet with a miner
-#   ./mk test [PART..]  all tests, or parts: lint unit plugin integration sim fault e2e asan fuzz
+#   ./mk test [PART..]  all tests, or parts: lint unit plugin integration sim fault e2e asan tsan fuzz
 #   ./mk help           the rest
 set -eu
 umask 022 # plugins in a group-writable folder are refused
@@ -25,7 +25,7 @@ usage: ./mk COMMAND [ARGUMENTS]
                        fuzz, coverage, arm64 (build-PRESET/)
   run [ARGUMENTS]      setup, build, then build/otedama serve -c etc/devnet.yaml ARGUMENTS
   test [PART..]        setup, build, then all tests or the parts named:
-                       lint unit plugin integration sim fault e2e asan fuzz; arm64 only where named
+                       lint unit plugin integration sim fault e2e asan tsan fuzz; arm64 only where named
   bench [NAME]         the benchmarks, printed; --write keeps them in docs/performance.md
   lint                 the gates: layers, seams, sizes, names, floats near money, format
   fmt                  clang-format over the tree
