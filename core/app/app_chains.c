@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "base/text.h"
 
+#define NODES_MAX 16 /* of one pool */
+
 void otd_app_warn(struct otd_app *app, const char *fmt, ...)
 {
 	char text[300], quoted[400];
@@ -105,11 +107,14 @@ static otd_rc make_chain(struct otd_app_chain *c, const struct otd_settings_pool
 			 struct otd_err *err)
 {
 	struct otd_app *app = c->app;
-	struct otd_node_conf nodes[16];
+	struct otd_node_conf nodes[NODES_MAX];
 	struct otd_plugin_services none = {0}, services = {0};
 	char folder[512];
 	size_t n = 0;
 	c->first = p;
+	if (p->n_nodes > NODES_MAX)
+		return otd_yaml_fail(err, OTD_E_RANGE, p->at, "pools.%s.nodes: at most %d nodes",
+				     p->name, NODES_MAX);
 	otd_rc rc = instance(app, &c->algo, "algo", &p->coin->algorithm, &none, err);
 	if (rc != OTD_OK)
 		return rc;
@@ -122,7 +127,7 @@ static otd_rc make_chain(struct otd_app_chain *c, const struct otd_settings_pool
 	services.files_dir = folder;
 	services.hash_with = c->algo;
 	rc = instance(app, &c->plugin, "chain", &p->chain, &services, err);
-	for (; rc == OTD_OK && n < p->n_nodes && n < 16; n++) {
+	for (; rc == OTD_OK && n < p->n_nodes; n++) {
 		const struct otd_settings_node *node = p->nodes[n];
 		nodes[n] =
 			(struct otd_node_conf){.name = node->name,
