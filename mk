@@ -74,6 +74,10 @@ build() {
   { ! command -v dpkg-query >/dev/null 2>&1 || [ -z "$(missing libcmocka-dev python3)" ]; } && testing=ON
   [ "$preset" = arm64 ] && testing=ON
   [ "$preset" = fuzz ] && testing=OFF
+  # Somebody configured the folder by hand, with make.
+  if [ -f "$d/CMakeCache.txt" ] && ! grep -q '^CMAKE_GENERATOR:INTERNAL=Ninja$' "$d/CMakeCache.txt"; then
+    rm -rf "$d/CMakeCache.txt" "$d/CMakeFiles"
+  fi
   # shellcheck disable=SC2086
   cmake --preset "$preset" $launcher -DBUILD_TESTING=$testing "$@" >"$d.configure.log" 2>&1 ||
     { tail -n 30 "$d.configure.log" >&2; die "configuring failed, see $d.configure.log"; }
