@@ -48,11 +48,11 @@ class Proxy:
         with self.lock:
             for method in methods:
                 self.calls[method] = self.calls.get(method, 0) + 1
-        handler.close_connection = True
         if not self.up:
+            handler.close_connection = True
             return
         if methods & self.hang:
-            self.silence(methods, "hang")
+            self.silence(handler, methods, "hang")
             return
         try:
             node = http.client.HTTPConnection("127.0.0.1", self.node_port, timeout=300)
@@ -62,9 +62,10 @@ class Proxy:
             text = answer.read()
             node.close()
         except (OSError, http.client.HTTPException):
+            handler.close_connection = True
             return
         if methods & self.lost or not self.up:
-            self.silence(methods, "lost")
+            self.silence(handler, methods, "lost")
             return
         try:
             handler.send_response(answer.status)
@@ -73,9 +74,10 @@ class Proxy:
             handler.end_headers()
             handler.wfile.write(text)
         except OSError:
-            pass  # the pool has given up
+            handler.close_connection = True  # the pool has given up
 
-    def silence(self, methods, fault):
+    def silence(self, handler, methods, fault):
+        handler.close_connection = True
         while methods & getattr(self, fault) and self.up and not self.ending.is_set():
             time.sleep(0.05)
 

@@ -47,13 +47,12 @@ def test_hash_used_wrongly():
 def test_help_of_every_command():
     r = run("--help")
     assert r.returncode == 0 and r.stderr == ""
-    for name in COMMANDS:
-        assert f"otedama {name}" in r.stdout, f"'{name}' is not in the list"
+    listed = re.findall(r"^  otedama (\w+)", r.stdout, re.M)
+    assert set(COMMANDS) <= set(listed), listed
+    for name in listed:
         h = run(name, "--help")
         assert h.returncode == 0 and h.stderr == "" and f"otedama {name}" in h.stdout, (name, h)
         assert all(len(line) <= 120 for line in h.stdout.splitlines()), name
-    listed = re.findall(r"^  otedama (\w+)", r.stdout, re.M)
-    assert sorted(listed) == sorted(COMMANDS), "a command without a test of its help"
     assert re.fullmatch(r"otedama \d+\.\d+\.\d+\S*\n", run("--version").stdout)
 
 
@@ -157,7 +156,7 @@ def test_status_for_people_and_without_c():
             for word in ("nothing needs attention", "pool dev: devnet", address(70) + ".rig", "plugins", "chain/devnet",
                          "nodes", f"pid {pool.process.pid}"):
                 assert word in r.stdout, (word, r.stdout)
-        wait_for(lambda: "stale 1" in run("status", "-c", pool.config).stdout, 10, about="the refused share by reason")
+        wait_for(lambda: "stale 1" in run("status", "-c", pool.config).stdout, 30, about="the refused share by reason")
         m.stop()
         assert pool.stop() == 0
         words = one_line_of_error(run("status", "-c", pool.config), 1)

@@ -160,8 +160,8 @@ def test_failover_and_back():
                 assert state_of(pool, "n0")["state"] == "down" and state_of(pool, "n0")["error"]
                 first.up = False
                 wait_for(lambda: state_of(pool, "n2")["in_use"], 20, about="the use of the second node")
-                n.rpc("generatetoaddress", 1, n.address)
                 job = c.job
+                n.rpc("generatetoaddress", 1, n.address)
                 c.wait_job(other_than=job.id, timeout=10)
                 shares(c, 3)
                 height = n.rpc("getblockcount") + 1
@@ -189,8 +189,8 @@ def test_a_template_that_grows_stale():
                 shares(c, 3)
                 proxy.hang = set()
                 wait_for(lambda: not attention(pool), 40, about="the end of the alarm")
-                n.rpc("generatetoaddress", 1, n.address)
                 job = c.job
+                n.rpc("generatetoaddress", 1, n.address)
                 c.wait_job(other_than=job.id, timeout=10)
                 shares(c, 3)
             assert pool.stop() == 0
@@ -226,9 +226,11 @@ def test_the_answer_to_submitblock_gets_lost():
             height = n.rpc("getblockcount") + 1
             proxy.lost = {"submitblock"}
             hash_ = find_block(a, order)
-            block = block_in_state(pool, height, "confirming", seconds=20)
-            assert block["hash"] == hash_ == n.rpc("getblockhash", height)
+            wait_for(lambda: proxy.count("submitblock") >= 3, 20, about="further tries of the submission")
+            assert n.rpc("getblockhash", height) == hash_
             proxy.lost = set()
+            block = block_in_state(pool, height, "confirming", seconds=20)
+            assert block["hash"] == hash_
         blocks = [x for x in pool.status()["blocks"] if x["height"] == height]
         assert len(blocks) == 1, blocks
         assert credits(pool, "immature") == expected_credits(order, block)
