@@ -4,6 +4,7 @@
 
 /* Bitcoin Core, src/rpc/protocol.h. */
 enum {
+	RPC_MISC = -1,
 	RPC_NOT_FOUND = -5,     /* a block hash that it does not know */
 	RPC_BAD_PARAMETER = -8, /* a height above its best chain */
 	RPC_NOT_CONNECTED = -9,
@@ -74,10 +75,22 @@ static otd_rc rpc_error(const struct btc_host *host, const json_t *error)
 				"it has no peers (%s); wait, or give it some with addnode", words);
 	case RPC_SYNCING:
 		return btc_fail(host, OTD_E_BUSY, "it is still downloading blocks (%s)", words);
-	default:
-		return btc_fail(host, OTD_E_REFUSED, "it answers with error %lld: %s",
-				(long long)code, words);
+	default: break;
 	}
+	/* Litecoin's last block before MWEB: its first HogEx has nothing to spend. */
+	if (code == RPC_MISC && strstr(words, "bad-txns-vin-empty"))
+		return btc_fail(
+			host, OTD_E_REFUSED,
+			"it cannot make a block until a peg-in waits; send some coins to an "
+			"MWEB address of its wallet (%s)",
+			words);
+	if (code == RPC_BAD_PARAMETER && strstr(words, "rule set"))
+		return btc_fail(host, OTD_E_REFUSED,
+				"it wants more rules than it was told; add them to 'rules' in the "
+				"coin file, if this pool can follow them (%s)",
+				words);
+	return btc_fail(host, OTD_E_REFUSED, "it answers with error %lld: %s", (long long)code,
+			words);
 }
 
 /* The call with this id out of an answer (a batch, or one). NULL where it is not there. */

@@ -109,9 +109,9 @@ static otd_rc read_tx(const struct btc_host *host, struct txs *txs, otd_i128 *fe
 	return OTD_OK;
 }
 
-/* All transactions in one pass over memory that is taken once. */
+/* All transactions in one pass over memory that is taken once; `more` bytes are left behind them. */
 static otd_rc read_txs(const struct btc_host *host, struct txs *txs, otd_i128 *fees,
-		       const json_t *list)
+		       const json_t *list, size_t more)
 {
 	size_t bytes = 0;
 	if (!json_is_array(list) || json_array_size(list) > MAX_TX)
@@ -121,7 +121,7 @@ static otd_rc read_txs(const struct btc_host *host, struct txs *txs, otd_i128 *f
 		bytes += json_string_length(json_object_get(json_array_get(list, i), "data")) / 2;
 	txs->txids = btc_alloc(host, txs->n * 32 + 32);
 	txs->wtxids = btc_alloc(host, txs->n * 32 + 32);
-	txs->body = btc_alloc(host, bytes + 1);
+	txs->body = btc_alloc(host, bytes + 1 + more);
 	if (!txs->txids || !txs->wtxids || !txs->body)
 		return btc_fail(host, OTD_E_NOMEM, "no memory for a template of %zu transactions",
 				txs->n);
@@ -130,6 +130,26 @@ static otd_rc read_txs(const struct btc_host *host, struct txs *txs, otd_i128 *f
 		if (rc)
 			return rc;
 	}
+	return OTD_OK;
+}
+
+/*
+ * MWEB's part of a block stands behind the transactions: 01 and what the node gives. The last
+ * transaction (the HogEx, among those of the template) commits to it.
+ */
+static otd_rc read_mweb(const struct btc_host *host, struct txs *txs, const json_t *o)
+{
+	size_t n;
+	if (!json_object_get(o, "mweb"))
+		return OTD_OK;
+	const char *hex = bitcoin_text(host, &n, o, "mweb");
+	if (!hex)
+		return OTD_E_INVALID;
+	/* read_txs() left room for it */
+	txs->body[txs->body_len] = 1;
+	if (n == 0 || !btc_unhex(txs->body + txs->body_len + 1, hex, n))
+		return btc_fail(host, OTD_E_INVALID, "the node's 'mweb' is not hex");
+	txs->body_len += 1 + n / 2;
 	return OTD_OK;
 }
 
@@ -174,7 +194,10 @@ otd_rc bitcoin_template(struct otd_instance *in, const json_t *o, struct otd_cha
 	if (rc == OTD_OK)
 		rc = read_head(in, &t->info, o);
 	if (rc == OTD_OK)
-		rc = read_txs(host, &txs, &t->info.fees, json_object_get(o, "transactions"));
+		rc = read_txs(host, &txs, &t->info.fees, json_object_get(o, "transactions"),
+			      json_string_length(json_object_get(o, "mweb")));
+	if (rc == OTD_OK)
+		rc = read_mweb(host, &txs, o);
 	if (rc == OTD_OK && segwit)
 		rc = read_commitment(in, t, &txs, o);
 	if (rc)

@@ -26,21 +26,40 @@ static otd_rc read_version(uint16_t *out, const char *s)
 	return OTD_OK;
 }
 
+/* A prefix of letters and digits in small letters. */
+static otd_rc read_prefix(char out[16], const char *s)
+{
+	size_t len = strlen(s);
+	if (len >= 16)
+		return OTD_E_INVALID;
+	for (size_t i = 0; i < len; i++) {
+		if (s[i] < 33 || s[i] > 126 || (s[i] >= 'A' && s[i] <= 'Z'))
+			return OTD_E_INVALID;
+	}
+	memcpy(out, s, len + 1);
+	return OTD_OK;
+}
+
+/* What stands behind the kind in "kind what"; NULL where item is of another kind or empty. */
+static const char *of_kind(const char *item, const char *kind)
+{
+	size_t n = strlen(kind);
+	return strncmp(item, kind, n) == 0 && item[n] == ' ' && item[n + 1] ? item + n + 1 : NULL;
+}
+
 static otd_rc read_item(struct btc_address_form *f, const char *item)
 {
-	size_t len = strlen(item);
-	if (len > 6 && memcmp(item, "p2pkh ", 6) == 0 && f->n_p2pkh < BTC_MAX_VERSIONS)
-		return read_version(&f->p2pkh[f->n_p2pkh++], item + 6);
-	if (len > 5 && memcmp(item, "p2sh ", 5) == 0 && f->n_p2sh < BTC_MAX_VERSIONS)
-		return read_version(&f->p2sh[f->n_p2sh++], item + 5);
-	if (len > 7 && memcmp(item, "bech32 ", 7) == 0 && len - 7 < sizeof(f->hrp)) {
-		for (size_t i = 7; i < len; i++) {
-			if (item[i] < 33 || item[i] > 126 || (item[i] >= 'A' && item[i] <= 'Z'))
-				return OTD_E_INVALID;
-		}
-		memcpy(f->hrp, item + 7, len - 7 + 1);
-		return OTD_OK;
-	}
+	const char *what;
+	if ((what = of_kind(item, "p2pkh")) && f->n_p2pkh < BTC_MAX_VERSIONS)
+		return read_version(&f->p2pkh[f->n_p2pkh++], what);
+	if ((what = of_kind(item, "p2sh")) && f->n_p2sh < BTC_MAX_VERSIONS)
+		return read_version(&f->p2sh[f->n_p2sh++], what);
+	if ((what = of_kind(item, "bech32")))
+		return read_prefix(f->hrp, what);
+	if ((what = of_kind(item, "cashaddr")))
+		return read_prefix(f->cashaddr, what);
+	if ((what = of_kind(item, "mweb")))
+		return read_prefix(f->mweb, what);
 	return OTD_E_INVALID;
 }
 
@@ -52,7 +71,8 @@ otd_rc btc_address_form_read(const struct btc_host *host, struct btc_address_for
 		if (read_item(out, list->item[i]))
 			return btc_fail(host, OTD_E_INVALID,
 					"'%.40s' is no address form of network %s; write "
-					"'p2pkh 0', 'p2sh 5' or 'bech32 bc'",
+					"'p2pkh 0', 'p2sh 5', 'bech32 bc', 'cashaddr bitcoincash' "
+					"or 'mweb ltcmweb'",
 					list->item[i], network);
 	}
 	return OTD_OK;
@@ -107,28 +127,37 @@ static bool has_version(const uint8_t *payload, size_t len, const uint16_t *vers
 	return false;
 }
 
+static size_t p2pkh_script(uint8_t *script, const uint8_t hash[20])
+{
+	static const uint8_t head[3] = {0x76, 0xa9, 0x14};
+	memcpy(script, head, 3);
+	memcpy(script + 3, hash, 20);
+	script[23] = 0x88;
+	script[24] = 0xac;
+	return 25;
+}
+
+/* hash has 20 bytes, or 32 where the chain has such (OP_HASH256 instead of OP_HASH160). */
+static size_t p2sh_script(uint8_t *script, const uint8_t *hash, size_t n)
+{
+	script[0] = n == 20 ? 0xa9 : 0xaa;
+	script[1] = (uint8_t)n;
+	memcpy(script + 2, hash, n);
+	script[2 + n] = 0x87;
+	return n + 3;
+}
+
 static bool base58_script(uint8_t *script, size_t *len, const uint8_t *payload, size_t n,
 			  const struct btc_address_form *f)
 {
 	const uint8_t *hash = payload + n - 20;
-	if (has_version(payload, n, f->p2pkh, f->n_p2pkh)) {
-		static const uint8_t head[3] = {0x76, 0xa9, 0x14};
-		memcpy(script, head, 3);
-		memcpy(script + 3, hash, 20);
-		script[23] = 0x88;
-		script[24] = 0xac;
-		*len = 25;
-		return true;
-	}
-	if (has_version(payload, n, f->p2sh, f->n_p2sh)) {
-		script[0] = 0xa9;
-		script[1] = 0x14;
-		memcpy(script + 2, hash, 20);
-		script[22] = 0x87;
-		*len = 23;
-		return true;
-	}
-	return false;
+	if (has_version(payload, n, f->p2pkh, f->n_p2pkh))
+		*len = p2pkh_script(script, hash);
+	else if (has_version(payload, n, f->p2sh, f->n_p2sh))
+		*len = p2sh_script(script, hash, 20);
+	else
+		return false;
+	return true;
 }
 
 /* --- bech32 --- */
@@ -269,7 +298,139 @@ otd_rc btc_address_v0(char out[91], const char *hrp, const uint8_t *program, siz
 	return OTD_OK;
 }
 
-/* --- both --- */
+/* --- CashAddr (github.com/bitcoincashorg, spec/cashaddr.md) --- */
+
+static uint64_t cash_polymod(uint64_t c, uint8_t v)
+{
+	static const uint64_t gen[5] = {0x98f2bc8e61, 0x79b76d99e2, 0xf33e5fb3c4, 0xae2eabe2a8,
+					0x1e4f43e470};
+	uint64_t top = c >> 35;
+	c = (c & 0x7ffffffff) << 5 ^ v;
+	for (int i = 0; i < 5; i++)
+		c ^= top >> i & 1 ? gen[i] : 0;
+	return c;
+}
+
+/* The 5-bit values behind the prefix, which may be left out; 0 where text is none of this prefix. */
+static size_t cash_values(uint8_t out[BECH32_MAX], struct otd_span text, const char *prefix)
+{
+	size_t from = strlen(prefix), n = 0;
+	bool named = text.len > from && text.ptr[from] == ':';
+	for (size_t i = 0; named && i < from; i++)
+		named = lower(text.ptr[i]) == (uint8_t)prefix[i];
+	from = named ? from + 1 : 0;
+	if (text.len - from < 42 || text.len - from > BECH32_MAX)
+		return 0;
+	size_t upper = 0, small = 0;
+	for (size_t i = 0; i < text.len; i++) {
+		upper += text.ptr[i] >= 'A' && text.ptr[i] <= 'Z';
+		small += text.ptr[i] >= 'a' && text.ptr[i] <= 'z';
+	}
+	if (upper && small)
+		return 0;
+	for (size_t i = from; i < text.len; i++) {
+		const char *at = text.ptr[i] ? strchr(bech32_set, lower(text.ptr[i])) : NULL;
+		if (!at)
+			return 0;
+		out[n++] = (uint8_t)(at - bech32_set);
+	}
+	return n;
+}
+
+/* Eight bits from five; 0 where the last letter holds bits that belong to nothing. */
+static size_t cash_bytes(uint8_t out[64], const uint8_t *value, size_t n_values)
+{
+	size_t n = 0;
+	uint32_t acc = 0, bits = 0;
+	for (size_t i = 0; i < n_values; i++) {
+		acc = (acc << 5 | value[i]) & 0xfff;
+		bits += 5;
+		if (bits >= 8) {
+			bits -= 8;
+			out[n++] = (uint8_t)(acc >> bits);
+		}
+	}
+	return bits >= 5 || (acc & ((1u << bits) - 1)) ? 0 : n;
+}
+
+/* 1: the script is there; 0: text is no address of this prefix; -1: the checksum is of no such. */
+static int cash_script(uint8_t *script, size_t *len, struct otd_span text, const char *prefix)
+{
+	uint8_t value[BECH32_MAX], bytes[64];
+	size_t n = *prefix ? cash_values(value, text, prefix) : 0;
+	uint64_t c = 1;
+	if (n == 0)
+		return 0;
+	for (const char *p = prefix; *p; p++)
+		c = cash_polymod(c, *p & 31);
+	c = cash_polymod(c, 0);
+	for (size_t i = 0; i < n; i++)
+		c = cash_polymod(c, value[i]);
+	if (c != 1)
+		return -1;
+	size_t n_bytes = cash_bytes(bytes, value, n - 8);
+	/* version: four bits of type, three of size. Types 2 and 3 are 0 and 1 for wallets that
+	   know tokens; the script is the same. */
+	if (n_bytes == 21 && (bytes[0] == 0x00 || bytes[0] == 0x10))
+		*len = p2pkh_script(script, bytes + 1);
+	else if (n_bytes == 21 && (bytes[0] == 0x08 || bytes[0] == 0x18))
+		*len = p2sh_script(script, bytes + 1, 20);
+	else if (n_bytes == 33 && (bytes[0] == 0x0b || bytes[0] == 0x1b))
+		*len = p2sh_script(script, bytes + 1, 32);
+	else
+		return -1;
+	return 1;
+}
+
+/* --- MWEB --- */
+
+static bool is_mweb(struct otd_span text, const char *prefix)
+{
+	size_t n = strlen(prefix);
+	if (n == 0 || text.len <= n || text.ptr[n] != '1')
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (lower(text.ptr[i]) != (uint8_t)prefix[i])
+			return false;
+	}
+	return true;
+}
+
+/* --- all --- */
+
+/* Kinds that bech32_split() and base58check() would only call wrong. *done: text is of one. */
+static otd_rc other_kinds(const struct btc_host *host, uint8_t *script, size_t *len, bool *done,
+			  struct otd_span text, const struct btc_address_form *forms,
+			  size_t n_forms)
+{
+	int shown = text.len > 90 ? 90 : (int)text.len;
+	const char *s = (const char *)text.ptr;
+	bool torn = false;
+	*done = true;
+	for (size_t i = 0; i < n_forms; i++) {
+		if (is_mweb(text, forms[i].mweb))
+			return btc_fail(
+				host, OTD_E_INVALID,
+				"address '%.24s...' is an MWEB address, and a pool cannot pay "
+				"to those; give one that begins with '%s1'",
+				s, forms[0].hrp);
+		int cash = cash_script(script, len, text, forms[i].cashaddr);
+		torn = torn || cash < 0;
+		if (cash < 1)
+			continue;
+		if (i == 0)
+			return OTD_OK;
+		return btc_fail(host, OTD_E_INVALID, "address '%.*s' is of network %s, not of %s",
+				shown, s, forms[i].network, forms[0].network);
+	}
+	if (torn)
+		return btc_fail(host, OTD_E_INVALID,
+				"address '%.*s': its checksum is wrong: a letter was mistyped or "
+				"lost, or it is of another network",
+				shown, s);
+	*done = false;
+	return OTD_OK;
+}
 
 otd_rc btc_address_script(const struct btc_host *host, uint8_t *script, size_t *len,
 			  struct otd_span text, const struct btc_address_form *forms,
@@ -278,6 +439,10 @@ otd_rc btc_address_script(const struct btc_host *host, uint8_t *script, size_t *
 	struct bech32 b;
 	int shown = text.len > 90 ? 90 : (int)text.len;
 	const char *s = (const char *)text.ptr;
+	bool done;
+	otd_rc rc = other_kinds(host, script, len, &done, text, forms, n_forms);
+	if (done)
+		return rc;
 	if (bech32_split(&b, text)) {
 		for (size_t i = 0; i < n_forms; i++) {
 			if (!forms[i].hrp[0] || strcmp(forms[i].hrp, b.hrp) != 0)

@@ -13,12 +13,14 @@ struct btc_address_form {
 	const char *network;
 	uint16_t p2pkh[BTC_MAX_VERSIONS], p2sh[BTC_MAX_VERSIONS]; /* above 255: two bytes */
 	size_t n_p2pkh, n_p2sh;
-	char hrp[16]; /* of bech32; "" where the network has none */
+	char hrp[16];      /* of bech32; "" where the network has none */
+	char cashaddr[16]; /* prefix of CashAddr; "" where the network has none */
+	char mweb[16];     /* prefix of MWEB's stealth addresses, to refuse them by name */
 };
 
 /*
- * Reads a list such as [p2pkh 111, p2sh 196, bech32 bcrt]; kinds may come twice (old forms). network
- * is kept by pointer. Words by set_error.
+ * Reads a list such as [p2pkh 111, p2sh 196, bech32 bcrt]; p2pkh and p2sh may come twice (old forms).
+ * network is kept by pointer. Words by set_error.
  */
 otd_rc btc_address_form_read(const struct btc_host *host, struct btc_address_form *out,
 			     const char *network, const struct otd_option_list *list);
