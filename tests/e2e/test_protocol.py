@@ -473,6 +473,22 @@ def test_two_clients_never_share_nonce_space():
         refused(23, submit, b, share)  # another coinbase, so another hash
 
 
+def test_words_for_miners_and_reconnect():
+    with Client(plain().port) as a, Client(plain().port) as b:
+        a.login(address(1) + ".told")
+        b.login(address(2) + ".told-too")
+        text = 'a "quoted" word, \u00e9'
+        plain().command("miners", "--socket", plain().socket, "message", text)
+        for c in (a, b):
+            wait_for(lambda k=c: "client.show_message" in methods(k.notices), 5, about="the message")
+            said = [m for m in c.notices if m["method"] == "client.show_message"]
+            assert len(said) == 1 and said[0]["params"] == [text], said
+        plain().command("miners", "--socket", plain().socket, "reconnect")
+        for c in (a, b):
+            wait_for(lambda k=c: "client.reconnect" in methods(k.notices), 5, about="client.reconnect")
+            assert c.submit(c.mine()) is True, "whoever does not obey goes on"
+
+
 # --- blocks ---
 
 def found(pool, value):
