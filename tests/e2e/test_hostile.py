@@ -22,6 +22,8 @@ class Good:
         wait_for(lambda: all(m.acknowledged > 3 for m in self.miners), 20, about="shares of good miners")
         self.pid, self.peak, self.ending = pool.process.pid, 0, threading.Event()
         self.before = rss_kib(self.pid)
+        with open(f"/proc/{self.pid}/maps", encoding="ascii", errors="replace") as f:
+            self.sanitized = "libasan" in f.read()  # which keeps freed memory for a while
         self.watcher = threading.Thread(target=self.watch, daemon=True)
         self.watcher.start()
 
@@ -50,7 +52,7 @@ class Good:
             assert m.acknowledged > before, "a good miner got nothing through meanwhile"
         wait_for(self.all_counted, 10, about="the count of good shares in the status")
         grown = self.peak - self.before
-        assert grown < GROWTH_KIB, f"the pool grew by {grown} KiB"
+        assert self.sanitized or grown < GROWTH_KIB, f"the pool grew by {grown} KiB"
 
 
 def malformed(rng):
