@@ -25,7 +25,7 @@ usage: ./mk COMMAND [ARGUMENTS]
                        fuzz, coverage, arm64 (build-PRESET/)
   run [ARGUMENTS]      setup, build, then build/otedama serve -c etc/devnet.yaml ARGUMENTS
   test [PART..]        setup, build, then all tests or the parts named:
-                       lint unit plugin integration sim fault e2e asan tsan fuzz; arm64 only where named
+                       lint unit plugin integration sim fault e2e asan tsan fuzz arm64
   bench [NAME]         the benchmarks, printed; --write keeps them in docs/performance.md
   lint                 the gates: layers, seams, sizes, names, floats near money, format
   fmt                  clang-format over the tree
