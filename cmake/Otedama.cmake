@@ -246,8 +246,8 @@ function(otedama_install)
 endfunction()
 
 # bench/NAME.c -> build/bench/NAME, with bench/common/*.c; the target "benches" is all of them, and
-# -DOTEDAMA_BENCH=ON makes it part of every build. bench_sha256 compares with OpenSSL and is left
-# out where that is not installed.
+# -DOTEDAMA_BENCH=ON makes it part of every build. bench_sha256 and bench_scrypt compare with OpenSSL
+# and are left out where that is not installed.
 function(otedama_benches)
   option(OTEDAMA_BENCH "Build the benches with everything else" OFF)
   file(GLOB files CONFIGURE_DEPENDS bench/*.c)
@@ -256,18 +256,27 @@ function(otedama_benches)
   add_custom_target(benches)
   foreach(f IN LISTS files)
     get_filename_component(n ${f} NAME_WE)
-    if(n STREQUAL "bench_sha256" AND NOT crypto_FOUND)
+    set(hashing OFF)
+    if(n MATCHES "^bench_(sha256|scrypt)$")
+      set(hashing ON)
+    endif()
+    if(hashing AND NOT crypto_FOUND)
       if(OTEDAMA_BENCH)
-        message(FATAL_ERROR "bench_sha256 needs OpenSSL: install libssl-dev")
+        message(FATAL_ERROR "${n} needs OpenSSL: install libssl-dev")
       endif()
       continue()
     endif()
     add_executable(${n} ${f})
     set_target_properties(${n} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)
     target_compile_options(${n} PRIVATE -O2)
-    if(n STREQUAL "bench_sha256")
-      target_include_directories(${n} PRIVATE ${CMAKE_SOURCE_DIR}/core)
+    if(hashing)
+      target_include_directories(${n} PRIVATE ${CMAKE_SOURCE_DIR}/core ${CMAKE_SOURCE_DIR}/plugins)
       target_link_libraries(${n} PRIVATE otedama-sha256 PkgConfig::crypto)
+      if(n STREQUAL "bench_scrypt")
+        target_compile_options(${n} PRIVATE -O3) # as the plugin
+        target_sources(${n} PRIVATE plugins/algo/scrypt/hash.c
+          plugins/algo/scrypt/romix_portable.c plugins/algo/scrypt/romix_avx2.c)
+      endif()
     else()
       target_sources(${n} PRIVATE ${common})
       target_include_directories(${n} PRIVATE ${CMAKE_SOURCE_DIR}/bench)
