@@ -2,8 +2,8 @@
 """Runs the tests that ./mk test names and closes with one line: N passed, N failed, N skipped.
 
 Parts: lint, the labels of ctest (unit plugin integration sim fault), e2e, asan (unit, plugin and sim
+tests under address and undefined-behaviour sanitizers), tsan, fuzz (each target for OTEDAMA_FUZZ_SECONDS,
 5 where not said), arm64 (unit tests cross-built, run under qemu-user).
-5 where not said), arm64 (unit tests cross-built, under qemu-user; only where named).
 """
 import os
 import re

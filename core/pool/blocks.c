@@ -10,9 +10,8 @@
 #include "base/text.h"
 #include "pool/block_file.h"
 
-#define SUBMIT_ANYWAY_MS 250   /* a disk that hangs must not cost a block */
-#define RESUBMIT_MS      10000 /* while no node has taken it */
-#define RECORD_WAIT_MS   60000 /* a block whose share never reached the journal is told to a person */
+#define RESUBMIT_MS    10000 /* while no node has taken it */
+#define RECORD_WAIT_MS 60000 /* a block whose share never reached the journal is told to a person */
 
 struct block {
 	struct block *next;
@@ -26,7 +25,6 @@ struct block {
 	uint32_t confirmations, told_confirmations;
 	uint32_t nodes_took, nodes_refused;
 	int64_t found_ms, submitted_ms; /* monotonic */
-	struct otd_timer *timer;        /* submit even where the write has not ended */
 	bool on_record, has_file, submitted, submitting, placing, writing;
 	char refusal[160];
 	struct otd_err write_err;
@@ -71,8 +69,6 @@ static struct block *find(struct otd_blocks *b, const uint8_t hash[32])
 
 static void destroy_block(struct block *k)
 {
-	if (k->timer)
-		k->owner->conf.loop->env->ops->timer_destroy(k->timer);
 	otd_bytes_finish(&k->bytes);
 	free(k);
 }
@@ -172,13 +168,6 @@ static void submit(struct block *k)
 		k->submitting = false;
 }
 
-static void submit_first(void *arg)
-{
-	struct block *k = arg;
-	if (!k->submitted)
-		submit(k);
-}
-
 static void write_run(void *arg) /* [disk] */
 {
 	struct block *k = arg;
@@ -200,7 +189,6 @@ static void write_done(void *arg)
 			otd_log_quote(quoted, sizeof(quoted), k->write_err.text,
 				      strlen(k->write_err.text)));
 	}
-	submit_first(k);
 }
 
 void otd_blocks_found(struct otd_blocks *b, const struct otd_block_name *name,
@@ -215,13 +203,10 @@ void otd_blocks_found(struct otd_blocks *b, const struct otd_block_name *name,
 			"height=%" PRIu64 " error=\"out of memory\"", name->height);
 		return;
 	}
-	if (ops->timer_create(b->conf.loop, &k->timer, submit_first, k) == OTD_OK)
-		ops->timer_start(k->timer, SUBMIT_ANYWAY_MS, 0);
-	k->writing = true;
-	if (ops->worker_give(b->disk, write_run, write_done, k) != OTD_OK) {
-		k->writing = false;
-		submit(k);
-	}
+	/* To the disk and to the nodes at the same time: neither a slow disk nor a kill between the two
+	   may cost the block. */
+	submit(k);
+	k->writing = ops->worker_give(b->disk, write_run, write_done, k) == OTD_OK;
 }
 
 void otd_blocks_on_record(struct otd_blocks *b, const struct otd_block_name *name,
@@ -307,12 +292,13 @@ static void ask_record(struct block *k)
 static void look_after(struct block *k, int64_t now)
 {
 	struct otd_blocks *b = k->owner;
-	if (k->writing || k->placing || k->submitting)
+	bool quiet = !k->writing && !k->submitting; /* nobody else holds it */
+	if (k->placing)
 		return;
 	if (is_final(k) && !k->on_record && k->has_file)
 		ask_record(k);
 	tell(k);
-	if (is_final(k) && k->told == k->state && k->on_record) {
+	if (is_final(k) && k->told == k->state && k->on_record && quiet) {
 		retire(k);
 		return;
 	}

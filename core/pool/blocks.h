@@ -45,7 +45,7 @@ otd_rc otd_blocks_create(struct otd_blocks **out, const struct otd_blocks_conf *
 void otd_blocks_destroy(struct otd_blocks *b);
 /* Reads what a former run left in blocks/ and begins to watch. Blocks; before the loop serves. */
 otd_rc otd_blocks_start(struct otd_blocks *b, struct otd_err *err);
-/* A new one: written, then submitted (after 250 ms also where the disk does not answer). */
+/* A new one: handed to the nodes and written to the disk, both at once. */
 void otd_blocks_found(struct otd_blocks *b, const struct otd_block_name *name,
 		      struct otd_span block);
 /* Accounting has it on record in this state: from now on verdicts are given. */
