@@ -125,6 +125,92 @@ static void template_and_block(void **state)
 	free(expected);
 }
 
+/* litecoind 0.21.2.1 in regtest, height 432: a peg-in, the HogEx, and MWEB's part behind them. */
+static void mweb(void **state)
+{
+	(void)state;
+	static const char *const two[] = {"mweb", "segwit"};
+	const struct otd_option_list before = options.rules;
+	struct otd_chain_result r;
+	char *text = load("template_mweb.json");
+	json_t *root = json_loads(text, 0, NULL);
+	json_t *o = json_object_get(root, "result");
+	const char *hex = json_string_value(json_object_get(o, "mweb"));
+	size_t tail_len = strlen(hex) / 2;
+	options.rules = (struct otd_option_list){two, 2};
+	assert_int_equal(answer(&r, OTD_CHAIN_TEMPLATE, 200, text, NULL), OTD_OK);
+	const struct otd_chain_template *t = &r.u.tmpl;
+	assert_int_equal(t->height, 432);
+	assert_int_equal(t->n_tx, 2);
+	assert_int_equal(t->fees, 20200);
+	uint8_t *block, hash[32], *tail = malloc(tail_len);
+	assert_true(btc_unhex(tail, hex, 2 * tail_len));
+	size_t n = solve(ops, in, t, (struct otd_span){(const uint8_t *)"\x51", 1},
+			 (uint32_t)t->time_s, &block, hash);
+	assert_memory_equal(block + n - tail_len, tail, tail_len);
+	assert_int_equal(block[n - tail_len - 1], 1);
+	/* the HogEx ends with its flag's witness-like byte and the lock time */
+	static const uint8_t hogex_end[5] = {0};
+	assert_memory_equal(block + n - tail_len - 6, hogex_end, sizeof(hogex_end));
+	ops->template_free(in, t->handle);
+	free(block);
+	/* without it the same template makes the same block, but for that part */
+	json_object_del(o, "mweb");
+	char *less = json_dumps(root, JSON_COMPACT);
+	assert_int_equal(answer(&r, OTD_CHAIN_TEMPLATE, 200, less, NULL), OTD_OK);
+	assert_int_equal(solve(ops, in, t, (struct otd_span){(const uint8_t *)"\x51", 1},
+			       (uint32_t)t->time_s, &block, hash),
+			 n - tail_len - 1);
+	ops->template_free(in, t->handle);
+	free(block);
+	free(less);
+	static const char *const bad[] = {"", "0", "zz"};
+	for (size_t i = 0; i < 3; i++) {
+		json_object_set_new(o, "mweb", json_string(bad[i]));
+		less = json_dumps(root, JSON_COMPACT);
+		assert_int_equal(answer(&r, OTD_CHAIN_TEMPLATE, 200, less, NULL), OTD_E_INVALID);
+		assert_non_null(strstr(host.error, "'mweb' is not hex"));
+		assert_null(r.u.tmpl.handle);
+		free(less);
+	}
+	options.rules = before;
+	json_decref(root);
+	free(text);
+	free(tail);
+}
+
+/* What litecoind says where it gives no template. */
+static void mweb_errors(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *body, *words;
+		otd_rc rc;
+	} said[] = {
+		{"{\"result\":null,\"error\":{\"code\":-9,\"message\":\"Litecoin Core is not "
+		 "connected!\"},\"id\":0}",
+		 "it has no peers", OTD_E_BUSY},
+		{"{\"result\":null,\"error\":{\"code\":-8,\"message\":\"getblocktemplate must be "
+		 "called "
+		 "with the segwit & mweb rule sets (call with {\\\"rules\\\": [\\\"mweb\\\", "
+		 "\\\"segwit\\\"]})\"},\"id\":0}",
+		 "it wants more rules", OTD_E_REFUSED},
+		{"{\"result\":null,\"error\":{\"code\":-1,\"message\":\"CreateNewBlock: "
+		 "TestBlockValidity failed: bad-txns-vin-empty, Transaction check "
+		 "failed\"},\"id\":0}",
+		 "until a peg-in waits", OTD_E_REFUSED},
+		{"{\"result\":null,\"error\":{\"code\":-1,\"message\":\"other\"},\"id\":0}",
+		 "error -1: other", OTD_E_REFUSED},
+	};
+	for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++) {
+		struct otd_chain_result r;
+		assert_int_equal(answer(&r, OTD_CHAIN_TEMPLATE, 500, said[i].body, NULL),
+				 said[i].rc);
+		if (!strstr(host.error, said[i].words))
+			fail_msg("%s", host.error);
+	}
+}
+
 static void verdicts(void **state)
 {
 	(void)state;
@@ -513,6 +599,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(probe, setup, teardown),
 		cmocka_unit_test_setup_teardown(template_and_block, setup, teardown),
+		cmocka_unit_test_setup_teardown(mweb, setup, teardown),
+		cmocka_unit_test_setup_teardown(mweb_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(verdicts, setup, teardown),
 		cmocka_unit_test_setup_teardown(places, setup, teardown),
 		cmocka_unit_test_setup_teardown(troubles, setup, teardown),
