@@ -165,6 +165,7 @@ static otd_rc make_accounting(struct otd_app *app, struct otd_err *err)
 		.snapshot_ms = s->journal.snapshot_ms,
 		.segment_bytes = (uint64_t)s->journal.coordinator_segment_bytes,
 		.max_bytes = (uint64_t)s->journal.coordinator_max_bytes,
+		.drop_unknown = s->journal.drop_unknown,
 	};
 	if (rc == OTD_OK)
 		rc = otd_accounting_create(&app->accounting, &conf, err);

@@ -240,6 +240,12 @@ static const struct otd_key journal_keys[] = {
 	 .min = 1000,
 	 .max = 3600000,
 	 .help = "between two saves of the payout schemes, from where a start plays the journal"},
+	{.name = "drop_unknown",
+	 .type = OTD_KEY_BOOL,
+	 .offset = AT(drop_unknown),
+	 .def = "false",
+	 .help = "true: start though shares that are not in the database yet are of a pool or "
+		 "payout scheme that is not in this file, and drop them; for one start"},
 };
 #undef AT
 static const struct otd_key_table journal_table = {journal_keys, COUNT(journal_keys)};

@@ -150,6 +150,7 @@ struct otd_settings_journal {
 	int64_t coordinator_segment_bytes, coordinator_max_bytes; /* of the coordinator */
 	int64_t commit_ms;                                        /* between transactions */
 	int64_t snapshot_ms; /* between saves of the payout schemes */
+	bool drop_unknown;   /* shares of pools and schemes that are not there */
 };
 
 /* The miner inside `serve`, for a devnet. */

@@ -57,6 +57,9 @@ struct otd_accounting_conf {
 	int64_t snapshot_ms;    /* between two saves of the payout schemes; 0: 60000 */
 	uint64_t segment_bytes; /* of the coordinator's own journal; 0: 16 MiB */
 	uint64_t max_bytes;     /* of it in all; 0: 1 GiB */
+	/* Start though journals hold shares, not in SQL yet, whose pool or payout scheme is not in
+	   the settings: they are dropped. Else that is refused. */
+	bool drop_unknown;
 };
 
 struct otd_acct_block {

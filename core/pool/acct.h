@@ -1,7 +1,7 @@
 /*
  * Inside accounting. Files: accounting.c (life, public calls), acct_merge.c (reading journals, the
  * order), acct_apply.c (what records do in memory), acct_scheme.c (payout schemes), acct_commit.c
- * and acct_sql.c (the transaction), acct_load.c (the start), acct_status.c (reading).
+ * and acct_sql.c (the transaction), acct_load.c and acct_owners.c (the start), acct_status.c (reading).
  *
  * Memory is ahead of SQL by what is in a->pending (gathering) and a->flight (with the store). Work
  * on the store thread touches only its struct acct_commit.
@@ -312,8 +312,14 @@ void acct_on_journal_failed(void *arg, const struct otd_err *err);
 
 /* acct_apply.c */
 void acct_apply(struct otd_accounting *a, struct acct_entry *e);
+/* Whom the worker of this record mines for; NULL: not in the settings. False: not such a record. */
+bool acct_worker_owner(struct otd_accounting *a, const uint8_t *p, size_t n,
+		       struct otd_rec_worker *r, struct acct_pool **pool,
+		       struct acct_scheme **scheme);
 struct acct_account *acct_account(struct otd_accounting *a, struct acct_pool *p,
 				  const char *address, int64_t ms);
+/* Binary search: they are in the order of their numbers. NULL: none of a pool in the settings. */
+struct acct_account *acct_account_by_id(const struct otd_accounting *a, uint64_t id);
 /* Books what SQL has: id is given. */
 struct acct_account *acct_account_add(struct otd_accounting *a, struct acct_pool *p, uint64_t id,
 				      const char *address, size_t n);
@@ -353,6 +359,11 @@ void acct_commit_go(struct otd_accounting *a, bool now);
 
 /* acct_sql.c */
 otd_rc acct_sql_commit(void *arg, struct otd_db *db, struct otd_err *err); /* [store] */
+
+/* acct_owners.c */
+/* OTD_E_INVALID: what earlier runs left has shares, not in SQL yet, of a pool or scheme that is not
+   in the settings. After otd_journal_recover(), before the replay. */
+otd_rc acct_check_owners(struct otd_accounting *a, struct otd_err *err);
 
 /* acct_load.c */
 otd_rc acct_load(struct otd_accounting *a, struct otd_err *err);

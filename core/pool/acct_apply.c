@@ -72,6 +72,19 @@ fail:
 	return NULL;
 }
 
+struct acct_account *acct_account_by_id(const struct otd_accounting *a, uint64_t id)
+{
+	size_t low = 0, high = a->n_accounts;
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		if (a->accounts[mid]->id < id)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < a->n_accounts && a->accounts[low]->id == id ? a->accounts[low] : NULL;
+}
+
 /* Found, or made: then it is in the transaction too. */
 struct acct_account *acct_account(struct otd_accounting *a, struct acct_pool *p,
 				  const char *address, int64_t ms)
@@ -152,15 +165,36 @@ static struct acct_pool *pool_named(struct otd_accounting *a, const uint8_t *p, 
 	return NULL;
 }
 
+bool acct_worker_owner(struct otd_accounting *a, const uint8_t *p, size_t n,
+		       struct otd_rec_worker *r, struct acct_pool **pool,
+		       struct acct_scheme **scheme)
+{
+	*pool = NULL;
+	*scheme = NULL;
+	if (n < sizeof(*r))
+		return false;
+	memcpy(r, p, sizeof(*r));
+	size_t before = (size_t)r->pool_len + r->account_len + r->name_len;
+	if (n - sizeof(*r) < before + r->scheme_len || r->worker >= ACCT_WORKERS)
+		return false;
+	const uint8_t *text = p + sizeof(*r), *name = text + before;
+	*pool = pool_named(a, text, r->pool_len);
+	for (size_t i = 0; *pool && !*scheme && i < (*pool)->n_schemes; i++) {
+		struct acct_scheme *s = &(*pool)->schemes[i];
+		if (r->scheme_len == 0 ||
+		    (strlen(s->name) == r->scheme_len && memcmp(s->name, name, r->scheme_len) == 0))
+			*scheme = s;
+	}
+	return true;
+}
+
 static void define_worker(struct otd_accounting *a, struct acct_epoch *ep, const uint8_t *p,
 			  size_t n)
 {
 	struct otd_rec_worker r;
-	if (n < sizeof(r))
-		return;
-	memcpy(&r, p, sizeof(r));
-	size_t texts = (size_t)r.pool_len + r.account_len + r.name_len + r.scheme_len;
-	if (n - sizeof(r) < texts || r.worker >= ACCT_WORKERS)
+	struct acct_pool *pool;
+	struct acct_scheme *scheme;
+	if (!acct_worker_owner(a, p, n, &r, &pool, &scheme))
 		return;
 	if (r.worker >= ep->cap_workers) {
 		size_t cap = ep->cap_workers ? ep->cap_workers : 64;
@@ -181,7 +215,8 @@ static void define_worker(struct otd_accounting *a, struct acct_epoch *ep, const
 	struct acct_def *d = calloc(1, sizeof(*d));
 	const uint8_t *text = p + sizeof(r);
 	if (d) {
-		d->pool = pool_named(a, text, r.pool_len);
+		d->pool = pool;
+		d->scheme = scheme;
 		d->account = acct_copy((const char *)text + r.pool_len, r.account_len);
 		d->name = acct_copy((const char *)text + r.pool_len + r.account_len, r.name_len);
 	}
@@ -193,15 +228,6 @@ static void define_worker(struct otd_accounting *a, struct acct_epoch *ep, const
 		}
 		free(d);
 		return;
-	}
-	const uint8_t *scheme = text + r.pool_len + r.account_len + r.name_len;
-	for (size_t i = 0; d->pool && i < d->pool->n_schemes; i++) {
-		struct acct_scheme *s = &d->pool->schemes[i];
-		if (r.scheme_len == 0 || (strlen(s->name) == r.scheme_len &&
-					  memcmp(s->name, scheme, r.scheme_len) == 0)) {
-			d->scheme = s;
-			break;
-		}
 	}
 	ep->workers[r.worker] = d;
 }

@@ -16,7 +16,7 @@ struct load {
 	struct acct_pool *pool;
 	struct acct_scheme *scheme;
 	int64_t now_ms;
-	bool found, failed;
+	bool failed;
 	struct otd_err *err;
 };
 
@@ -86,20 +86,6 @@ static otd_rc take_account(void *ctx, const struct otd_value *c, size_t n)
 		       : OTD_E_NOMEM;
 }
 
-/* Rows come by account, accounts are in memory by number. */
-static struct acct_account *account_by_id(struct otd_accounting *a, uint64_t id)
-{
-	size_t low = 0, high = a->n_accounts;
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		if (a->accounts[mid]->id < id)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low < a->n_accounts && a->accounts[low]->id == id ? a->accounts[low] : NULL;
-}
-
 static struct acct_worker *worker_by_id(struct otd_accounting *a, uint64_t id)
 {
 	size_t low = 0, high = a->n_workers;
@@ -116,7 +102,7 @@ static struct acct_worker *worker_by_id(struct otd_accounting *a, uint64_t id)
 static otd_rc take_worker(void *ctx, const struct otd_value *c, size_t n)
 {
 	struct load *l = ctx;
-	struct acct_account *to = account_by_id(l->a, (uint64_t)c[1].i);
+	struct acct_account *to = acct_account_by_id(l->a, (uint64_t)c[1].i);
 	(void)n;
 	if ((uint64_t)c[0].i > l->a->last_worker)
 		l->a->last_worker = (uint64_t)c[0].i;
@@ -152,7 +138,6 @@ static otd_rc take_state(void *ctx, const struct otd_value *c, size_t n)
 {
 	struct load *l = ctx;
 	(void)n;
-	l->found = true;
 	return acct_scheme_restore(l->scheme, c[1].bytes, (uint64_t)c[0].i, l->err);
 }
 
@@ -251,20 +236,23 @@ static otd_rc load_schemes(struct load *l, struct otd_db *db, struct otd_err *er
 {
 	static const uint32_t wants[] = {OTD_VALUE_INT, OTD_VALUE_BLOB};
 	struct otd_accounting *a = l->a;
-	otd_rc rc = OTD_OK;
+	int64_t last = 0;
+	otd_rc rc = otd_db_int(db, "SELECT coalesce(max(seq), 0) FROM payout_state", NULL, 0, &last,
+			       err);
 	for (size_t i = 0; i < a->n_pools; i++) {
 		struct acct_pool *p = &a->pools[i];
 		for (size_t k = 0; rc == OTD_OK && k < p->n_schemes; k++) {
 			l->scheme = &p->schemes[k];
-			l->found = false;
 			const struct otd_value v[] = {OTD_INT(p->id), OTD_TEXT(l->scheme->name)};
 			rc = otd_db_query(db,
 					  "SELECT seq, state FROM payout_state WHERE pool_id = ? "
 					  "AND scheme = ?",
 					  v, 2, wants, 2, take_state, l, err);
-			/* A new one begins here: what was before is not its business. */
-			if (rc == OTD_OK && !l->found)
-				l->scheme->seq = a->position;
+			/*
+			 * All are saved together, and journals go back to there. A new one, or one
+			 * that was out of the settings for a while, has missed nothing before it.
+			 */
+			l->scheme->seq = (uint64_t)last;
 		}
 	}
 	return rc;
@@ -427,6 +415,8 @@ otd_rc acct_replay(struct otd_accounting *a, struct otd_err *err)
 	char dir[ACCT_DIR + 16];
 	uint64_t last = otd_journal_last(a->journal), records = 0, seen = 0;
 	otd_rc rc = check_left_over(a, err);
+	if (rc == OTD_OK && !a->conf.drop_unknown)
+		rc = acct_check_owners(a, err);
 	if (rc)
 		return rc;
 	if (last < a->position)

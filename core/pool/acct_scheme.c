@@ -129,15 +129,8 @@ static bool accounts_are_ours(struct otd_accounting *a, const struct acct_scheme
 			      const struct sink *k)
 {
 	for (size_t i = 0; i < k->n; i++) {
-		uint64_t id = k->credits[i].account;
-		bool found = false;
-		/* Numbers are given one by one, so that the place is mostly the number less one. */
-		if (id <= a->n_accounts && a->accounts[id - 1]->id == id)
-			found = a->accounts[id - 1]->pool == s->pool;
-		else
-			for (size_t j = 0; j < a->n_accounts && !found; j++)
-				found = a->accounts[j]->id == id && a->accounts[j]->pool == s->pool;
-		if (!found)
+		const struct acct_account *c = acct_account_by_id(a, k->credits[i].account);
+		if (!c || c->pool != s->pool)
 			return false;
 	}
 	return true;

@@ -241,6 +241,116 @@ static void database_and_journal_of_two_times(void **state)
 	finish(&w);
 }
 
+/* Many small places, so that the coordinator's journal goes on without what was before. */
+static void move_on(struct world *w)
+{
+	for (int i = 0; i < 150; i++) {
+		world_share(&w->reactor[i % REACTORS], i % 2 ? 0 : 4, 10);
+		sim_run(w->sim, 100, NULL, NULL);
+	}
+	flush(w);
+	sim_run(w->sim, 2000, NULL, NULL);
+}
+
+/* A scheme or pool that was out of the settings for long comes back with what it knew. */
+static void scheme_comes_back(void **state)
+{
+	(void)state;
+	for (int pool = 0; pool < 2; pool++) {
+		struct world w;
+		start(&w, 5);
+		mine(&w, 60, 0);
+		sim_run(w.sim, 2000, NULL, NULL);
+		world_end(&w);
+		w.no_second = !pool;
+		w.no_beta = pool;
+		assert_true(world_start(&w));
+		move_on(&w);
+		world_end(&w);
+		w.no_second = w.no_beta = false;
+		w.may_refuse = true;
+		if (!world_start(&w))
+			fail_msg("%s", w.err.text);
+		mine(&w, 60, 2);
+		mine(&w, 60, 3);
+		struct otd_acct_status *st = status(&w);
+		assert_int_equal(st->n_alerts, 0);
+		assert_int_equal(st->n_blocks, 3);
+		assert_false(st->blocks[0].held);
+		assert_false(st->blocks[1].held);
+		otd_accounting_status_destroy(st);
+		/* And once more, after a start that had not saved it yet. */
+		world_end(&w);
+		assert_true(world_start(&w));
+		finish(&w);
+	}
+}
+
+/* Shares that are not in SQL yet are not dropped because somebody edited the settings. */
+static void owners_of_shares_are_gone(void **state)
+{
+	(void)state;
+	for (int pool = 0; pool < 2; pool++) {
+		struct world w;
+		start(&w, 6);
+		mine(&w, 30, 0);
+		sim_faults(w.sim, &(struct sim_faults){.write_ppm = 1000000, .path = "otedama.db"});
+		for (int i = 0; i < 10; i++) {
+			world_share(&w.reactor[0], pool ? 3 : 2, 10);
+			sim_run(w.sim, 20, NULL, NULL);
+		}
+		assert_int_equal(w.reactor[0].m->acked, w.reactor[0].m->n);
+		world_end(&w);
+		sim_faults(w.sim, &(struct sim_faults){0});
+		w.may_refuse = true;
+		w.no_second = !pool;
+		w.no_beta = pool;
+		assert_false(world_start(&w));
+		assert_int_equal(w.err.rc, OTD_E_INVALID);
+		assert_non_null(strstr(w.err.text, pool ? "pool beta" : "scheme second"));
+		assert_non_null(strstr(w.err.text, "drop_unknown"));
+		world_end(&w);
+		/* They are still there for who brings it back. */
+		w.no_second = w.no_beta = false;
+		assert_true(world_start(&w));
+		flush(&w);
+		struct otd_acct_status *st = status(&w);
+		assert_int_equal(st->n_alerts, 0);
+		assert_int_equal(st->pools[0].accepted + st->pools[1].accepted, 10);
+		otd_accounting_status_destroy(st);
+		world_end(&w);
+		/* In SQL they are no reason to refuse. */
+		w.no_second = !pool;
+		w.no_beta = pool;
+		assert_true(world_start(&w));
+		finish(&w);
+	}
+}
+
+/* Whoever says so gives them up, and is told. */
+static void shares_are_given_up(void **state)
+{
+	(void)state;
+	struct world w;
+	start(&w, 7);
+	mine(&w, 30, 0);
+	sim_faults(w.sim, &(struct sim_faults){.write_ppm = 1000000, .path = "otedama.db"});
+	for (int i = 0; i < 10; i++) {
+		world_share(&w.reactor[0], 3, 10);
+		sim_run(w.sim, 20, NULL, NULL);
+	}
+	world_end(&w);
+	sim_faults(w.sim, &(struct sim_faults){0});
+	w.no_beta = w.drop_unknown = true;
+	assert_true(world_start(&w));
+	flush(&w);
+	struct otd_acct_status *st = status(&w);
+	assert_int_equal(st->n_alerts, 1);
+	assert_non_null(strstr(st->alerts[0], "not credited"));
+	otd_accounting_status_destroy(st);
+	finish(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -248,6 +358,9 @@ int main(void)
 		cmocka_unit_test(wrong_sum_is_held),
 		cmocka_unit_test(database_fails_for_a_while),
 		cmocka_unit_test(database_and_journal_of_two_times),
+		cmocka_unit_test(scheme_comes_back),
+		cmocka_unit_test(owners_of_shares_are_gone),
+		cmocka_unit_test(shares_are_given_up),
 	};
 	otd_thread_is(OTD_THREAD_COORDINATOR | OTD_THREAD_REACTOR | OTD_THREAD_STORE |
 		      OTD_THREAD_COMPUTE);

@@ -398,14 +398,19 @@ static otd_rc open_accounting(struct world *w)
 {
 	struct otd_acct_scheme a[2] = {{"main", create_main, w}, {"second", create_second, w}};
 	const struct otd_acct_pool pools[2] = {
-		{.name = "alpha", .asset = "AAA", .fee_ppm = FEE_PPM, .schemes = a, .n_schemes = 2},
+		{.name = "alpha",
+		 .asset = "AAA",
+		 .fee_ppm = FEE_PPM,
+		 .schemes = a,
+		 .n_schemes = w->no_second ? 1 : 2},
 		{.name = "beta", .asset = "BBB", .fee_ppm = 0, .schemes = a, .n_schemes = 1}};
 	const struct otd_accounting_conf conf = {
 		.loop = w->loop,
 		.store = w->store,
 		.data_dir = "data",
 		.pools = pools,
-		.n_pools = 2,
+		.n_pools = w->no_beta ? 1 : 2,
+		.drop_unknown = w->drop_unknown,
 		.merge_ms = 1 + (int64_t)sim_below(w->sim, 20),
 		.commit_ms = 1 + (int64_t)sim_below(w->sim, 50),
 		.snapshot_ms = 1 + (int64_t)sim_below(w->sim, 300),

@@ -77,6 +77,9 @@ struct world {
 	bool flushed, serving;
 	bool certain;    /* the database always knows what became of a commit */
 	bool may_refuse; /* to start */
+	bool no_second;  /* alpha's scheme "second" is out of the settings */
+	bool no_beta;    /* the pool beta is */
+	bool drop_unknown;
 	uint64_t blocks, shares, crashes;
 };
 
