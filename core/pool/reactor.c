@@ -172,7 +172,7 @@ static void set_defaults(struct otd_reactor_conf *c)
 {
 	c->segment_bytes = or_default(c->segment_bytes, 64ull << 20);
 	c->max_bytes = or_default(c->max_bytes, 256ull << 20);
-	c->inline_cost_ns = or_default(c->inline_cost_ns, 200000);
+	c->inline_cost_ns = or_default(c->inline_cost_ns, 50000);
 	c->compute_max = or_default(c->compute_max, 4096);
 	c->compute_tasks = or_default(c->compute_tasks, 8);
 	c->workers_max = or_default(c->workers_max, 262144);

@@ -53,7 +53,7 @@ struct otd_reactor_conf {
 	size_t n_pools;
 	struct otd_mailbox *coordinator; /* where messages go */
 	struct otd_metrics *metrics;
-	uint64_t inline_cost_ns;   /* a hash that costs more goes to the compute pool [200 us] */
+	uint64_t inline_cost_ns;   /* a hash that costs more goes to the compute pool [50 us] */
 	size_t compute_max;        /* shares that may wait there; more are refused [4096] */
 	size_t compute_tasks;      /* batches of this reactor that are there at once [8] */
 	size_t workers_max;        /* [262144] */

@@ -68,4 +68,4 @@ def test_miner_finds_blocks_fast():
     cost = mined("", 400)
     print("   ", cost.split("event=")[1])
     ns = int(cost.split("hash_ns=")[1].split()[0])
-    assert cost.endswith("where=compute" if ns > 200000 else "where=reactor"), cost
+    assert cost.endswith("where=compute" if ns > 50000 else "where=reactor"), cost
