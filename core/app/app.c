@@ -90,21 +90,14 @@ static otd_rc make_store(struct otd_app *app, struct otd_err *err)
 {
 	const struct otd_settings_use *use = &app->settings->store;
 	struct otd_plugin_services services = {.files_dir = app->data_dir};
-	struct otd_plugin *pl = otd_plugins_get(app->plugins, "store", use->id, err);
-	otd_rc rc = pl ? OTD_OK : err->rc;
-	if (rc == OTD_OK)
-		rc = otd_instance_create(&app->store_plugin, pl, use->options, use->path, &services,
-					 err);
+	otd_rc rc = otd_app_instance(app, &app->store_plugin, "store", use, &services, err);
 	return rc ? rc : otd_store_create(&app->store, app->loop, app->store_plugin, err);
 }
 
 static otd_rc create_scheme(void *arg, struct otd_plugin_instance **out, struct otd_err *err)
 {
 	const struct otd_app_scheme *s = arg;
-	struct otd_plugin_services none = {0};
-	struct otd_plugin *pl = otd_plugins_get(s->app->plugins, "payout", s->use->id, err);
-	return pl ? otd_instance_create(out, pl, s->use->options, s->use->path, &none, err)
-		  : err->rc;
+	return otd_app_instance(s->app, out, "payout", s->use, NULL, err);
 }
 
 /* The scheme of this choice, made where no earlier one is the same. Its name is kept in records. */
@@ -285,7 +278,6 @@ static void on_second(void *arg)
 			otd_app_flush(app);
 		return;
 	}
-	atomic_store(&app->healthy, true);
 	otd_app_terminal(app);
 }
 
@@ -334,6 +326,7 @@ otd_rc otd_app_start(struct otd_app *app, struct otd_err *err)
 	if (rc != OTD_OK)
 		return rc;
 	otd_thread_is(OTD_THREAD_COORDINATOR | OTD_THREAD_COMPUTE);
+	atomic_store(&app->healthy, true);
 	otd_where_publish(app->socket);
 	app->published = true;
 	otd_log(OTD_LOG_INFO, "app", "start.serving", "version=%s pid=%ld pools=%zu reactors=%zu",

@@ -93,14 +93,17 @@ static void on_trouble(void *arg, const char *why)
 	snprintf(c->trouble, sizeof(c->trouble), "%s", why);
 }
 
-static otd_rc instance(struct otd_app *app, struct otd_plugin_instance **out, const char *kind,
-		       const struct otd_settings_use *use,
-		       const struct otd_plugin_services *services, struct otd_err *err)
+otd_rc otd_app_instance(struct otd_app *app, struct otd_plugin_instance **out, const char *kind,
+			const struct otd_settings_use *use,
+			const struct otd_plugin_services *services, struct otd_err *err)
 {
-	struct otd_plugin *pl = otd_plugins_get(app->plugins, kind, use->id, err);
+	static const struct otd_plugin_services none;
+	struct otd_err why = {0};
+	struct otd_plugin *pl = otd_plugins_get(app->plugins, kind, use->id, &why);
 	if (!pl)
-		return err->rc;
-	return otd_instance_create(out, pl, use->options, use->path, services, err);
+		return otd_yaml_fail(err, why.rc, use->options, "%s: %s", use->path, why.text);
+	return otd_instance_create(out, pl, use->options, use->path, services ? services : &none,
+				   err);
 }
 
 static otd_rc make_chain(struct otd_app_chain *c, const struct otd_settings_pool *p,
@@ -108,14 +111,14 @@ static otd_rc make_chain(struct otd_app_chain *c, const struct otd_settings_pool
 {
 	struct otd_app *app = c->app;
 	struct otd_node_conf nodes[NODES_MAX];
-	struct otd_plugin_services none = {0}, services = {0};
+	struct otd_plugin_services services = {0};
 	char folder[512];
 	size_t n = 0;
 	c->first = p;
 	if (p->n_nodes > NODES_MAX)
 		return otd_yaml_fail(err, OTD_E_RANGE, p->at, "pools.%s.nodes: at most %d nodes",
 				     p->name, NODES_MAX);
-	otd_rc rc = instance(app, &c->algo, "algo", &p->coin->algorithm, &none, err);
+	otd_rc rc = otd_app_instance(app, &c->algo, "algo", &p->coin->algorithm, NULL, err);
 	if (rc != OTD_OK)
 		return rc;
 	snprintf(folder, sizeof(folder), "%s/chain", app->data_dir);
@@ -126,7 +129,7 @@ static otd_rc make_chain(struct otd_app_chain *c, const struct otd_settings_pool
 	snprintf(folder, sizeof(folder), "%s/chain/%s-%s", app->data_dir, p->coin_id, p->network);
 	services.files_dir = folder;
 	services.hash_with = c->algo;
-	rc = instance(app, &c->plugin, "chain", &p->chain, &services, err);
+	rc = otd_app_instance(app, &c->plugin, "chain", &p->chain, &services, err);
 	for (; rc == OTD_OK && n < p->n_nodes; n++) {
 		const struct otd_settings_node *node = p->nodes[n];
 		nodes[n] =

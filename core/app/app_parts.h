@@ -19,7 +19,12 @@ otd_rc otd_app_make_apis(struct otd_app *app, struct otd_err *err);
 void otd_app_drain(struct otd_app *app);
 void otd_app_flush(struct otd_app *app);
 
-/* app_chains.c: whether two pieces of configuration say the same. */
+/* app_chains.c: an instance of what the configuration chose; errors name its place. services may be
+   NULL. */
+otd_rc otd_app_instance(struct otd_app *app, struct otd_plugin_instance **out, const char *kind,
+			const struct otd_settings_use *use,
+			const struct otd_plugin_services *services, struct otd_err *err);
+/* Whether two pieces of configuration say the same. */
 bool otd_app_same_yaml(const struct otd_yaml *a, const struct otd_yaml *b);
 
 #endif

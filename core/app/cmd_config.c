@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "app/app.h"
+#include "app/app_parts.h"
 #include "app/cmd.h"
 #include "app/settings_file.h"
 
@@ -88,24 +89,32 @@ static int remove_one(const char *path, const struct stat *st, int flag, struct 
 	return remove(path);
 }
 
+/* Options of a scheme are checked by making one. */
+static otd_rc check_scheme(struct otd_app *app, const struct otd_settings_use *use,
+			   struct otd_err *err)
+{
+	struct otd_plugin_instance *in = NULL;
+	otd_rc rc = otd_app_instance(app, &in, "payout", use, NULL, err);
+	if (in)
+		otd_instance_destroy(in);
+	return rc;
+}
+
 static otd_rc check_all(struct check *c, bool connect, struct otd_err *err)
 {
 	struct otd_app *app = &c->app;
-	struct otd_plugin_services none = {0};
 	otd_rc rc = app->env->ops->loop_create(app->env, &app->loop, "check", err);
 	if (rc == OTD_OK)
 		rc = otd_app_make_plugins(app, err);
 	if (rc == OTD_OK)
 		rc = otd_app_make_chains(app, err);
 	for (size_t i = 0; rc == OTD_OK && i < app->n_pools; i++) {
-		/* Options of a scheme are checked by making one. */
-		const struct otd_settings_use *use = &app->pools[i].settings->payout;
-		struct otd_plugin_instance *in = NULL;
-		struct otd_plugin *pl = otd_plugins_get(app->plugins, "payout", use->id, err);
-		rc = pl ? otd_instance_create(&in, pl, use->options, use->path, &none, err)
-			: err->rc;
-		if (in)
-			otd_instance_destroy(in);
+		const struct otd_settings_pool *p = app->pools[i].settings;
+		rc = check_scheme(app, &p->payout, err);
+		for (size_t k = 0; rc == OTD_OK && k < p->n_ports; k++) {
+			if (p->ports[k].payout.id)
+				rc = check_scheme(app, &p->ports[k].payout, err);
+		}
 	}
 	if (rc == OTD_OK && !otd_plugins_get(app->plugins, "store", app->settings->store.id, err))
 		rc = err->rc;

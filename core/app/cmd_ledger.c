@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "app/app.h"
+#include "app/app_parts.h"
 #include "app/cmd.h"
 #include "app/settings_file.h"
 #include "ledger/ledger.h"
@@ -20,11 +21,8 @@ static otd_rc with_store(struct otd_app *app, uint64_t *postings, struct otd_err
 	otd_rc rc = app->env->ops->loop_create(app->env, &app->loop, "ledger", err);
 	if (rc == OTD_OK)
 		rc = otd_app_make_plugins(app, err);
-	struct otd_plugin *pl =
-		rc == OTD_OK ? otd_plugins_get(app->plugins, "store", use->id, err) : NULL;
-	rc = pl ? otd_instance_create(&app->store_plugin, pl, use->options, use->path, &services,
-				      err)
-		: err->rc;
+	if (rc == OTD_OK)
+		rc = otd_app_instance(app, &app->store_plugin, "store", use, &services, err);
 	if (rc == OTD_OK)
 		rc = otd_store_create(&app->store, app->loop, app->store_plugin, err);
 	if (rc == OTD_OK)
