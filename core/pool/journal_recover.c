@@ -1,7 +1,9 @@
 /*
  * What a crash left of a journal. A group commit is written only after the one before it was
  * synced: whatever a crash did to the last group was never acknowledged and is cut off; damage with
- * good frames of a later group behind it is corruption, and nobody goes on over it.
+ * good frames of a later group behind it is corruption, and nobody goes on over it. What is kept of
+ * the last group is written again before the sync: where a sync had failed over it and then the
+ * process died, it may be in the kernel's memory only, and another sync alone would not see it.
  */
 #include "base/log.h"
 #include "pool/journal.h"
@@ -15,8 +17,9 @@ struct scan {
 	uint64_t next; /* the sequence that must come */
 	/* of the segment looked at last */
 	uint64_t end, length;
-	uint16_t group; /* to which a frame at end would belong */
-	bool useless;   /* all that it holds, and more, stands in those before it */
+	uint64_t group_at; /* where its last group begins; the header is of the first one */
+	uint16_t group;    /* to which a frame at end would belong */
+	bool useless;      /* all that it holds, and more, stands in those before it */
 	bool good_behind;
 	uint64_t behind_at, behind_first, behind_last;
 };
@@ -67,7 +70,9 @@ static otd_rc look_behind(struct scan *s, struct otd_journal_window *w, struct o
 static otd_rc walk(struct scan *s, struct otd_journal_window *w, struct otd_err *err)
 {
 	const struct otd_files *f = s->env->files;
+	uint16_t last = 0;
 	s->group = 0;
+	s->group_at = 0;
 	s->good_behind = false;
 	otd_rc rc = f->length(f->ctx, w->file, &s->length);
 	if (rc)
@@ -85,6 +90,9 @@ static otd_rc walk(struct scan *s, struct otd_journal_window *w, struct otd_err 
 			break;
 		expect += !context;
 		s->group = fr.group & OTD_JOURNAL_GROUP_MASK;
+		if (s->group != last)
+			s->group_at = w->at;
+		last = s->group;
 		if (fr.group & OTD_JOURNAL_GROUP_LAST)
 			s->group = (s->group + 1) & OTD_JOURNAL_GROUP_MASK;
 		otd_journal_window_next(w, &fr);
@@ -111,6 +119,24 @@ static otd_rc corrupt(struct scan *s, const struct otd_journal_window *w, struct
 		(unsigned long long)s->behind_at);
 }
 
+static otd_rc write_again(struct scan *s, struct otd_journal_window *w)
+{
+	const struct otd_files *f = s->env->files;
+	uint8_t part[16384];
+	otd_rc rc = OTD_OK;
+	for (uint64_t at = s->group_at; rc == OTD_OK && at < s->end;) {
+		uint64_t left = s->end - at;
+		size_t n = left < sizeof(part) ? (size_t)left : sizeof(part), got = 0;
+		rc = f->read(f->ctx, w->file, &got, part, n, at);
+		if (rc == OTD_OK && got < n)
+			rc = OTD_E_IO;
+		if (rc == OTD_OK)
+			rc = f->write(f->ctx, w->file, part, n, at);
+		at += n;
+	}
+	return rc;
+}
+
 /* Cuts what a crash left behind the last good frame, and makes the rest durable. */
 static otd_rc mend(struct scan *s, struct otd_journal_window *w, struct otd_err *err)
 {
@@ -122,6 +148,8 @@ static otd_rc mend(struct scan *s, struct otd_journal_window *w, struct otd_err 
 			(unsigned long long)(s->length - s->end));
 		rc = f->truncate(f->ctx, w->file, s->end);
 	}
+	if (rc == OTD_OK)
+		rc = write_again(s, w);
 	if (rc == OTD_OK)
 		rc = f->sync(f->ctx, w->file);
 	if (rc)

@@ -36,6 +36,10 @@ bool sim_dead(struct sim *s);
    life before may be left. */
 void sim_reboot(struct sim *s);
 
+/* Only the process died: what readers saw last is what the next one sees, on the disk or not. There
+   is room again. */
+void sim_restart(struct sim *s);
+
 /* Faults, in parts per million of the operations, and for paths that contain the text. */
 struct sim_faults {
 	uint32_t write_ppm, sync_ppm;

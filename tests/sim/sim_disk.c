@@ -18,7 +18,6 @@ enum change_kind { WRITE, LENGTH };
 struct change {
 	struct change *next;
 	enum change_kind kind;
-	bool doomed; /* a sync failed over it */
 	uint64_t at, n;
 	uint8_t *bytes;
 };
@@ -384,6 +383,19 @@ static otd_rc f_write(void *ctx, struct otd_file *f, const void *from, size_t n,
 	return OTD_OK;
 }
 
+/* What a crash or a failed sync kept of a file's changes is durable, the rest never will be. */
+static void settle(struct sim *s, struct inode *i)
+{
+	for (struct change *c = i->changes; c; c = c->next) {
+		uint64_t fate = sim_below(s, 3);
+		if (fate == 1)
+			apply(&i->durable, c);
+		else if (fate == 2 && c->kind == WRITE)
+			apply_torn(s, &i->durable, c);
+	}
+	drop_changes(i);
+}
+
 static otd_rc f_sync(void *ctx, struct otd_file *f)
 {
 	struct disk *d = ctx;
@@ -392,26 +404,12 @@ static otd_rc f_sync(void *ctx, struct otd_file *f)
 		return OTD_E_IO;
 	d->syncs++;
 	if (faulty(d, d->faults.sync_ppm, f->path)) {
-		for (struct change *c = i->changes; c; c = c->next)
-			c->doomed = true;
+		settle(d->sim, i);
 		return fail(d, OTD_E_IO, "input/output error at sync", f->path);
 	}
-	struct change *kept = NULL, **kept_end = &kept;
-	while (i->changes) {
-		struct change *c = i->changes;
-		i->changes = c->next;
-		c->next = NULL;
-		if (c->doomed) {
-			*kept_end = c;
-			kept_end = &c->next;
-			continue;
-		}
+	for (struct change *c = i->changes; c; c = c->next)
 		apply(&i->durable, c);
-		free(c->bytes);
-		free(c);
-	}
-	i->changes = kept;
-	i->changes_end = kept ? kept_end : &i->changes;
+	drop_changes(i);
 	return OTD_OK;
 }
 
@@ -644,17 +642,9 @@ size_t disk_open_files(struct disk *d)
 	return d->open_files;
 }
 
-/* What the crash kept of a file's changes becomes its durable and its present content. */
-static void settle(struct sim *s, struct inode *i)
+static void forget(struct sim *s, struct inode *i)
 {
-	for (struct change *c = i->changes; c; c = c->next) {
-		uint64_t fate = sim_below(s, 3);
-		if (fate == 1)
-			apply(&i->durable, c);
-		else if (fate == 2 && c->kind == WRITE)
-			apply_torn(s, &i->durable, c);
-	}
-	drop_changes(i);
+	settle(s, i);
 	i->now.len = 0;
 	resize(&i->now, i->durable.len);
 	if (i->durable.len)
@@ -666,7 +656,7 @@ void disk_reboot(struct disk *d)
 {
 	struct sim *s = d->sim;
 	for (struct inode *i = d->inodes; i; i = i->next)
-		settle(s, i);
+		forget(s, i);
 	while (d->ops) {
 		struct name_op *op = d->ops;
 		d->ops = op->next;

@@ -433,7 +433,7 @@ void sim_crash_now(struct sim *s)
 	s->dead = true;
 }
 
-void sim_reboot(struct sim *s)
+static void check_life_is_over(struct sim *s)
 {
 	if (s->loops || s->timers || s->workers || disk_open_files(s->disk)) {
 		(void)fprintf(stderr, "sim: something of the life before is left%s%s%s%s\n",
@@ -442,7 +442,20 @@ void sim_reboot(struct sim *s)
 			      disk_open_files(s->disk) ? " (file)" : "");
 		exit(98);
 	}
+}
+
+void sim_reboot(struct sim *s)
+{
+	check_life_is_over(s);
 	disk_reboot(s->disk);
+	s->dead = false;
+	s->crash_in = 0;
+}
+
+void sim_restart(struct sim *s)
+{
+	check_life_is_over(s);
+	sim_disk_full(s, 0);
 	s->dead = false;
 	s->crash_in = 0;
 }

@@ -80,6 +80,14 @@ static void mine(struct world *w, int shares, uint32_t ident)
 	flush(w);
 }
 
+static void mine_only(struct world *w, int shares)
+{
+	for (int i = 0; i < shares; i++) {
+		world_share(&w->reactor[i % REACTORS], (uint32_t)i % IDENTS, 10);
+		sim_run(w->sim, 200, NULL, NULL);
+	}
+}
+
 static struct otd_acct_status *status(struct world *w)
 {
 	struct otd_acct_status *st = NULL;
@@ -351,6 +359,43 @@ static void shares_are_given_up(void **state)
 	finish(&w);
 }
 
+/*
+ * A sync of the database's log fails and the process is killed: the next one reads from the kernel's
+ * memory what may never have reached the disk, and goes on from there. Then the power goes.
+ */
+static void log_of_the_database_is_written_again(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed < 20; seed++) {
+		struct world w;
+		start(&w, seed);
+		mine(&w, 30, 0);
+		sim_faults(w.sim, &(struct sim_faults){.sync_ppm = 1000000, .path = "otedama.db"});
+		mine_only(&w, 10);
+		sim_crash_now(w.sim);
+		world_end(&w);
+		sim_restart(w.sim);
+		sim_faults(w.sim, &(struct sim_faults){0});
+		assert_true(world_start(&w));
+		mine(&w, 30, 0);
+		struct otd_acct_status *st = status(&w);
+		uint64_t position = st->position;
+		otd_accounting_status_destroy(st);
+		sim_crash_now(w.sim);
+		world_end(&w);
+		sim_reboot(w.sim);
+		w.may_refuse = true;
+		if (!world_start(&w))
+			fail_msg("seed %d: %s", (int)seed, w.err.text);
+		st = status(&w);
+		if (st->position < position)
+			fail_msg("seed %d: the database was at %d, is at %d", (int)seed,
+				 (int)position, (int)st->position);
+		otd_accounting_status_destroy(st);
+		finish(&w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -361,6 +406,7 @@ int main(void)
 		cmocka_unit_test(scheme_comes_back),
 		cmocka_unit_test(owners_of_shares_are_gone),
 		cmocka_unit_test(shares_are_given_up),
+		cmocka_unit_test(log_of_the_database_is_written_again),
 	};
 	otd_thread_is(OTD_THREAD_COORDINATOR | OTD_THREAD_REACTOR | OTD_THREAD_STORE |
 		      OTD_THREAD_COMPUTE);

@@ -160,7 +160,10 @@ static void life(struct writer *w, uint32_t salt)
 	if (sim_dead(s) || sim_chance(s, 500000)) {
 		sim_crash_now(s);
 		close_(w);
-		sim_reboot(s);
+		if (sim_chance(s, 400000))
+			sim_restart(s);
+		else
+			sim_reboot(s);
 	} else {
 		uint64_t last = otd_journal_last(w->j);
 		sim_crash_in(s, 0);
@@ -291,6 +294,47 @@ static void torn_tail_is_cut(void **state)
 	sim_destroy(s);
 }
 
+/*
+ * A sync fails, the process is killed, and the next one finds what only the kernel's memory holds:
+ * once it has been taken for durable, it must be.
+ */
+static void what_a_failed_sync_left_is_written_again(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed < 60; seed++) {
+		struct sim *s = sim_create(seed);
+		struct writer w;
+		struct otd_err err = {0};
+		filled(&w, s);
+		assert_int_equal(open_(&w, &err), OTD_OK);
+		assert_true(add(&w, 1));
+		uint64_t before = w.acked;
+		while (w.acked == before)
+			assert_true(sim_step(s));
+		sim_faults(s, &(struct sim_faults){.sync_ppm = 1000000});
+		assert_true(add(&w, 1));
+		uint64_t syncs = sim_syncs(s);
+		while (sim_syncs(s) == syncs)
+			assert_true(sim_step(s));
+		sim_crash_now(s);
+		close_(&w);
+		sim_restart(s);
+		sim_faults(s, &(struct sim_faults){0});
+		assert_int_equal(open_(&w, &err), OTD_OK);
+		uint64_t last = otd_journal_last(w.j);
+		assert_int_equal(last, 202);
+		sim_crash_now(s);
+		close_(&w);
+		sim_reboot(s);
+		assert_int_equal(open_(&w, &err), OTD_OK);
+		assert_true(otd_journal_last(w.j) >= last);
+		assert_true(read_all(&w, 1, last, NULL) == last);
+		close_(&w);
+		free(w.payload);
+		sim_destroy(s);
+	}
+}
+
 static void lost_segment_is_refused(void **state)
 {
 	(void)state;
@@ -358,6 +402,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(torn_tail_is_cut),
 		cmocka_unit_test(flipped_byte_is_refused),
+		cmocka_unit_test(what_a_failed_sync_left_is_written_again),
 		cmocka_unit_test(lost_segment_is_refused),
 		cmocka_unit_test(bound_and_full_disk),
 		cmocka_unit_test(crashes),

@@ -52,7 +52,10 @@ static void life(struct world *w)
 	sim_crash_now(s);
 	w->crashes++;
 	world_end(w);
-	sim_reboot(s);
+	if (sim_chance(s, 300000))
+		sim_restart(s);
+	else
+		sim_reboot(s);
 	forget_unsynced(w);
 }
 

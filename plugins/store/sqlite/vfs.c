@@ -195,6 +195,30 @@ static uint64_t next_random(struct otd_instance *in)
 	return in->seed * UINT64_C(2685821657736338717);
 }
 
+/*
+ * A log that an earlier process left. Where a sync failed over it and then the process died, what is
+ * read may be in the kernel's memory only, and another sync alone would not bring it to the disk; a
+ * later loss of power would cut the log there, with everything that was committed behind it.
+ */
+static otd_rc write_again(struct file *f)
+{
+	const struct otd_files *files = f->in->files;
+	uint8_t part[16384];
+	uint64_t length = 0;
+	otd_rc rc = files->length(files->ctx, f->f, &length);
+	for (uint64_t at = 0; !rc && at < length;) {
+		size_t n = length - at < sizeof(part) ? (size_t)(length - at) : sizeof(part);
+		size_t got = 0;
+		rc = files->read(files->ctx, f->f, &got, part, n, at);
+		if (!rc && got < n)
+			rc = OTD_E_IO;
+		if (!rc)
+			rc = files->write(files->ctx, f->f, part, n, at);
+		at += n;
+	}
+	return rc || !length ? rc : files->sync(files->ctx, f->f);
+}
+
 static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int flags, int *got)
 {
 	struct otd_instance *in = instance_of(vfs);
@@ -222,6 +246,13 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int 
 		rc = in->files->open(in->files->ctx, &f->f, f->path, how);
 	if (rc) {
 		(void)io_failed(in, rc, f->path, "open", SQLITE_CANTOPEN);
+		return SQLITE_CANTOPEN;
+	}
+	if (there && (flags & SQLITE_OPEN_WAL) && (flags & SQLITE_OPEN_READWRITE))
+		rc = write_again(f);
+	if (rc) {
+		(void)io_failed(in, rc, f->path, "write again", SQLITE_CANTOPEN);
+		in->files->close(in->files->ctx, f->f);
 		return SQLITE_CANTOPEN;
 	}
 	f->delete_on_close = (flags & SQLITE_OPEN_DELETEONCLOSE) != 0;
