@@ -56,6 +56,13 @@ def address(n):
     return bech32(n.to_bytes(20, "big"))
 
 
+def kept(pool, hash_):
+    """Whether the candidate of this hash is on the pool's disk, or was and is final, or a node took it."""
+    folder = os.path.join(pool.folder, "data", "blocks")
+    return any(f.endswith(f"-{hash_}.block") for f in os.listdir(folder)) or \
+        f"hash={hash_} state=accepted" in pool.output()
+
+
 class Pool:
     """serve in a temporary folder. text: the configuration, with {dir}, {port}, {api}, {metrics} filled in."""
 

@@ -5,7 +5,7 @@ import time
 from devnet import verified
 from money import fee_of, pplns, split, target_of, work_of
 from node import real_node
-from pool import Pool, address, free_port, wait_for
+from pool import Pool, address, free_port, kept, wait_for
 from proxy import Proxy
 from skip import Skip
 from stratum import Client
@@ -135,8 +135,7 @@ def test_a_block_that_is_found_while_the_node_is_away():
             height = n.rpc("getblockcount") + 1
             n.stop()
             hash_ = find_block(c)
-            # Its candidate is on disk then.
-            wait_for(lambda: f"hash={hash_} state=submitted" in pool.output(), 10, step=0.01, about="the submission")
+            wait_for(lambda: kept(pool, hash_), 10, step=0.001, about="the candidate on disk")
             pool.kill()  # and the pool dies too
             pool.start()
             n.start()
