@@ -55,6 +55,7 @@ struct otd_journal {
 	size_t n_segments, cap_segments;
 	uint64_t segments_bytes;
 	uint64_t released; /* by the latest release() */
+	uint64_t allowed;  /* past max_bytes, by allow() */
 	bool removing;
 	uint64_t remove_id; /* the worker removes this one */
 	otd_rc remove_rc;
@@ -410,7 +411,8 @@ otd_rc otd_journal_append(struct otd_journal *j, uint16_t type, const void *payl
 			*seq = j->job.first - 1;
 		return add_frame(&j->job.head, j->job.first - 1, type, payload, n);
 	}
-	if (j->failing || otd_journal_bytes(j) + OTD_JOURNAL_FRAME + n > j->conf.max_bytes)
+	if ((j->failing && !j->allowed) ||
+	    otd_journal_bytes(j) + OTD_JOURNAL_FRAME + n > j->conf.max_bytes + j->allowed)
 		return OTD_E_BUSY;
 	if (!j->running && !j->deferred) {
 		if (j->env->ops->defer(j->loop, on_round_end, j) != OTD_OK)
@@ -423,6 +425,11 @@ otd_rc otd_journal_append(struct otd_journal *j, uint16_t type, const void *payl
 	if (seq)
 		*seq = j->last;
 	return OTD_OK;
+}
+
+void otd_journal_allow(struct otd_journal *j, uint64_t bytes)
+{
+	j->allowed = bytes;
 }
 
 uint64_t otd_journal_last(const struct otd_journal *j)

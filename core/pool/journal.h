@@ -57,6 +57,12 @@ void otd_journal_close(struct otd_journal *j);
  */
 otd_rc otd_journal_append(struct otd_journal *j, uint16_t type, const void *payload, size_t n,
 			  uint64_t *seq);
+/*
+ * From now on (until it is called with 0) the bound is so many bytes further away, and a disk that
+ * fails is no reason to refuse: the record waits in memory. For what must not be lost, such as the
+ * share that found a block: that goes to the nodes in any case. [writer's loop]
+ */
+void otd_journal_allow(struct otd_journal *j, uint64_t bytes);
 uint64_t otd_journal_last(const struct otd_journal *j);   /* appended */
 uint64_t otd_journal_synced(const struct otd_journal *j); /* durable */
 /* Segments wholly at or before seq may go; the newest stays. [writer's loop] */

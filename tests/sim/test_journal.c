@@ -372,6 +372,12 @@ static void bound_and_full_disk(void **state)
 		sim_run(s, 20, NULL, NULL);
 	assert_true(otd_journal_bytes(w.j) <= (1 << 20) + OTD_JOURNAL_HEADER);
 	assert_true(otd_journal_bytes(w.j) > (1 << 20) - 700);
+	/* But for what must not be lost, a little further. */
+	otd_journal_allow(w.j, 2000);
+	assert_true(add(&w, 1));
+	otd_journal_allow(w.j, 0);
+	assert_false(add(&w, 1));
+	sim_run(s, 20, NULL, NULL);
 	otd_journal_release(w.j, w.acked - 1);
 	sim_run(s, 5000, NULL, NULL);
 	assert_true(otd_journal_bytes(w.j) < 8000);
@@ -385,6 +391,10 @@ static void bound_and_full_disk(void **state)
 		sim_run(s, 20, NULL, NULL);
 	}
 	if (w.failures) {
+		assert_false(add(&w, 1));
+		otd_journal_allow(w.j, 2000);
+		assert_true(add(&w, 1));
+		otd_journal_allow(w.j, 0);
 		assert_false(add(&w, 1));
 		sim_run(s, 30000, NULL, NULL);
 	}

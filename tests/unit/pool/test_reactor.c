@@ -341,14 +341,25 @@ static void what_cannot_be_kept_is_refused(void **state)
 
 	(void)state;
 	begin(one_waits);
-	s = submit_of(5, 0xb2957c02);
+	s = submit_of(5, 1);
 	rig_job(&f.rig, &job);
 	rig_call(&f.rig, submit, &s);
 	assert_true(rig_wait(&f.rig, &f.n_got, 1));
 	assert_int_equal(f.got[0].verdict, OTD_SHARE_UNAVAILABLE);
-	/* The block is sent all the same. */
+	/* A block goes to the nodes in any case: there is room for it, or nobody would be credited. */
+	s = submit_of(5, 0xb2957c02);
+	rig_call(&f.rig, submit, &s);
+	assert_true(rig_wait(&f.rig, &f.n_got, 2));
+	assert_int_equal(f.got[1].verdict, OTD_SHARE_ACCEPTED);
 	assert_true(rig_wait(&f.rig, &f.rig.n_blocks, 1));
-	assert_int_equal(f.rig.block_share, 0);
+	assert_int_equal(f.rig.block_share, f.got[1].seq);
+	s = submit_of(5, 2);
+	rig_call(&f.rig, submit, &s);
+	assert_true(rig_wait(&f.rig, &f.n_got, 3));
+	assert_int_equal(f.got[2].verdict, OTD_SHARE_UNAVAILABLE);
+	rig_stop(&f.rig);
+	assert_int_equal(count_records(OTD_REC_SHARE, NULL, 0), 1);
+	assert_int_equal(count_records(OTD_REC_BLOCK, NULL, 0), 1);
 	end();
 }
 
