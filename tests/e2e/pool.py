@@ -14,10 +14,18 @@ BUILD = os.environ.get("OTEDAMA_BUILD", os.path.join(ROOT, "build"))
 PROGRAM = os.path.join(BUILD, "otedama")
 
 
+_given = set()
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that nobody listens on, and that this process was not given before: two of one pool must differ."""
+    while True:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
 def wait_for(what, seconds=20, step=0.05, about="it"):
