@@ -160,6 +160,7 @@ static otd_rc mine_job(struct otd_miner_unit *u, struct otd_hw_unit *unit, void 
 					  .found_cap = OTD_MINER_FOUND_MAX};
 		otd_u256_to_le(s.target, job->target);
 		otd_instance_clear_error(u->hw);
+		OTD_ON(OTD_THREAD_DEVICE);
 		rc = ops->scan(unit, &s);
 		if (rc == OTD_E_BUSY)
 			rc = OTD_OK;

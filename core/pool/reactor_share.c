@@ -2,6 +2,7 @@
 #include "pool/reactor_impl.h"
 
 #include "base/log.h"
+#include "plugin/plugin.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,6 +136,9 @@ static void task_run(void *arg)
 {
 	struct compute_task *t = arg;
 
+	/* A program of one thread has all tags already; that must stay so. */
+	if (!otd_thread_on(OTD_THREAD_COMPUTE))
+		otd_thread_is(OTD_THREAD_COMPUTE);
 	t->work.scratch = t->scratch;
 	otd_shares_hash(t->shares, t->n, &t->pool->conf, &t->work);
 }

@@ -1,5 +1,6 @@
 /* Shares, see pool/share.h. */
 #include "pool/share.h"
+#include "plugin/plugin.h"
 
 #include <string.h>
 
@@ -77,6 +78,7 @@ void otd_shares_hash(struct otd_share *shares, size_t n, const struct otd_reacto
 		it->height = shares[i].job->height;
 		it->nonce = shares[i].in.nonce;
 	}
+	OTD_ON(OTD_THREAD_COMPUTE); /* a reactor's loop is one too */
 	otd_rc rc = pool->algo->hash_batch(pool->algo_self, work->scratch, work->items,
 					   sizeof(work->items[0]), n);
 	for (size_t i = 0; i < n; i++) {

@@ -1,5 +1,6 @@
 /* One connection: transactions, statements, and the errors of both. */
 #include "store/db.h"
+#include "plugin/plugin.h"
 #include <string.h>
 
 otd_rc otd_db_fail(struct otd_db *db, otd_rc rc, struct otd_err *err)
@@ -28,6 +29,7 @@ otd_rc otd_db_exec(struct otd_db *db, const char *sql, const struct otd_value *v
 		return otd_fail(err, OTD_E_INVALID,
 				"database: a statement that writes, outside of a transaction");
 	otd_instance_clear_error(db->plugin);
+	OTD_ON(OTD_THREAD_STORE);
 	rc = db->ops->exec(db->self, sql, v, sizeof(*v), n, changed, last_key);
 	return rc ? failed(db, rc, err) : OTD_OK;
 }
@@ -54,6 +56,7 @@ otd_rc otd_db_query(struct otd_db *db, const char *sql, const struct otd_value *
 	if (err)
 		*err = (struct otd_err){0};
 	otd_instance_clear_error(db->plugin);
+	OTD_ON(OTD_THREAD_STORE);
 	rc = db->ops->query(db->self, sql, v, sizeof(*v), n, wants, n_wants, on_row, &r);
 	if (r.rc)
 		return err && err->text[0] ? r.rc
