@@ -76,21 +76,35 @@ static void miners_request(struct otd_app *app, struct otd_control_request *r, c
 	otd_control_answer(r, &err, NULL);
 }
 
+static void status_request(struct otd_app *app, struct otd_control_request *r, const char *words)
+{
+	(void)words;
+	otd_app_status(app, r);
+}
+
+/* The first word of a request, and who answers: words is what follows it. */
+static const struct {
+	const char *word;
+	void (*answer)(struct otd_app *app, struct otd_control_request *r, const char *words);
+} verbs[] = {
+	{"status", status_request},
+	{"chain", chain_request},
+	{"miners", miners_request},
+};
+
 void otd_app_request(void *arg, struct otd_control_request *r, const char *line)
 {
-	struct otd_app *app = arg;
 	struct otd_err err = {0};
-	if (strcmp(line, "status") == 0) {
-		otd_app_status(app, r);
-	} else if (strncmp(line, "chain ", 6) == 0) {
-		chain_request(app, r, line + 6);
-	} else if (strncmp(line, "miners ", 7) == 0) {
-		miners_request(app, r, line + 7);
-	} else {
-		otd_fail(&err, OTD_E_UNSUPPORTED, "this pool (version %s) does not know '%.60s'",
-			 OTEDAMA_VERSION, line);
-		otd_control_answer(r, &err, NULL);
+	size_t n = strcspn(line, " ");
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (strlen(verbs[i].word) == n && strncmp(line, verbs[i].word, n) == 0) {
+			verbs[i].answer(arg, r, line + n + (line[n] == ' '));
+			return;
+		}
 	}
+	otd_fail(&err, OTD_E_UNSUPPORTED, "this pool (version %s) does not know '%.60s'",
+		 OTEDAMA_VERSION, line);
+	otd_control_answer(r, &err, NULL);
 }
 
 static int metrics_get(void *arg, struct otd_bytes *out) /* [any-thread] */
