@@ -25,6 +25,7 @@ struct otd_node_conf {
 	const char *url;             /* NULL for a chain that is its own node */
 	const char *user, *password; /* or NULL */
 	const char *cookie_file;     /* read at each connection; or NULL */
+	const char *wallet;          /* which of the node's wallets; NULL: its only one */
 	unsigned roles;
 };
 
@@ -104,6 +105,31 @@ otd_rc otd_chain_submit(struct otd_chain *c, struct otd_span block, const uint8_
 typedef void (*otd_place_fn)(void *arg, const struct otd_err *err, const struct otd_chain_block *b);
 otd_rc otd_chain_place(struct otd_chain *c, uint64_t height, const uint8_t hash[32],
 		       otd_place_fn fn, void *arg);
+
+/* --- the wallet: the first node with the role; all by the kinds from OTD_CHAIN_WALLET on --- */
+
+/* Whether the chain can pay at all, and a node has the role. why (may be NULL) says what is missing. */
+bool otd_chain_can_pay(struct otd_chain *c, const char **why);
+/*
+ * fn is called once, later, on the loop. err.rc OTD_OK: res and out (what the plugin wrote into
+ * call.out) are there for the length of the call. OTD_E_CLOSED: it was never sent; OTD_E_TIMEOUT:
+ * no answer, it may have happened or not; OTD_E_REFUSED: the node said no, in words; OTD_E_BUSY:
+ * ask again later. Everything in call is copied; call->out is not looked at.
+ */
+typedef void (*otd_wallet_fn)(void *arg, const struct otd_err *err,
+			      const struct otd_chain_result *res, struct otd_span out);
+otd_rc otd_chain_wallet(struct otd_chain *c, const struct otd_chain_call *call, otd_wallet_fn fn,
+			void *arg, struct otd_err *err);
+/* Nobody is called back for what was asked with this arg. */
+void otd_chain_wallet_forget(struct otd_chain *c, void *arg);
+/* pay_build, pay_check and dust of the plugin; at once, without a node. raw is cleared first. */
+otd_rc otd_chain_pay_build(struct otd_chain *c, const struct otd_chain_pay *p,
+			   struct otd_bytes *raw, struct otd_chain_pay_info *info,
+			   struct otd_err *err);
+otd_rc otd_chain_pay_check(struct otd_chain *c, const struct otd_chain_pay *p, struct otd_span raw,
+			   struct otd_chain_pay_info *info, struct otd_err *err);
+otd_rc otd_chain_dust(struct otd_chain *c, struct otd_span script, otd_i128 *least,
+		      struct otd_err *err);
 
 otd_rc otd_chain_command(struct otd_chain *c, struct otd_span words, struct otd_bytes *answer,
 			 struct otd_err *err);

@@ -10,6 +10,14 @@
  *   OTD_ACC_MINER      a miner's spendable balance
  *   OTD_ACC_FEE        the pool's fee;  OTD_ACC_FEE_IMMATURE before maturity
  *   OTD_ACC_DUST       what rounding leaves
+ *   OTD_ACC_PAYING     reserved for a payment that is on its way, by whose it was: an account's
+ *   OTD_ACC_FEE_PAYING the same of the pool's fee
+ *   OTD_ACC_PAID       what has left by payments
+ *   OTD_ACC_NETWORK    what networks got for carrying payments
+ *   OTD_ACC_FUNDS      what the operator has put in beside blocks: network fees beyond the pool's
+ *                      fee (source; goes below zero)
+ *   OTD_ACC_RISK       what was paid for blocks that were orphaned afterwards: the pool's loss
+ *                      (goes below zero)
  */
 #ifndef OTD_LEDGER_LEDGER_H
 #define OTD_LEDGER_LEDGER_H
@@ -23,7 +31,13 @@ enum otd_account_kind {
 	OTD_ACC_MINER = 3,
 	OTD_ACC_FEE = 4,
 	OTD_ACC_FEE_IMMATURE = 5,
-	OTD_ACC_DUST = 6
+	OTD_ACC_DUST = 6,
+	OTD_ACC_PAYING = 7,
+	OTD_ACC_FEE_PAYING = 8,
+	OTD_ACC_PAID = 9,
+	OTD_ACC_NETWORK = 10,
+	OTD_ACC_FUNDS = 11,
+	OTD_ACC_RISK = 12
 };
 
 struct otd_entry {
@@ -78,7 +92,8 @@ otd_rc otd_ledger_postings(struct otd_db *db, uint64_t before, size_t max,
 			   bool (*each)(void *arg, const struct otd_ledger_line *l), void *arg,
 			   struct otd_err *err);
 
-/* "reward", "immature", "miner", "fee", "fee-immature", "dust"; "unknown". [any-thread] */
+/* "reward", "immature", "miner", "fee", "fee-immature", "dust", "paying", "fee-paying", "paid",
+   "network-fee", "funds", "risk"; "unknown". [any-thread] */
 const char *otd_account_kind_name(enum otd_account_kind kind);
 
 #endif

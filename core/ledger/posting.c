@@ -8,8 +8,8 @@
 
 bool otd_ledger_may_be_negative(enum otd_account_kind kind)
 {
-	/* The source that miners' credits come from. */
-	return kind == OTD_ACC_REWARD;
+	/* The source that miners' credits come from, and what the pool itself puts in or loses. */
+	return kind == OTD_ACC_REWARD || kind == OTD_ACC_FUNDS || kind == OTD_ACC_RISK;
 }
 
 const char *otd_account_kind_name(enum otd_account_kind kind)
@@ -21,6 +21,12 @@ const char *otd_account_kind_name(enum otd_account_kind kind)
 	case OTD_ACC_FEE: return "fee";
 	case OTD_ACC_FEE_IMMATURE: return "fee-immature";
 	case OTD_ACC_DUST: return "dust";
+	case OTD_ACC_PAYING: return "paying";
+	case OTD_ACC_FEE_PAYING: return "fee-paying";
+	case OTD_ACC_PAID: return "paid";
+	case OTD_ACC_NETWORK: return "network-fee";
+	case OTD_ACC_FUNDS: return "funds";
+	case OTD_ACC_RISK: return "risk";
 	}
 	return "unknown";
 }

@@ -51,8 +51,51 @@ static const char *const version_1[] = {
 	" data {text} NOT NULL, prev {blob} NOT NULL, hash {blob} NOT NULL)",
 };
 
+static const char *const version_2[] = {
+	/* An intent to pay: enum otd_pay_state. version: newest row of payment_txs of this generation,
+	   0: none; a new generation begins where an input was spent by somebody else for good. */
+	"CREATE TABLE payments(id {key}, pool_id {int} NOT NULL, asset {text} NOT NULL,"
+	" state {int} NOT NULL, held {int} NOT NULL DEFAULT 0, why {text} NOT NULL DEFAULT '',"
+	" fee_by_miners {int} NOT NULL, total {wide} NOT NULL, created_ms {int} NOT NULL,"
+	" changed_ms {int} NOT NULL, generation {int} NOT NULL DEFAULT 1,"
+	" version {int} NOT NULL DEFAULT 0, paid_version {int} NOT NULL DEFAULT 0,"
+	" confirmations {int} NOT NULL DEFAULT 0, height {int} NOT NULL DEFAULT 0,"
+	" conflict_height {int} NOT NULL DEFAULT 0)",
+	"CREATE INDEX payments_by_state ON payments(state)",
+	"CREATE INDEX payments_by_pool ON payments(pool_id)",
+	/* Who gets what: amount leaves the account, sent arrives (less where miners pay the fee). */
+	"CREATE TABLE payment_parts(payment_id {int} NOT NULL, n {int} NOT NULL,"
+	" account_kind {int} NOT NULL, owner {int} NOT NULL, address {text} NOT NULL,"
+	" amount {wide} NOT NULL, sent {wide} NOT NULL, PRIMARY KEY(payment_id, n))",
+	"CREATE INDEX payment_parts_by_owner ON payment_parts(account_kind, owner)",
+	/* since: the version from which on it is an input, never taken out within a generation */
+	"CREATE TABLE payment_coins(payment_id {int} NOT NULL, generation {int} NOT NULL,"
+	" n {int} NOT NULL, since {int} NOT NULL, txid {blob} NOT NULL, idx {int} NOT NULL,"
+	" value {wide} NOT NULL, script {blob} NOT NULL,"
+	" PRIMARY KEY(payment_id, generation, n))",
+	"CREATE INDEX payment_coins_by_coin ON payment_coins(txid, idx)",
+	/* Signed ones, before they are sent: any of them may come into a block. */
+	"CREATE TABLE payment_txs(payment_id {int} NOT NULL, generation {int} NOT NULL,"
+	" version {int} NOT NULL, txid {blob} NOT NULL, raw {blob} NOT NULL, fee {wide} NOT NULL,"
+	" change {wide} NOT NULL, vsize {int} NOT NULL, signed_ms {int} NOT NULL,"
+	" PRIMARY KEY(payment_id, generation, version))",
+	"CREATE INDEX payment_txs_by_txid ON payment_txs(txid)",
+	/* accounts that are not paid */
+	"CREATE TABLE payment_holds(account_id {int} PRIMARY KEY, reason {text} NOT NULL,"
+	" created_ms {int} NOT NULL)",
+	/* pools whose operator has seen a dry run and said yes; plan: what he said yes to */
+	"CREATE TABLE payment_pools(pool_id {int} PRIMARY KEY, is_on {int} NOT NULL,"
+	" confirmed_ms {int} NOT NULL, last_run_ms {int} NOT NULL)",
+	/* enum otd_ban_scope of net/bans.h */
+	"CREATE TABLE bans(id {key}, scope {int} NOT NULL, what {text} NOT NULL,"
+	" reason {text} NOT NULL, by_whom {text} NOT NULL, created_ms {int} NOT NULL,"
+	" until_ms {int} NOT NULL, undone_ms {int} NOT NULL DEFAULT 0)",
+	"CREATE INDEX bans_by_end ON bans(until_ms)",
+};
+
 static const struct otd_migration migrations[] = {
 	{1, version_1, COUNT(version_1)},
+	{2, version_2, COUNT(version_2)},
 };
 
 /* A text that is not a positive number gives -1. */

@@ -18,6 +18,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define TEXT_OF(x)  #x
+#define TEXT_OF2(x) TEXT_OF(x)
+#define MINOR       TEXT_OF2(OTD_ABI_MINOR)
+
 static struct otd_env *env;
 static struct otd_err err;
 static char dir[64], file[160], private_dir[80];
@@ -296,7 +300,8 @@ static void bad_notes(void **state)
 	n->desc_size = 72;
 	n->desc.abi_major = OTD_ABI_MAJOR + 9;
 	put(p, good_len);
-	refused("is made for plugin ABI 9.1, this host has 0.1: the plugin is newer; update "
+	refused("is made for plugin ABI 9." MINOR ", this host has 0." MINOR
+		": the plugin is newer; update "
 		"otedama");
 	n->desc.abi_major = OTD_ABI_MAJOR;
 	memset(n->desc.id, 'a', sizeof(n->desc.id));

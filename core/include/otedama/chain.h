@@ -22,7 +22,24 @@ enum otd_chain_call_kind {
 	OTD_CHAIN_TIP = 2,      /* hash and height of the best block: result.tip */
 	OTD_CHAIN_TEMPLATE = 3, /* something to mine: result.tmpl. longpoll_id: wait for news */
 	OTD_CHAIN_SUBMIT = 4,   /* here is a block: result.submit */
-	OTD_CHAIN_BLOCK = 5     /* what is at this height: result.block */
+	OTD_CHAIN_BLOCK = 5,    /* what is at this height: result.block */
+	/* Since 0.2, of a node that has a wallet: */
+	OTD_CHAIN_WALLET = 6, /* what it holds, whether it can sign, what fees are: result.wallet */
+	OTD_CHAIN_COINS = 7,  /* what it may spend: into call.out, as an array of otd_chain_coin */
+	OTD_CHAIN_LOCK = 8,  /* call.coins are kept out of the wallet's own choice, or given back */
+	OTD_CHAIN_SIGN = 9,  /* call.raw with every input signed: into call.out */
+	OTD_CHAIN_SEND = 10, /* call.raw to the network: result.send */
+	OTD_CHAIN_TX = 11    /* where call.txid and call.coins are: result.tx */
+};
+
+/* One output of a transaction that is ours to spend. Arrays of it cross with a stride. */
+struct otd_chain_coin {
+	uint8_t txid[32];
+	uint32_t index;
+	uint32_t script_len;
+	uint8_t script[64]; /* of the output; empty where it is not known */
+	otd_i128 value;
+	uint64_t confirmations; /* 0: none */
 };
 
 struct otd_chain_call {
@@ -32,6 +49,15 @@ struct otd_chain_call {
 	struct otd_span block;   /* SUBMIT: the whole block as assemble() made it */
 	uint64_t height;         /* BLOCK */
 	uint8_t hash[32];        /* BLOCK, SUBMIT: identity of ours */
+	/* Since 0.2: */
+	const char *address;                /* WALLET: NULL, or whether it is the wallet's own */
+	struct otd_span raw;                /* SIGN, SEND: a transaction */
+	uint8_t txid[32];                   /* TX */
+	const struct otd_chain_coin *coins; /* LOCK, TX: inputs; SIGN: all inputs of raw */
+	size_t coin_stride, n_coins;
+	uint32_t unlock;        /* LOCK: 1 gives them back */
+	uint32_t confirmations; /* COINS: those with at least so many */
+	struct otd_buf *out;    /* COINS, SIGN: the host's; OTD_E_RANGE and len where it is short */
 };
 
 struct otd_chain_probe {
@@ -90,6 +116,51 @@ struct otd_chain_block {
 	uint8_t hash[32]; /* MAIN, OTHER: what is at the height */
 };
 
+enum otd_chain_owns { OTD_CHAIN_OWNS_UNKNOWN = 0, OTD_CHAIN_OWNS = 1, OTD_CHAIN_OWNS_NOT = 2 };
+
+struct otd_chain_wallet {
+	otd_i128 balance;  /* spendable now */
+	otd_i128 immature; /* of blocks that are not deep enough */
+	/* Per 1000 virtual bytes: what the node advises (0: nothing), and below what it refuses. */
+	otd_i128 fee_rate, min_fee_rate;
+	uint32_t locked; /* 1: it cannot sign until it is unlocked */
+	uint32_t owns;   /* call.address: enum otd_chain_owns */
+	char name[64];   /* for people */
+};
+
+enum otd_chain_sent {
+	OTD_CHAIN_SENT = 1,       /* it has taken it */
+	OTD_CHAIN_SENT_KNOWN = 2, /* it had it already, in its pool of transactions or in a block */
+	OTD_CHAIN_SENT_FEE = 3,   /* refused: pays too little now */
+	OTD_CHAIN_SENT_CONFLICT = 4, /* refused: an input is spent by another one, or not there */
+	OTD_CHAIN_SENT_REFUSED = 5,  /* refused for another reason */
+	OTD_CHAIN_SENT_UNSURE = 6    /* neither yes nor no: look by TX */
+};
+
+struct otd_chain_send {
+	uint32_t verdict; /* enum otd_chain_sent */
+	char reason[160];
+};
+
+enum otd_chain_tx_state {
+	OTD_CHAIN_TX_UNKNOWN = 1, /* this node knows nothing of it */
+	OTD_CHAIN_TX_WAITS = 2,   /* known, in no block of the best chain */
+	OTD_CHAIN_TX_BLOCK = 3    /* in a block of the best chain */
+};
+
+/* All of one moment: a plugin that sees the tip move between its questions says OTD_E_BUSY. */
+struct otd_chain_tx {
+	uint32_t state; /* enum otd_chain_tx_state */
+	/* Of call.coins, as the best chain (and not what waits) has it: spent there, by whatever
+	   transaction; and made by a transaction that is not in it. */
+	uint32_t coins_spent, coins_missing;
+	uint32_t in_mempool;    /* WAITS: 1 where this node passes it on */
+	uint64_t confirmations; /* BLOCK: 1 for the tip */
+	uint64_t height;        /* BLOCK: of its block */
+	uint64_t tip_height;
+	uint8_t block_hash[32]; /* BLOCK */
+};
+
 struct otd_chain_result {
 	uint32_t size;
 	uint32_t kind;
@@ -99,6 +170,9 @@ struct otd_chain_result {
 		struct otd_chain_template tmpl;
 		struct otd_chain_submit submit;
 		struct otd_chain_block block;
+		struct otd_chain_wallet wallet;
+		struct otd_chain_send send;
+		struct otd_chain_tx tx;
 	} u;
 };
 
@@ -121,6 +195,22 @@ struct otd_chain_job {
 	uint32_t size, reserved;
 	struct otd_buf coinbase1, coinbase2; /* coinbase = 1 + extranonce + 2, without witness */
 	struct otd_buf branches;             /* n * 32 bytes, merkle branch of the coinbase */
+};
+
+/* A transaction to be: every coin an input, every payee an output, in this order. */
+struct otd_chain_pay {
+	uint32_t size, reserved;
+	const struct otd_chain_coin *coins;
+	size_t coin_stride, n_coins;
+	const struct otd_chain_payee *payees;
+	size_t payee_stride, n_payees;
+};
+
+struct otd_chain_pay_info {
+	uint32_t size, reserved;
+	uint64_t
+		vsize; /* virtual bytes once signed: an upper bound from pay_build, exact from pay_check */
+	uint8_t txid[32]; /* pay_check: final, whatever others do to it on the way */
 };
 
 /* All [coordinator]; none may block or take more than some milliseconds. */
@@ -147,6 +237,16 @@ struct otd_chain_ops {
 	/* The whole block: header as solved, coinbase as hashed (without witness). */
 	otd_rc (*assemble)(struct otd_instance *in, struct otd_template *t, struct otd_span header,
 			   struct otd_span coinbase, struct otd_buf *block);
+	/* Since 0.2; all three NULL on a chain that cannot pay. */
+	/* The unsigned transaction. OTD_E_INVALID by set_error: sums, a script that cannot be. */
+	otd_rc (*pay_build)(struct otd_instance *in, const struct otd_chain_pay *p,
+			    struct otd_buf *raw, struct otd_chain_pay_info *info);
+	/* Whether raw is p, signed: the same inputs and outputs in the same order, nothing more, a
+	   witness or script at each input. OTD_E_INVALID says what differs. */
+	otd_rc (*pay_check)(struct otd_instance *in, const struct otd_chain_pay *p,
+			    struct otd_span raw, struct otd_chain_pay_info *info);
+	/* The least value of an output to script that nodes pass on. */
+	otd_rc (*dust)(struct otd_instance *in, struct otd_span script, otd_i128 *least);
 };
 
 #ifdef __cplusplus

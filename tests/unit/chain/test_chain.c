@@ -37,10 +37,10 @@ static void on_trouble(void *arg, const char *why)
 static void make(size_t n_nodes)
 {
 	static const struct otd_node_conf nodes[FAKE_NODES] = {
-		{"a", "http://u:secret@node/0", "u", "p", NULL,
+		{"a", "http://u:secret@node/0", "u", "p", NULL, NULL,
 		 OTD_NODE_TEMPLATE | OTD_NODE_SUBMIT},
-		{"b", "http://node/1", "u", "p", NULL, OTD_NODE_TEMPLATE | OTD_NODE_SUBMIT},
-		{"c", "http://node/2", NULL, NULL, "/cookie", OTD_NODE_SUBMIT}};
+		{"b", "http://node/1", "u", "p", NULL, NULL, OTD_NODE_TEMPLATE | OTD_NODE_SUBMIT},
+		{"c", "http://node/2", NULL, NULL, "/cookie", NULL, OTD_NODE_SUBMIT}};
 	struct otd_chain_conf conf = {.coin = "coin",
 				      .network = "main",
 				      .nodes = nodes,
