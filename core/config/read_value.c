@@ -15,6 +15,7 @@ const char *otd_key_form(enum otd_key_type type)
 	case OTD_KEY_SIZE: return "a size in bytes (4096, 64KiB, 2MiB, 1GiB)";
 	case OTD_KEY_RATE: return "a rate in percent (1%, 0.25%)";
 	case OTD_KEY_DECIMAL: return "a difficulty (1024, 0.001, 1e-9)";
+	case OTD_KEY_AMOUNT: return "an amount with its unit (0.05 LTC)";
 	case OTD_KEY_HEX32: return "a number of up to 8 hex digits";
 	case OTD_KEY_LISTEN: return "HOST:PORT (127.0.0.1:8080, [::1]:8080)";
 	case OTD_KEY_TEXTS: return "a list ([a, b])";
@@ -286,6 +287,7 @@ void otd_read_value(struct otd_reading *r, const struct otd_key *k, const struct
 	}
 	switch (k->type) {
 	case OTD_KEY_BOOL: read_bool(r, k, y, to); break;
+	case OTD_KEY_AMOUNT:
 	case OTD_KEY_TEXT: read_text(r, k, y, to); break;
 	case OTD_KEY_CHOICE: read_choice(r, k, y, to); break;
 	case OTD_KEY_DECIMAL: read_decimal(r, k, y, to); break;

@@ -16,6 +16,7 @@ enum otd_key_type {
 	OTD_KEY_SIZE,     /* int64_t, bytes */
 	OTD_KEY_RATE,     /* int64_t, parts per million */
 	OTD_KEY_DECIMAL,  /* const char *, a difficulty as written */
+	OTD_KEY_AMOUNT,   /* const char *, an amount as written: only a coin makes a number of it */
 	OTD_KEY_HEX32,    /* uint32_t, up to 8 hex digits */
 	OTD_KEY_LISTEN,   /* struct otd_settings_listen: text, host and port */
 	OTD_KEY_TEXTS, /* struct otd_settings_texts; min..max bounds the entries where max is not 0;
@@ -66,5 +67,7 @@ struct otd_key_table {
 extern const struct otd_key_table otd_keys_main;
 extern const struct otd_key_table otd_keys_pool;
 extern const struct otd_key_table otd_keys_coin;
+extern const struct otd_key_table otd_keys_payments;
+extern const struct otd_key_table otd_keys_fee;
 
 #endif

@@ -91,22 +91,6 @@ static const struct otd_key coinbase_keys[] = {
 };
 static const struct otd_key_table coinbase_table = {coinbase_keys, COUNT(coinbase_keys)};
 
-static const struct otd_key fee_keys[] = {
-	{.name = "rate",
-	 .type = OTD_KEY_RATE,
-	 .flags = OTD_KEY_RELOADABLE,
-	 .offset = offsetof(struct otd_settings_pool, fee_ppm),
-	 .def = "0%",
-	 .max = 1000000,
-	 .help = "the pool's part of each block"},
-	{.name = "address",
-	 .type = OTD_KEY_LATER,
-	 .help = "payments are not available yet: fees are kept on the pool's account in the "
-		 "ledger; "
-		 "remove the key"},
-};
-static const struct otd_key_table fee_table = {fee_keys, COUNT(fee_keys)};
-
 #define AT(member) offsetof(struct otd_settings_pool, member)
 #define TIME(key, member, key_def, lo, hi, key_help)                                  \
 	{                                                                             \
@@ -144,7 +128,10 @@ static const struct otd_key pool_keys[] = {
 	 .type = OTD_KEY_SECTION,
 	 .sub = &coinbase_table,
 	 .help = "what stands in our blocks"},
-	{.name = "fee", .type = OTD_KEY_SECTION, .sub = &fee_table, .help = "what the pool keeps"},
+	{.name = "fee",
+	 .type = OTD_KEY_SECTION,
+	 .sub = &otd_keys_fee,
+	 .help = "what the pool keeps"},
 	{.name = "payout",
 	 .type = OTD_KEY_PLUGIN,
 	 .flags = OTD_KEY_REQUIRED,
@@ -152,8 +139,12 @@ static const struct otd_key pool_keys[] = {
 	 .select = "scheme",
 	 .help = "how blocks are divided among miners"},
 	{.name = "payments",
-	 .type = OTD_KEY_LATER,
-	 .help = "payments are not available yet: balances are kept in the ledger; remove the key"},
+	 .type = OTD_KEY_SECTION,
+	 .offset = AT(payments),
+	 .sub = &otd_keys_payments,
+	 .flags = OTD_KEY_DERIVED, /* off unless it is there */
+	 .help = "paying miners out of a node's wallet; off unless the key is there, and until the "
+		 "first dry run was confirmed: 'otedama payment plan POOL'"},
 	{.name = "policies",
 	 .type = OTD_KEY_LATER,
 	 .help = "policy scripts are not available yet; remove the key"},

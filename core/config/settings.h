@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "config/settings_payments.h"
 #include "config/yaml.h"
 #include <otedama/u256.h>
 
@@ -73,8 +74,10 @@ struct otd_settings_node {
 	const char *rpc;             /* URL, without user and password */
 	const char *user, *password; /* "": none. Secrets: never to be shown. */
 	const char *cookie;          /* file; "": none */
+	const char *wallet;          /* which of the node's wallets; "": its only one */
 	struct otd_settings_texts roles;
 	unsigned role_bits; /* enum otd_settings_role */
+	bool whole;         /* false only in settings that were kept in spite of a problem */
 	const struct otd_yaml *at;
 };
 
@@ -89,6 +92,7 @@ struct otd_coin {
 	uint32_t version_mask; /* bits that miners may roll; 0: none */
 	int64_t maturity;      /* confirmations after which a block's reward is final */
 	struct otd_settings_texts main_networks; /* where real money is */
+	bool whole;
 	const struct otd_yaml *at;
 };
 
@@ -118,8 +122,11 @@ struct otd_settings_pool {
 	/* Options of the pool's chain instance: the coin's, over them the pool's own `chain:`, and
 	   `network`. id is the coin's. */
 	struct otd_settings_use chain;
-	const char *address, *tag; /* of the coinbase */
-	int64_t fee_ppm;           /* of each block, to the pool */
+	const char *address, *tag;                       /* of the coinbase */
+	int64_t fee_ppm;                                 /* of each block, to the pool */
+	const struct otd_settings_recipient *recipients; /* of the fee */
+	size_t n_recipients;
+	struct otd_settings_payments payments;
 	struct otd_settings_use payout;
 	const char *difficulty_floor; /* decimal; "": none */
 	const struct otd_settings_port *ports;
@@ -128,6 +135,7 @@ struct otd_settings_pool {
 	int64_t notify_ms;                       /* a miner hears from us at least this often */
 	int64_t extranonce1_bytes, extranonce2_bytes;
 	int64_t orphan_depth; /* blocks on another branch that decide an orphan */
+	bool whole;
 	const struct otd_yaml *at;
 };
 
@@ -194,6 +202,10 @@ struct otd_settings_source {
 	size_t n_set;
 	otd_settings_problem_fn problem; /* may be NULL */
 	void *arg;
+	/* Where the file can be read at all, *out is set though there are problems, for `config
+	   check`: what otd_settings_faulty() names is as written or at its default, a pool, node or
+	   coin without all that it needs is not `whole`. */
+	bool keep;
 };
 
 /*
@@ -204,6 +216,13 @@ OTD_WARN_UNUSED otd_rc otd_settings_load(struct otd_settings **out, struct otd_e
 					 const struct otd_settings_source *src,
 					 struct otd_err *err);
 void otd_settings_destroy(struct otd_settings *s); /* takes NULL */
+
+/* Where a key of an entry stands in the main file: SECTION.NAME.KEY, or the entry where the key is
+   not written. name NULL: SECTION.KEY. */
+const struct otd_yaml *otd_settings_at(const struct otd_settings *s, const char *section,
+				       const char *name, const char *key);
+/* Whether there was a problem at y, or at anything in it. */
+bool otd_settings_faulty(const struct otd_settings *s, const struct otd_yaml *y);
 
 /* NULL where there is none of that name. */
 const struct otd_settings_pool *otd_settings_pool(const struct otd_settings *s, const char *name);

@@ -6,13 +6,14 @@
 
 enum { NAMES_MAX = 256, ENABLE_MAX = 1024 };
 
+/* NULL: there was a problem with it. */
 static const struct otd_coin *find_coin(const struct otd_settings *s, const char *id)
 {
-	for (size_t i = 0; i < s->n_coins; i++) {
+	for (size_t i = 0; id && i < s->n_coins; i++) {
 		if (strcmp(s->coins[i].id, id) == 0)
 			return &s->coins[i];
 	}
-	return NULL; /* not reached: coins were read for every name */
+	return NULL;
 }
 
 /* Where a coin's network is not said: its first main network, or its own name where it has none. */
@@ -29,8 +30,11 @@ static void derive_node(struct otd_settings *s, struct otd_settings_node *n)
 	} roles[] = {{"template", OTD_SETTINGS_TEMPLATE},
 		     {"submit", OTD_SETTINGS_SUBMIT},
 		     {"wallet", OTD_SETTINGS_WALLET}};
-	if (!n->network)
-		n->network = usual_network(find_coin(s, n->coin));
+	const struct otd_coin *coin = find_coin(s, n->coin);
+	if (!n->network && coin)
+		n->network = usual_network(coin);
+	n->whole =
+		coin && coin->whole && n->network && n->rpc && n->user && n->password && n->cookie;
 	for (size_t i = 0; i < n->roles.n; i++) {
 		for (size_t j = 0; j < sizeof(roles) / sizeof(roles[0]); j++) {
 			if (strcmp(n->roles.item[i], roles[j].name) == 0)
@@ -54,6 +58,8 @@ static void derive_nodes_of_pool(struct otd_reading *r, struct otd_settings *s,
 		names[i] = s->nodes[i].name;
 	for (size_t i = 0; i < p->node_names.n; i++) {
 		const char *name = p->node_names.item[i];
+		if (!*name)
+			continue; /* no text: said already */
 		nodes[p->n_nodes] = otd_settings_node(s, name);
 		if (nodes[p->n_nodes]) {
 			p->n_nodes++;
@@ -113,12 +119,18 @@ static void derive_pool(struct otd_reading *r, struct otd_settings *s, struct ot
 {
 	p->coin = find_coin(s, p->coin_id);
 	derive_nodes_of_pool(r, s, p);
-	if (!p->network)
-		p->network = p->n_nodes ? p->nodes[0]->network : usual_network(p->coin);
+	derive_ports(r, p);
+	if (!p->network && p->n_nodes)
+		p->network = p->nodes[0]->network;
+	if (!p->network && p->coin)
+		p->network = usual_network(p->coin);
+	if (!p->coin || !p->network)
+		return;
 	for (size_t i = 0; i < p->coin->main_networks.n; i++)
 		p->main_network |= strcmp(p->coin->main_networks.item[i], p->network) == 0;
 	derive_chain(r, s, p);
-	derive_ports(r, p);
+	otd_settings_payments(r, s, p);
+	p->whole = p->coin->whole && p->chain.options && p->address && p->tag && p->payout.id;
 }
 
 struct enabling {

@@ -9,12 +9,9 @@ struct otd_settings_own {
 	struct otd_yaml_doc extra;  /* memory of everything */
 	struct otd_yaml_doc **docs; /* coin files */
 	size_t n_docs;
+	struct otd_faulty faulty;
 };
 
-/* Where a key of an entry stands in the main file: SECTION.NAME.KEY, or the entry where the key is
-   not written. */
-const struct otd_yaml *otd_settings_at(const struct otd_settings *s, const char *section,
-				       const char *name, const char *key);
 /* Path of an entry, for otd_read_problem(); leave by otd_read_leave(). */
 size_t otd_settings_enter(struct otd_reading *r, const char *section, const char *name);
 
@@ -23,5 +20,8 @@ void otd_settings_coins(struct otd_reading *r, struct otd_settings *s);
 /* Fills what follows from other keys, then looks at what one key cannot show. */
 void otd_settings_derive(struct otd_reading *r, struct otd_settings *s);
 void otd_settings_check(struct otd_reading *r, const struct otd_settings *s);
+/* Both for the payments of one pool, whose coin and nodes are known. */
+void otd_settings_payments(struct otd_reading *r, const struct otd_settings *s,
+			   struct otd_settings_pool *p);
 
 #endif

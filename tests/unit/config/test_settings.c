@@ -318,10 +318,6 @@ static void test_pools(void **state)
 	refuses(WITH("    fee: {rate: 1}\n"), "main.yaml:8:17: pools.p.fee.rate: ", "percent");
 	refuses(WITH("    fee: {rate: 101%}\n"),
 		"main.yaml:8:17: pools.p.fee.rate: ", "from 0% to 100%");
-	refuses(WITH("    fee: {address: x}\n"),
-		"main.yaml:8:20: pools.p.fee.address: ", "not available yet");
-	refuses(WITH("    payments: {minimum: 1}\n"),
-		"main.yaml:8:15: pools.p.payments: ", "not available yet");
 	refuses(WITH("    policies: []\n"),
 		"main.yaml:8:15: pools.p.policies: ", "not available yet");
 	refuses(WITH("    block_difficulty_floor: 0.1\n"),
@@ -357,7 +353,7 @@ static void test_pools(void **state)
 	refuses(WITH("api: {listen: '127.0.0.1:3333'}\n"), "main.yaml:8:15: ", "taken by p");
 	refuses(WITH("metrics: {listen: '127.0.0.1:8080'}\n"), "main.yaml:8:19: ", "taken by api");
 	refuses(WITH("plugins: {enable: [algo/hash-a, chain/*, payout/*, store/other]}\n"),
-		"main.yaml:1:8: store uses the plugin store/db-a", "plugins.enable");
+		"main.yaml:1:8: store: uses the plugin store/db-a", "plugins.enable");
 	refuses(WITH("plugins: {enable: [alg/x]}\n"),
 		"main.yaml:8:19: plugins.enable: ", "KIND/ID");
 }
@@ -411,7 +407,7 @@ static void test_coins(void **state)
 	memcpy(coin, "coin: ../x", 10);
 	refuses(text, "main.yaml:4:11: pools.p.coin: ", "no name of a coin");
 	test_write(folder, "coins/test.yaml", "name: X\nsymbl: Y\n" COIN);
-	refuses(POOL, "main.yaml:4:11: pools.p.coin: ", "already, on line 1");
+	refuses(POOL, "coins/test.yaml:3:1: key ", "already, on line 1");
 	test_write(folder, "coins/test.yaml", "symbl: Y\n" COIN);
 	refuses(POOL, "coins/test.yaml:1:1: symbl: ", "did you mean 'symbol'?");
 	test_write(folder, "coins/test.yaml", "a\n");
@@ -465,6 +461,94 @@ static void test_several_problems(void **state)
 			fail_msg("problem %zu is '%s', wanted '%s'", i, seen.text[i], part[i]);
 	}
 	assert_string_equal(err.text, seen.text[0]);
+}
+
+/* config check looks at all that can be looked at: what is wrong in one place hides nothing else. */
+static void test_kept(void **state)
+{
+	(void)state;
+	static struct seen seen;
+	struct otd_settings *s = NULL;
+	struct otd_err err = {0};
+	struct otd_settings_source src = {.file = file, .problem = see, .arg = &seen, .keep = true};
+	test_write(folder, "main.yaml",
+		   "store: {use: db-a}\nstore: {use: db-b}\n"
+		   "nodes:\n  a: {coin: test, rpc: 'http://h:1', password: \"${OTD_NOT_SET}\", "
+		   "user: u}\n"
+		   "  b: {coin: test, rpc: 'h:1'}\n  c: {coin: none, rpc: 'http://h:1'}\n  d: 7\n"
+		   "pools:\n  p:\n    coin: test\n    nodes: [a, b, x]\n"
+		   "    coinbase: {address: addr, tga: t}\n    payout: {scheme: pay-a}\n"
+		   "    ports: {1: {difficulty: {start: 1q, min: 4}}, 2: {difficulty: {start: 1, "
+		   "min: 2}}}\n"
+		   "  q: {coin: test, coinbase: {}, payout: {scheme: pay-a}, ports: {2: {}}}\n");
+	assert_int_not_equal(otd_settings_load(&s, test_env(), &src, &err), OTD_OK);
+	static const char *const part[] = {
+		"4:48: ${OTD_NOT_SET} is not set",
+		"2:1: key 'store' is there already",
+		"7:6: nodes.d: is not a mapping",
+		"12:31: pools.p.coinbase.tga: ",
+		"14:37: pools.p.ports.1.difficulty.start: ",
+		"15:29: pools.q.coinbase.address: is missing",
+		"6:13: nodes.c.coin: 'none' has no file",
+		"11:19: pools.p.nodes: 'x' is no node",
+		"5:24: nodes.b.rpc: is not http://",
+		"14:67: pools.p.ports.2.difficulty: start 1 is below",
+		"15:66: pools.q.ports.2: port 2 is taken by pools.p.ports.2"};
+	for (size_t i = 0; i < sizeof(part) / sizeof(part[0]); i++) {
+		if (i >= seen.n || !strstr(seen.text[i], part[i]))
+			fail_msg("problem %zu is '%s', wanted '%s'", i,
+				 i < seen.n ? seen.text[i] : "not there", part[i]);
+	}
+	assert_int_equal(seen.n, sizeof(part) / sizeof(part[0]));
+	assert_non_null(s);
+	assert_true(s->pools[0].whole && s->nodes[0].whole && s->nodes[1].whole);
+	assert_false(s->pools[1].whole || s->nodes[2].whole || s->nodes[3].whole);
+	const struct otd_yaml *nodes = otd_settings_at(s, "nodes", "a", "password");
+	assert_true(otd_settings_faulty(s, nodes));
+	assert_false(otd_settings_faulty(s, otd_settings_at(s, "nodes", "a", "rpc")));
+	otd_settings_destroy(s);
+	/* what is not YAML cannot be kept */
+	test_write(folder, "main.yaml", "a: [\n");
+	seen.n = 0;
+	assert_int_not_equal(otd_settings_load(&s, test_env(), &src, &err), OTD_OK);
+	assert_null(s);
+	assert_int_equal(seen.n, 1);
+}
+
+/* Whatever is wrong around a password: it is in no message. */
+static void test_no_secret_in_words(void **state)
+{
+	(void)state;
+	static const char *const bad[] = {
+		"password: [hunter2]",      "password: {hunter2: x}",
+		"password: a${hunter2",     "password: ${OTD_NOT_SET}, passwrod: hunter2",
+		"password hunter2",         "password=hunter2",
+		"passwordhunter2",          "password: file:/no/such",
+		"password: &hunter2 x",     "password: *hunter2",
+		"password: !hunter2 x",     "password: hunter2, password: hunter2",
+		"password: \"hunter2\\q\"", "password: @hunter2",
+		"password: hunter2: x",     "rpc: 'http://u:hunter2@h:1'",
+		"password: 'hunter2",       "cookie: c, password: hunter2",
+	};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		static struct seen seen;
+		struct otd_settings *s = NULL;
+		struct otd_err err = {0};
+		struct otd_settings_source src = {
+			.file = file, .problem = see, .arg = &seen, .keep = true};
+		char text[400];
+		snprintf(text, sizeof(text), POOL "nodes:\n  a: {coin: test, %s%s}\n",
+			 strncmp(bad[i], "rpc", 3) == 0 ? "" : "rpc: 'http://h:1', ", bad[i]);
+		test_write(folder, "main.yaml", text);
+		seen.n = 0;
+		if (!otd_settings_load(&s, test_env(), &src, &err))
+			fail_msg("no problem with %s", bad[i]);
+		for (size_t k = 0; k < seen.n; k++) {
+			if (strstr(seen.text[k], "hunter2"))
+				fail_msg("%s", seen.text[k]);
+		}
+		otd_settings_destroy(s);
+	}
 }
 
 static void test_set(void **state)
@@ -544,15 +628,63 @@ static void test_shipped_files(void **state)
 	}
 }
 
+static void payments(void **state)
+{
+	(void)state;
+	struct otd_settings *s = load(POOL "    payments: {minimum: 0.05 TST, cap: 3}\n"
+					   "    fee: {rate: 1%, recipients: {aa: {share: 70%}, bb: "
+					   "{share: 30%}}}\n");
+	const struct otd_settings_pool *p = &s->pools[0];
+	assert_true(p->payments.on);
+	assert_true(p->payments.minimum == 5000000 && p->payments.cap == 300000000);
+	assert_int_equal(p->payments.network_fee, OTD_SETTINGS_POOL_PAYS);
+	assert_int_equal(p->payments.every_ms, 3600000);
+	assert_int_equal(p->n_recipients, 2);
+	assert_string_equal(p->recipients[1].address, "bb");
+	assert_int_equal(p->recipients[1].share_ppm, 300000);
+	otd_settings_destroy(s);
+	s = load(POOL);
+	assert_false(s->pools[0].payments.on);
+	otd_settings_destroy(s);
+
+	refuses(POOL "    payments: {}\n", "main.yaml:8:15: pools.p.payments", "minimum");
+	refuses(POOL "    payments: {minimum: 0.05 LTC}\n",
+		"main.yaml:8:25: pools.p.payments.minimum: ", "another unit");
+	refuses(POOL "    payments: {minimum: 0.000000001}\n",
+		"main.yaml:8:25: pools.p.payments.minimum: ", "TST, 8 decimals");
+	refuses(POOL "    payments: {minimum: 0}\n",
+		"main.yaml:8:15: pools.p.payments.minimum: ", "above 0");
+	refuses(POOL "    payments: {minimum: 2, cap: 1}\n",
+		"main.yaml:8:15: pools.p.payments.cap: ", "below minimum");
+	refuses(POOL "    payments: {minimum: 1, network_fee: me}\n",
+		"main.yaml:8:41: pools.p.payments.network_fee: ", "miners");
+	refuses(POOL "    payments: {minimum: 1}\n    fee: {recipients: {a: {share: 99.9%}}}\n",
+		"main.yaml:9:10: pools.p.fee.recipients: ", "come to 99.9000%");
+	refuses(POOL "    fee: {recipients: {a: {}}}\n",
+		"main.yaml:8:10: pools.p.fee.recipients: ", "without 'payments'");
+	refuses("nodes: {n: {coin: test, rpc: \"http://h:1\"}}\n" POOL
+		"    payments: {minimum: 1}\n    nodes: [n]\n",
+		"main.yaml:10:12: pools.p.payments: ", "role wallet");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),     cmocka_unit_test(test_everything),
-		cmocka_unit_test(test_print_quotes), cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_pools),        cmocka_unit_test(test_ports),
-		cmocka_unit_test(test_coins),        cmocka_unit_test(test_several_problems),
-		cmocka_unit_test(test_set),          cmocka_unit_test(test_secrets_stay_secret),
-		cmocka_unit_test(test_schema),       cmocka_unit_test(test_shipped_files),
+		cmocka_unit_test(payments),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_everything),
+		cmocka_unit_test(test_print_quotes),
+		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_pools),
+		cmocka_unit_test(test_ports),
+		cmocka_unit_test(test_coins),
+		cmocka_unit_test(test_several_problems),
+		cmocka_unit_test(test_kept),
+		cmocka_unit_test(test_no_secret_in_words),
+		cmocka_unit_test(test_set),
+		cmocka_unit_test(test_secrets_stay_secret),
+		cmocka_unit_test(test_schema),
+		cmocka_unit_test(test_shipped_files),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
