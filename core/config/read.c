@@ -7,7 +7,20 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PROBLEMS_MAX = 64, KEYS_MAX = 48 };
+enum { KEYS_MAX = 48 };
+
+void otd_read_problem_whole(struct otd_reading *r, const struct otd_err *err,
+			    const struct otd_yaml *at)
+{
+	if (r->problems++ >= OTD_READ_PROBLEMS_MAX)
+		return;
+	if (at && r->faulty && r->faulty->n < OTD_READ_PROBLEMS_MAX)
+		r->faulty->at[r->faulty->n++] = at;
+	if (r->problems == 1 && r->err)
+		*r->err = *err;
+	if (r->problem)
+		r->problem(r->arg, err);
+}
 
 void otd_read_problem(struct otd_reading *r, otd_rc rc, const struct otd_yaml *at, const char *key,
 		      const char *fmt, ...)
@@ -15,17 +28,32 @@ void otd_read_problem(struct otd_reading *r, otd_rc rc, const struct otd_yaml *a
 	struct otd_err e = {0};
 	char what[384];
 	va_list ap;
-	if (r->problems++ >= PROBLEMS_MAX)
-		return;
 	va_start(ap, fmt);
 	(void)vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
 	(void)otd_yaml_fail(&e, rc, at, "%s%s%s%s%s", r->path, key && r->path_len ? "." : "",
 			    key ? key : "", key || r->path_len ? ": " : "", what);
-	if (r->problems == 1 && r->err)
-		*r->err = e;
-	if (r->problem)
-		r->problem(r->arg, &e);
+	otd_read_problem_whole(r, &e, at);
+}
+
+static bool holds(const struct otd_yaml *y, const struct otd_yaml *what)
+{
+	if (y == what)
+		return true;
+	for (size_t i = 0; y && i < otd_yaml_count(y); i++) {
+		if (otd_yaml_key_at(y, i) == what || holds(otd_yaml_at(y, i), what))
+			return true;
+	}
+	return false;
+}
+
+bool otd_read_faulty(const struct otd_faulty *f, const struct otd_yaml *y)
+{
+	for (size_t i = 0; f && y && i < f->n; i++) {
+		if (holds(y, f->at[i]))
+			return true;
+	}
+	return false;
 }
 
 otd_rc otd_read_rc(const struct otd_reading *r)
@@ -63,6 +91,22 @@ bool otd_is_name(const char *s)
 	return n > 0 && n <= 64 && !s[n] && s[0] != '-';
 }
 
+/*
+ * How much of an unknown key is shown. A line without its colon has the value in it ("password
+ * hunter2"), and so may a word that begins as the name of a secret does.
+ */
+static int shown_of(const struct otd_key_table *t, const char *key)
+{
+	size_t n = strcspn(key, " \t=:\"'");
+	for (size_t i = 0; i < t->n; i++) {
+		size_t name = strlen(t->key[i].name);
+		if ((t->key[i].flags & OTD_KEY_SECRET) && name < n &&
+		    strncmp(key, t->key[i].name, name) == 0)
+			n = name;
+	}
+	return n < 64 ? (int)n : 64;
+}
+
 /* Every key of the mapping is in the table. */
 static void check_keys(struct otd_reading *r, const struct otd_key_table *t,
 		       const struct otd_yaml *map)
@@ -78,12 +122,18 @@ static void check_keys(struct otd_reading *r, const struct otd_key_table *t,
 			j++;
 		if (j < n)
 			continue;
-		const char *near = otd_nearest(key, names, n);
-		if (near)
-			otd_read_problem(r, OTD_E_INVALID, otd_yaml_key_at(map, i), key,
+		char shown[72];
+		(void)snprintf(shown, sizeof(shown), "%.*s", shown_of(t, key), key);
+		const char *near = otd_nearest(shown, names, n);
+		if (strlen(shown) < strlen(key))
+			otd_read_problem(r, OTD_E_INVALID, otd_yaml_key_at(map, i), shown,
+					 "is no key that we know as it is written here; write "
+					 "KEY: VALUE, with a colon and a blank");
+		else if (near)
+			otd_read_problem(r, OTD_E_INVALID, otd_yaml_key_at(map, i), shown,
 					 "is no key that we know; did you mean '%s'?", near);
 		else
-			otd_read_problem(r, OTD_E_INVALID, otd_yaml_key_at(map, i), key,
+			otd_read_problem(r, OTD_E_INVALID, otd_yaml_key_at(map, i), shown,
 					 "is no key that we know; 'otedama config schema' lists "
 					 "them all");
 	}
@@ -227,6 +277,20 @@ static void read_default(struct otd_reading *r, const struct otd_key *k, void *t
 		otd_read_value(r, k, y, to);
 }
 
+/* What is wrong leaves the default behind, so that whoever goes on finds something whole. */
+static void read_or_default(struct otd_reading *r, const struct otd_key *k,
+			    const struct otd_yaml *y, void *to)
+{
+	size_t before = r->problems;
+	if (otd_yaml_is_plain_null(y) && k->type != OTD_KEY_TEXTS)
+		otd_read_problem(r, OTD_E_INVALID, y, k->name,
+				 "has no value: write one, or remove the line for the default");
+	else
+		otd_read_value(r, k, y, to);
+	if (r->problems != before && k->def)
+		read_default(r, k, to);
+}
+
 static void read_key(struct otd_reading *r, const struct otd_key *k, const struct otd_yaml *y,
 		     const struct otd_yaml *near, uint8_t *base)
 {
@@ -254,14 +318,7 @@ static void read_key(struct otd_reading *r, const struct otd_key *k, const struc
 		break;
 	case OTD_KEY_LEVELS: read_levels(r, k, y, to, (size_t *)(base + k->count_at)); break;
 	case OTD_KEY_MAP: read_entries(r, k, y, to, (size_t *)(base + k->count_at)); break;
-	default:
-		if (otd_yaml_is_plain_null(y) && k->type != OTD_KEY_TEXTS)
-			otd_read_problem(r, OTD_E_INVALID, y, k->name,
-					 "has no value: write one, or remove the line for the "
-					 "default");
-		else
-			otd_read_value(r, k, y, to);
-		break;
+	default: read_or_default(r, k, y, to); break;
 	}
 }
 

@@ -5,6 +5,14 @@
 #include "config/schema.h"
 #include "config/yaml_node.h"
 
+enum { OTD_READ_PROBLEMS_MAX = 64 };
+
+/* Where the problems were. */
+struct otd_faulty {
+	const struct otd_yaml *at[OTD_READ_PROBLEMS_MAX];
+	size_t n;
+};
+
 struct otd_reading {
 	struct otd_yaml_doc *extra; /* memory of all that is made, and nodes of defaults */
 	struct otd_env *env;
@@ -12,6 +20,7 @@ struct otd_reading {
 	otd_settings_problem_fn problem;
 	void *arg;
 	size_t problems;
+	struct otd_faulty *faulty;
 	char path[256]; /* of the mapping being read: "pools.ltc" */
 	size_t path_len;
 };
@@ -20,6 +29,11 @@ struct otd_reading {
    caller of the load, keeps the first, and goes on. */
 void otd_read_problem(struct otd_reading *r, otd_rc rc, const struct otd_yaml *at, const char *key,
 		      const char *fmt, ...) OTD_PRINTF(5, 6);
+/* A problem whose words are whole already, with their place in them. */
+void otd_read_problem_whole(struct otd_reading *r, const struct otd_err *err,
+			    const struct otd_yaml *at);
+/* Whether there was a problem at y or in it: what follows from such a value is not judged. */
+bool otd_read_faulty(const struct otd_faulty *f, const struct otd_yaml *y);
 /* The code of the first problem: OTD_OK where there is none. */
 otd_rc otd_read_rc(const struct otd_reading *r);
 void otd_read_no_memory(struct otd_reading *r);

@@ -36,11 +36,21 @@ size_t otd_settings_enter(struct otd_reading *r, const char *section, const char
 	return outer;
 }
 
+bool otd_settings_faulty(const struct otd_settings *s, const struct otd_yaml *y)
+{
+	return otd_read_faulty(&s->own->faulty, y);
+}
+
+static void on_yaml_problem(void *arg, const struct otd_err *err, const struct otd_yaml *at)
+{
+	otd_read_problem_whole(arg, err, at);
+}
+
 /* The main file with --set laid over it. */
-static otd_rc load_main(struct otd_settings *s, struct otd_env *e,
+static otd_rc load_main(struct otd_reading *r, struct otd_settings *s, struct otd_env *e,
 			const struct otd_settings_source *src, struct otd_err *err)
 {
-	otd_rc rc = otd_yaml_load(&s->doc, e, src->file, err);
+	otd_rc rc = otd_yaml_load_on(&s->doc, e, src->file, on_yaml_problem, r, err);
 	for (size_t i = 0; rc == OTD_OK && i < src->n_set; i++)
 		rc = otd_yaml_set(s->doc, src->set[i], err);
 	if (rc == OTD_OK && otd_yaml_kind(otd_yaml_root(s->doc)) != OTD_YAML_MAP)
@@ -54,6 +64,7 @@ otd_rc otd_settings_load(struct otd_settings **out, struct otd_env *e,
 {
 	struct otd_settings *s = calloc(1, sizeof(*s));
 	struct otd_err first = {0};
+	bool kept = false;
 	otd_rc rc;
 	*out = NULL;
 	if (s)
@@ -62,37 +73,36 @@ otd_rc otd_settings_load(struct otd_settings **out, struct otd_env *e,
 		rc = otd_fail(&first, OTD_E_NOMEM, "%s: no memory", src->file);
 		goto out;
 	}
-	rc = load_main(s, e, src, &first);
-	if (rc) {
-		if (src->problem)
-			src->problem(src->arg, &first);
-		goto out;
-	}
 	struct otd_reading r = {.extra = &s->own->extra,
 				.env = e,
 				.err = &first,
 				.problem = src->problem,
-				.arg = src->arg};
+				.arg = src->arg,
+				.faulty = &s->own->faulty};
+	struct otd_err unread = {0};
+	rc = load_main(&r, s, e, src, &unread);
+	if (rc) {
+		otd_read_problem_whole(&r, &unread, NULL);
+		goto out;
+	}
 	const struct otd_yaml *root = otd_yaml_root(s->doc);
 	s->file = otd_yaml_file(root);
 	otd_read_table(&r, &otd_keys_main, root, root, s);
 	s->miner.on = otd_yaml_get(root, "miner") != NULL;
-	if (!r.problems)
-		otd_settings_coins(&r, s);
-	if (!r.problems)
-		otd_settings_derive(&r, s);
-	if (!r.problems)
-		otd_settings_check(&r, s);
+	otd_settings_coins(&r, s);
+	otd_settings_derive(&r, s);
+	otd_settings_check(&r, s);
+	kept = src->keep;
 	rc = otd_read_rc(&r);
 out:
-	if (rc) {
+	if (rc && err)
+		*err = first;
+	if (rc && !kept) {
 		otd_settings_destroy(s);
-		if (err)
-			*err = first;
 		return rc;
 	}
 	*out = s;
-	return OTD_OK;
+	return rc;
 }
 
 const struct otd_settings_pool *otd_settings_pool(const struct otd_settings *s, const char *name)

@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "config/settings_own.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static bool same(const char *a, const char *b)
@@ -14,6 +15,8 @@ static bool same(const char *a, const char *b)
 static void check_node(struct otd_reading *r, const struct otd_settings *s,
 		       const struct otd_settings_node *n)
 {
+	if (!n->whole)
+		return;
 	const char *rest = strncmp(n->rpc, "http://", 7) == 0    ? n->rpc + 7
 			   : strncmp(n->rpc, "https://", 8) == 0 ? n->rpc + 8
 								 : NULL;
@@ -39,9 +42,13 @@ static void check_pool_nodes(struct otd_reading *r, const struct otd_settings *s
 {
 	const struct otd_yaml *at = otd_settings_at(s, "pools", p->name, "nodes");
 	unsigned roles = 0;
+	if (otd_settings_faulty(s, at))
+		return;
 	for (size_t i = 0; i < p->n_nodes; i++) {
 		const struct otd_settings_node *n = p->nodes[i];
 		roles |= n->role_bits;
+		if (!n->whole || !p->coin || !p->network)
+			continue;
 		if (!same(n->coin, p->coin_id))
 			otd_read_problem(r, OTD_E_INVALID, at, "nodes",
 					 "'%s' is a node of %s; this pool mines %s", n->name,
@@ -60,10 +67,26 @@ static void check_pool_nodes(struct otd_reading *r, const struct otd_settings *s
 				 "none has the role submit; add it to the roles of one");
 }
 
-static void check_difficulty(struct otd_reading *r, const struct otd_settings_port *port)
+/* A key of a port as it is written, or the port where it is not. */
+static const struct otd_yaml *port_at(const struct otd_settings *s,
+				      const struct otd_settings_pool *p,
+				      const struct otd_settings_port *port, const char *key)
 {
+	const struct otd_yaml *ports = otd_settings_at(s, "pools", p->name, "ports");
+	const struct otd_yaml *map = otd_yaml_get(ports, port->name);
+	const struct otd_yaml *value = map ? otd_yaml_get(map, key) : NULL;
+	return value ? value : port->at;
+}
+
+static void check_difficulty(struct otd_reading *r, const struct otd_settings *s,
+			     const struct otd_settings_pool *p,
+			     const struct otd_settings_port *port)
+{
+	const struct otd_yaml *at = port_at(s, p, port, "difficulty");
 	const struct otd_settings_difficulty *d = &port->difficulty;
 	const char *const text[] = {d->start, d->min, d->max};
+	if (!d->start || !d->min || !d->max || otd_settings_faulty(s, at))
+		return;
 	struct otd_u256 t[3]; /* targets: the larger, the easier */
 	/* Any difficulty 1 gives the same order; this one leaves room on both sides. */
 	struct otd_u256 one = otd_u256_shl(otd_u256_from_u64(1), 128);
@@ -72,14 +95,14 @@ static void check_difficulty(struct otd_reading *r, const struct otd_settings_po
 			return; /* its form was judged already */
 	}
 	if (otd_u256_cmp(t[1], t[2]) < 0)
-		otd_read_problem(r, OTD_E_INVALID, port->at, "difficulty",
+		otd_read_problem(r, OTD_E_INVALID, at, "difficulty",
 				 "min %s is above max %s; exchange them", d->min, d->max);
 	else if (otd_u256_cmp(t[0], t[1]) > 0)
-		otd_read_problem(r, OTD_E_INVALID, port->at, "difficulty",
+		otd_read_problem(r, OTD_E_INVALID, at, "difficulty",
 				 "start %s is below min %s; raise start or lower min", d->start,
 				 d->min);
 	else if (otd_u256_cmp(t[0], t[2]) < 0)
-		otd_read_problem(r, OTD_E_INVALID, port->at, "difficulty",
+		otd_read_problem(r, OTD_E_INVALID, at, "difficulty",
 				 "start %s is above max %s; lower start or raise max", d->start,
 				 d->max);
 }
@@ -87,7 +110,7 @@ static void check_difficulty(struct otd_reading *r, const struct otd_settings_po
 static void check_tag(struct otd_reading *r, const struct otd_settings *s,
 		      const struct otd_settings_pool *p)
 {
-	for (const char *c = p->tag; *c; c++) {
+	for (const char *c = p->tag; c && *c; c++) {
 		if (*c < ' ' || *c > '~') {
 			const struct otd_yaml *at =
 				otd_settings_at(s, "pools", p->name, "coinbase");
@@ -103,7 +126,7 @@ static void check_pool(struct otd_reading *r, const struct otd_settings *s,
 {
 	check_pool_nodes(r, s, p);
 	check_tag(r, s, p);
-	if (*p->difficulty_floor && p->main_network)
+	if (p->difficulty_floor && *p->difficulty_floor && p->main_network)
 		otd_read_problem(r, OTD_E_INVALID,
 				 otd_settings_at(s, "pools", p->name, "block_difficulty_floor"),
 				 "block_difficulty_floor",
@@ -112,7 +135,7 @@ static void check_pool(struct otd_reading *r, const struct otd_settings *s,
 	size_t outer = otd_read_enter(r, "ports");
 	for (size_t i = 0; i < p->n_ports; i++) {
 		size_t inner = otd_read_enter(r, p->ports[i].name);
-		check_difficulty(r, &p->ports[i]);
+		check_difficulty(r, s, p, &p->ports[i]);
 		otd_read_leave(r, inner);
 	}
 	otd_read_leave(r, outer);
@@ -123,7 +146,7 @@ static void check_pool(struct otd_reading *r, const struct otd_settings *s,
 enum { ENDS_MAX = 4096 };
 
 struct end {
-	const char *host, *what;
+	const char *host, *key;
 	uint16_t port;
 };
 
@@ -138,22 +161,24 @@ static bool every(const char *host)
 }
 
 static void add_end(struct otd_reading *r, struct ends *e, const char *host, uint16_t port,
-		    const char *what, const struct otd_yaml *at)
+		    const char *key, const struct otd_yaml *at)
 {
-	for (size_t i = 0; port && i < e->n; i++) {
+	for (size_t i = 0; host && port && i < e->n; i++) {
 		if (e->end[i].port != port)
 			continue;
 		if (every(host) || every(e->end[i].host) || same(host, e->end[i].host))
-			otd_read_problem(r, OTD_E_EXISTS, at, NULL,
-					 "port %u of %s is taken by %s; choose another",
-					 (unsigned)port, what, e->end[i].what);
+			otd_read_problem(r, OTD_E_EXISTS, at, key,
+					 "port %u is taken by %s of this file; choose another",
+					 (unsigned)port, e->end[i].key);
 	}
-	if (e->n < ENDS_MAX)
-		e->end[e->n++] = (struct end){host, what, port};
+	if (host && port && e->n < ENDS_MAX)
+		e->end[e->n++] = (struct end){host, key, port};
 }
 
 static void check_ports(struct otd_reading *r, const struct otd_settings *s)
 {
+	const struct otd_yaml *api = otd_settings_at(s, "api", NULL, "listen");
+	const struct otd_yaml *metrics = otd_settings_at(s, "metrics", NULL, "listen");
 	struct ends *e = otd_arena_alloc(&r->extra->arena, sizeof(*e));
 	if (!e) {
 		otd_read_no_memory(r);
@@ -161,16 +186,17 @@ static void check_ports(struct otd_reading *r, const struct otd_settings *s)
 	}
 	for (size_t i = 0; i < s->n_pools; i++) {
 		const struct otd_settings_pool *p = &s->pools[i];
-		for (size_t j = 0; j < p->n_ports; j++)
-			add_end(r, e, p->ports[j].listen, p->ports[j].port, p->name,
+		for (size_t j = 0; j < p->n_ports; j++) {
+			const char *key = otd_arena_format(&r->extra->arena, "pools.%s.ports.%s",
+							   p->name, p->ports[j].name);
+			add_end(r, e, p->ports[j].listen, p->ports[j].port, key ? key : p->name,
 				p->ports[j].at);
+		}
 	}
-	if (!s->api.off)
-		add_end(r, e, s->api.host, s->api.port, "api",
-			otd_settings_at(s, "api", NULL, "listen"));
-	if (!s->metrics.off)
-		add_end(r, e, s->metrics.host, s->metrics.port, "metrics",
-			otd_settings_at(s, "metrics", NULL, "listen"));
+	if (!s->api.off && !otd_settings_faulty(s, api))
+		add_end(r, e, s->api.host, s->api.port, "api.listen", api);
+	if (!s->metrics.off && !otd_settings_faulty(s, metrics))
+		add_end(r, e, s->metrics.host, s->metrics.port, "metrics.listen", metrics);
 }
 
 /* --- plugins --- */
@@ -190,11 +216,29 @@ static bool enabled(const struct otd_settings *s, const char *kind, const char *
 static void check_enabled(struct otd_reading *r, const struct otd_settings *s, const char *kind,
 			  const struct otd_settings_use *use)
 {
-	if (use->id && !enabled(s, kind, use->id))
-		otd_read_problem(r, OTD_E_INVALID, use->options, NULL,
-				 "%s uses the plugin %s/%s, which is not enabled; add it to "
+	if (use->id && use->path && !enabled(s, kind, use->id))
+		otd_read_problem(r, OTD_E_INVALID, use->options, use->path,
+				 "uses the plugin %s/%s, which is not enabled; add %s/%s to "
 				 "plugins.enable",
-				 use->path, kind, use->id);
+				 kind, use->id, kind, use->id);
+}
+
+/* Blocks say by their top three bits that the others are signals (BIP 9); BIP 320 leaves 16 of
+   those to miners. */
+static void check_coins(struct otd_reading *r, const struct otd_settings *s)
+{
+	for (size_t i = 0; i < s->n_coins; i++) {
+		const struct otd_coin *c = &s->coins[i];
+		const struct otd_yaml *mask = c->at && otd_yaml_kind(c->at) == OTD_YAML_MAP
+						      ? otd_yaml_get(c->at, "version_mask")
+						      : NULL;
+		if (mask && (c->version_mask & 0xe0000000u))
+			otd_read_problem(r, OTD_E_RANGE, mask, "version_mask",
+					 "'%08x' has one of the three highest bits, by which a "
+					 "version says that the others are signals; BIP 320 leaves "
+					 "1fffe000 to miners",
+					 (unsigned)c->version_mask);
+	}
 }
 
 static void check_plugins(struct otd_reading *r, const struct otd_settings *s)
@@ -211,13 +255,20 @@ static void check_plugins(struct otd_reading *r, const struct otd_settings *s)
 		       (strlen(kinds[k]) != (size_t)(slash - e) ||
 			strncmp(kinds[k], e, (size_t)(slash - e)) != 0))
 			k++;
+		char kind[16];
+		(void)snprintf(kind, sizeof(kind), "%.*s",
+			       slash ? (int)(slash - e) : (int)strlen(e), e);
+		const char *near = k == N_KINDS ? otd_nearest(kind, kinds, N_KINDS) : NULL;
 		if (!slash || k == N_KINDS || (!same(slash + 1, "*") && !otd_is_name(slash + 1)))
 			otd_read_problem(r, OTD_E_INVALID, at, "enable",
 					 "'%.60s' is not KIND/ID or KIND/*, with KIND one of algo, "
-					 "payout, hw, dex, defi, chain, store",
-					 e);
+					 "payout, hw, dex, defi, chain, store%s%s%s",
+					 e, near ? "; did you mean '" : "", near ? near : "",
+					 near ? "'?" : "");
 	}
 	otd_read_leave(r, outer);
+	if (otd_settings_faulty(s, at))
+		return;
 	check_enabled(r, s, "store", &s->store);
 	for (size_t i = 0; i < s->n_coins; i++) {
 		check_enabled(r, s, "algo", &s->coins[i].algorithm);
@@ -233,20 +284,31 @@ static void check_plugins(struct otd_reading *r, const struct otd_settings *s)
 static void check_miner(struct otd_reading *r, const struct otd_settings *s)
 {
 	const struct otd_yaml *at = otd_settings_at(s, "miner", NULL, "pool");
-	if (!s->miner.on)
+	if (!s->miner.on || otd_settings_faulty(s, at))
 		return;
 	if (!s->miner.pool)
 		otd_read_problem(r, OTD_E_INVALID, at, "miner.pool",
 				 "is missing: there is more than one pool, say which");
-	else if (!otd_settings_pool(s, s->miner.pool))
+	else if (!otd_settings_pool(s, s->miner.pool)) {
+		const char *names[256];
+		size_t n = 0;
+		for (; n < s->n_pools && n < 256; n++)
+			names[n] = s->pools[n].name;
+		const char *near = otd_nearest(s->miner.pool, names, n);
 		otd_read_problem(r, OTD_E_INVALID, at, "miner.pool",
-				 "'%.60s' is no pool of this file", s->miner.pool);
+				 "'%.60s' is no pool of this file%s%s%s", s->miner.pool,
+				 near ? "; did you mean '" : "; describe it under pools:",
+				 near ? near : "", near ? "'?" : "");
+	}
 }
 
 static void check_journal(struct otd_reading *r, const struct otd_settings *s)
 {
 	const struct otd_settings_journal *j = &s->journal;
 	const struct otd_yaml *at = otd_settings_at(s, "journal", NULL, "max");
+	const struct otd_yaml *journal = otd_yaml_get(otd_yaml_root(s->doc), "journal");
+	if (journal && otd_settings_faulty(s, journal))
+		return;
 	if (j->max_bytes < 2 * j->segment_bytes)
 		otd_read_problem(r, OTD_E_RANGE, at, "journal.max",
 				 "is less than two segments; raise it or lower segment");
@@ -258,7 +320,7 @@ static void check_journal(struct otd_reading *r, const struct otd_settings *s)
 
 void otd_settings_check(struct otd_reading *r, const struct otd_settings *s)
 {
-	if (strlen(s->socket) > 107)
+	if (s->socket && strlen(s->socket) > 107)
 		otd_read_problem(r, OTD_E_RANGE, otd_settings_at(s, "data_dir", NULL, ""), "socket",
 				 "'%.120s' is longer than the 107 bytes that a socket's path may "
 				 "have; set socket to a shorter one",
@@ -275,6 +337,7 @@ void otd_settings_check(struct otd_reading *r, const struct otd_settings *s)
 	}
 	check_ports(r, s);
 	check_plugins(r, s);
+	check_coins(r, s);
 	check_miner(r, s);
 	check_journal(r, s);
 }

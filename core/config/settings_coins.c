@@ -60,7 +60,7 @@ static void read_coin(struct otd_reading *r, struct otd_settings *s, struct otd_
 	struct otd_err err = {0};
 	otd_rc rc = otd_yaml_load(&doc, r->env, file, &err);
 	if (rc) {
-		otd_read_problem(r, rc, at, "coin", "%s", err.text);
+		otd_read_problem_whole(r, &err, at);
 		return;
 	}
 	docs = realloc(own->docs, (own->n_docs + 1) * sizeof(struct otd_yaml_doc *));
@@ -82,6 +82,7 @@ static void read_coin(struct otd_reading *r, struct otd_settings *s, struct otd_
 	else
 		otd_read_table(&inner, &otd_keys_coin, root, root, c);
 	r->problems = inner.problems;
+	c->whole = c->name && c->symbol && c->algorithm.id && c->chain.id;
 }
 
 /* The coin of this id, read now where it was not. NULL: there is a problem. */
@@ -89,6 +90,8 @@ static void use_coin(struct otd_reading *r, struct otd_settings *s, struct otd_c
 		     const char *id, const struct otd_yaml *at)
 {
 	const struct otd_files *files = r->env->files;
+	if (!id)
+		return;
 	for (size_t i = 0; i < s->n_coins; i++) {
 		if (strcmp(coins[i].id, id) == 0)
 			return;

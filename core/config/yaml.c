@@ -43,12 +43,16 @@ otd_rc otd_yaml_append(struct otd_yaml_doc *d, struct otd_yaml *to, struct otd_y
 	return OTD_OK;
 }
 
-otd_rc otd_yaml_parse(struct otd_yaml_doc **out, const char *text, size_t n, const char *file,
-		      struct otd_err *err)
+static otd_rc parse(struct otd_yaml_doc **out, const char *text, size_t n, const char *file,
+		    otd_yaml_problem_fn problem, void *arg, struct otd_err *err)
 {
 	struct otd_yaml_doc *d = calloc(1, sizeof(*d));
 	otd_rc rc;
 	*out = NULL;
+	if (d) {
+		d->problem = problem;
+		d->arg = arg;
+	}
 	const char *name = d ? otd_arena_text(&d->arena, file, strlen(file)) : NULL;
 	if (!name)
 		rc = otd_fail(err, OTD_E_NOMEM, "%s: no memory", file);
@@ -58,12 +62,34 @@ otd_rc otd_yaml_parse(struct otd_yaml_doc **out, const char *text, size_t n, con
 		otd_yaml_destroy(d);
 		return rc;
 	}
+	d->problem = NULL;
 	*out = d;
+	return OTD_OK;
+}
+
+otd_rc otd_yaml_parse(struct otd_yaml_doc **out, const char *text, size_t n, const char *file,
+		      struct otd_err *err)
+{
+	return parse(out, text, n, file, NULL, NULL, err);
+}
+
+otd_rc otd_yaml_go_on(const struct otd_yaml_doc *d, const struct otd_err *err,
+		      const struct otd_yaml *at)
+{
+	if (!d->problem)
+		return err->rc;
+	d->problem(d->arg, err, at);
 	return OTD_OK;
 }
 
 otd_rc otd_yaml_load(struct otd_yaml_doc **out, struct otd_env *e, const char *file,
 		     struct otd_err *err)
+{
+	return otd_yaml_load_on(out, e, file, NULL, NULL, err);
+}
+
+otd_rc otd_yaml_load_on(struct otd_yaml_doc **out, struct otd_env *e, const char *file,
+			otd_yaml_problem_fn problem, void *arg, struct otd_err *err)
 {
 	const struct otd_files *files = e->files;
 	struct otd_file *f = NULL;
@@ -97,7 +123,7 @@ otd_rc otd_yaml_load(struct otd_yaml_doc **out, struct otd_env *e, const char *f
 			      files->last_error(files->ctx));
 		goto out;
 	}
-	rc = otd_yaml_parse(out, text, got, file, err);
+	rc = parse(out, text, got, file, problem, arg, err);
 out:
 	free(text);
 	if (f)

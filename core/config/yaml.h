@@ -23,6 +23,14 @@ otd_rc otd_yaml_parse(struct otd_yaml_doc **out, const char *text, size_t n, con
 		      struct otd_err *err);
 otd_rc otd_yaml_load(struct otd_yaml_doc **out, struct otd_env *e, const char *file,
 		     struct otd_err *err);
+/*
+ * As otd_yaml_load(), but goes on behind a key that is there twice and a ${NAME} that has no value:
+ * problem() gets each, and the document comes all the same. What cannot be read at all is an error.
+ */
+typedef void (*otd_yaml_problem_fn)(void *arg, const struct otd_err *err,
+				    const struct otd_yaml *at);
+otd_rc otd_yaml_load_on(struct otd_yaml_doc **out, struct otd_env *e, const char *file,
+			otd_yaml_problem_fn problem, void *arg, struct otd_err *err);
 void otd_yaml_destroy(struct otd_yaml_doc *d);
 const struct otd_yaml *otd_yaml_root(const struct otd_yaml_doc *d);
 /* "pools.ltc.fee.rate=2%": sets or adds a scalar, or a flow value; for --set. Mappings on the way

@@ -25,9 +25,8 @@ static otd_rc expand_one(struct otd_bytes *to, size_t *used, const char *s,
 	size_t n = name_length(s + 2);
 	if (!n || s[2 + n] != '}' || n >= sizeof(name))
 		return otd_yaml_fail(err, OTD_E_INVALID, y,
-				     "'%.40s': write ${NAME} for a variable of the environment, or "
-				     "$${ for these two characters",
-				     s);
+				     "'${' begins a variable of the environment: write ${NAME}, or "
+				     "$${ for these two characters");
 	memcpy(name, s + 2, n);
 	name[n] = '\0';
 	const char *value = getenv(name);

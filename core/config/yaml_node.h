@@ -28,6 +28,8 @@ struct otd_yaml_doc {
 	struct otd_arena arena;
 	struct otd_yaml *root;
 	size_t nodes, expanded;
+	otd_yaml_problem_fn problem; /* while it is read by otd_yaml_load_on() */
+	void *arg;
 };
 
 struct otd_yaml *otd_yaml_node(struct otd_yaml_doc *d, enum otd_yaml_kind kind, const char *file,
@@ -38,6 +40,9 @@ otd_rc otd_yaml_append(struct otd_yaml_doc *d, struct otd_yaml *to, struct otd_y
 /* Parses into d without making it the root. file must live as long as d. */
 otd_rc otd_yaml_parse_into(struct otd_yaml_doc *d, struct otd_yaml **out, const char *text,
 			   size_t n, const char *file, struct otd_err *err);
+/* A problem behind which reading can go on: OTD_OK where somebody listens to those, else err->rc. */
+otd_rc otd_yaml_go_on(const struct otd_yaml_doc *d, const struct otd_err *err,
+		      const struct otd_yaml *at);
 /* Replaces ${NAME} in y->text. */
 otd_rc otd_yaml_expand(struct otd_yaml_doc *d, struct otd_yaml *y, struct otd_err *err);
 

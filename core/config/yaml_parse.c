@@ -110,11 +110,15 @@ static otd_rc check_duplicates(const struct parsing *p, const struct otd_yaml *m
 	memcpy(sorted, map->key, map->n * sizeof(*sorted));
 	qsort(sorted, map->n, sizeof(*sorted), compare_keys);
 	for (size_t i = 1; rc == OTD_OK && i < map->n; i++) {
-		if (strcmp(sorted[i - 1]->text, sorted[i]->text) == 0)
-			rc = otd_yaml_fail(p->err, OTD_E_EXISTS, sorted[i],
-					   "key '%.60s' is there already, on line %d; remove one "
-					   "of them",
-					   sorted[i]->text, sorted[i - 1]->line);
+		struct otd_err twice = {0};
+		if (strcmp(sorted[i - 1]->text, sorted[i]->text) != 0)
+			continue;
+		(void)otd_yaml_fail(&twice, OTD_E_EXISTS, sorted[i],
+				    "key '%.60s' is there already, on line %d; remove one of them",
+				    sorted[i]->text, sorted[i - 1]->line);
+		rc = otd_yaml_go_on(p->doc, &twice, sorted[i]);
+		if (rc && p->err)
+			*p->err = twice;
 	}
 	free(sorted);
 	return rc;
@@ -184,8 +188,14 @@ static otd_rc take_scalar(struct parsing *p, const yaml_event_t *e)
 		return otd_fail(p->err, OTD_E_NOMEM, "%s: no memory", p->file);
 	bool is_key = p->depth && p->open[p->depth - 1].node->kind == OTD_YAML_MAP &&
 		      !p->open[p->depth - 1].key;
-	if (!is_key && e->data.scalar.style != YAML_SINGLE_QUOTED_SCALAR_STYLE)
-		rc = otd_yaml_expand(p->doc, y, p->err);
+	if (!is_key && e->data.scalar.style != YAML_SINGLE_QUOTED_SCALAR_STYLE) {
+		struct otd_err why = {0};
+		rc = otd_yaml_expand(p->doc, y, &why);
+		if (rc)
+			rc = otd_yaml_go_on(p->doc, &why, y);
+		if (rc && p->err)
+			*p->err = why;
+	}
 	return rc ? rc : place(p, y, e->start_mark);
 }
 
