@@ -1,5 +1,6 @@
 /* The gate before the reactors: limits by address and in all, and who has how many. */
 #include "base/map.h"
+#include "net/bans.h"
 #include "net/listener.h"
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -27,7 +28,8 @@ struct otd_gate {
 	uint32_t count;
 	uint16_t reactors;
 	uint32_t load[OTD_NET_REACTORS_MAX];
-	struct otd_metric *m_in, *m_total, *m_address, *m_rate, *m_table;
+	const struct otd_bans *bans; /* or NULL */
+	struct otd_metric *m_in, *m_total, *m_address, *m_rate, *m_table, *m_banned;
 };
 
 static int64_t now_ms(const struct otd_gate *g)
@@ -165,6 +167,7 @@ static void metrics_make(struct otd_gate *g, struct otd_metrics *m)
 	g->m_address = otd_metric(m, OTD_COUNTER, name, "reason=\"address\"", help);
 	g->m_rate = otd_metric(m, OTD_COUNTER, name, "reason=\"rate\"", help);
 	g->m_table = otd_metric(m, OTD_COUNTER, name, "reason=\"table\"", help);
+	g->m_banned = otd_metric(m, OTD_COUNTER, name, "reason=\"banned\"", help);
 }
 
 otd_rc otd_gate_create(struct otd_gate **out, struct otd_env *e, const struct otd_gate_conf *conf,
@@ -192,6 +195,11 @@ otd_rc otd_gate_create(struct otd_gate **out, struct otd_env *e, const struct ot
 	metrics_make(g, metrics);
 	*out = g;
 	return OTD_OK;
+}
+
+void otd_gate_set_bans(struct otd_gate *g, const struct otd_bans *bans)
+{
+	g->bans = bans;
 }
 
 void otd_gate_destroy(struct otd_gate *g)
@@ -228,6 +236,8 @@ otd_rc otd_gate_enter(struct otd_gate *g, struct otd_ticket *ticket, const char 
 	memset(ticket, 0, sizeof(*ticket));
 	address_of(ticket->address, host);
 	ticket->reactor = OTD_NET_REACTORS_MAX;
+	if (g->bans && otd_bans_host(g->bans, host))
+		return refuse(g->m_banned, reason, "banned");
 	if (g->count >= g->conf.total)
 		return refuse(g->m_total, reason, "too many connections");
 	e = entry_of(g, ticket->address, now_ms(g));

@@ -11,6 +11,7 @@
 #include "base/env.h"
 #include "base/metrics.h"
 
+struct otd_bans; /* net/bans.h */
 struct otd_gate;
 struct otd_listener;
 
@@ -49,9 +50,11 @@ OTD_WARN_UNUSED otd_rc otd_gate_create(struct otd_gate **out, struct otd_env *e,
 void otd_gate_destroy(struct otd_gate *g); /* takes NULL; its listeners are gone */
 void otd_gate_reconfigure(struct otd_gate *g,
 			  const struct otd_gate_conf *conf); /* addresses only shrinks */
+/* From now on addresses banned in this table, on the same loop, are turned away. NULL: none are. */
+void otd_gate_set_bans(struct otd_gate *g, const struct otd_bans *bans);
 /*
  * Whether a connection from host (numeric) may come in now. OTD_OK fills the ticket and counts it;
- * else OTD_E_BUSY and *reason is a fixed text: "too many connections", "too many connections of
+ * else OTD_E_BUSY and *reason is a fixed text: "banned", "too many connections", "too many connections of
  * this address", "too many new connections of this address", "too many addresses".
  */
 OTD_WARN_UNUSED otd_rc otd_gate_enter(struct otd_gate *g, struct otd_ticket *ticket,

@@ -14,6 +14,7 @@ enum otd_msg_type {
 	OTD_MSG_AUTH_ANSWER = 2,
 	OTD_MSG_DRAIN = 3, /* no new connections, answer what was received, then close: head only */
 	OTD_MSG_RELEASE = 4, /* of struct otd_msg_position: merged; journal segments may go */
+	OTD_MSG_BAN = 5,     /* a ban is in force from now on, or not any more */
 	/* reactor to coordinator */
 	OTD_MSG_AUTH = 32,
 	OTD_MSG_BLOCK = 33,
@@ -83,6 +84,15 @@ struct otd_msg_block {
 	uint8_t hash[32];
 	uint8_t prev[32];
 	struct otd_ref account, worker, header, coinbase;
+};
+
+struct otd_msg_ban {
+	struct otd_msg head;
+	uint32_t scope; /* enum otd_ban_scope of net/bans.h */
+	uint32_t undo;  /* 1: it is over */
+	uint64_t id;
+	int64_t until_ms; /* wall clock; 0: for ever */
+	struct otd_ref what, reason;
 };
 
 struct otd_msg_position {

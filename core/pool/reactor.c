@@ -97,6 +97,7 @@ static void on_message(void *arg, const struct otd_msg *m)
 	case OTD_MSG_AUTH_ANSWER:
 		otd_reactor_auth_answer(r, (const struct otd_msg_auth_answer *)m);
 		break;
+	case OTD_MSG_BAN: otd_reactor_ban(r, (const struct otd_msg_ban *)m); break;
 	case OTD_MSG_DRAIN:
 		r->draining = true;
 		if (r->has_front)
@@ -267,6 +268,7 @@ void otd_reactor_destroy(struct otd_reactor *r)
 		otd_extranonces_finish(&r->pools[i].extranonces);
 	}
 	otd_reactor_auth_finish(r);
+	otd_bans_destroy(r->bans);
 	otd_workers_finish(&r->workers);
 	free(r->pools);
 	free(r);

@@ -23,6 +23,7 @@
 
 #include "base/env.h"
 #include "base/metrics.h"
+#include "net/bans.h"
 #include "pool/job.h"
 #include "pool/msg.h"
 #include "pool/record.h"
@@ -104,6 +105,9 @@ struct otd_reactor_front {
 	/* No new clients; answer what was received, close, then call otd_reactor_drained(). */
 	void (*drain)(void *arg);
 	void *arg;
+	/* From now on this is banned: whoever is here because of it is told and goes. Not called for
+	   what was banned before the front came. May be NULL. */
+	void (*ban)(void *arg, const struct otd_ban *ban);
 };
 
 /* Opens (recovers) the journal and measures the algorithms; blocks. */
@@ -130,6 +134,10 @@ uint32_t otd_reactor_version_mask(struct otd_reactor *r, uint32_t pool);
  */
 otd_rc otd_reactor_auth(struct otd_reactor *r, void *client, uint64_t request, uint32_t pool,
 			struct otd_span account);
+/* The ban by which this worker may not come in from host, or NULL; until the loop goes on. */
+const struct otd_ban *otd_reactor_banned(const struct otd_reactor *r, const char *host,
+					 uint32_t pool, struct otd_span account,
+					 struct otd_span name);
 /* See otd_workers_open(). Every success is paired with one close. */
 otd_rc otd_reactor_worker_open(struct otd_reactor *r, struct otd_pool_worker **out, uint32_t pool,
 			       const char *scheme, struct otd_span account, struct otd_span name);

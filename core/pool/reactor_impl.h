@@ -92,6 +92,7 @@ struct otd_reactor {
 	struct otd_map *accounts; /* pool and account: struct auth_answer */
 	struct auth_wait *waits;
 	uint32_t n_waits, free_wait; /* free_wait: index + 1, 0: none */
+	struct otd_bans *bans;       /* NULL: never any */
 };
 
 /* reactor_record.c: what goes into the journal. */
@@ -113,6 +114,9 @@ void otd_reactor_shares_synced(struct otd_reactor *r, uint64_t seq);
 otd_rc otd_reactor_auth_init(struct otd_reactor *r, const uint8_t seed[16]);
 void otd_reactor_auth_finish(struct otd_reactor *r);
 void otd_reactor_auth_answer(struct otd_reactor *r, const struct otd_msg_auth_answer *m);
+
+/* reactor_ban.c */
+void otd_reactor_ban(struct otd_reactor *r, const struct otd_msg_ban *m);
 
 /* reactor.c: OTD_MSG_DRAINED where it is due. */
 void otd_reactor_check_drained(struct otd_reactor *r);

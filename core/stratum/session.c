@@ -398,8 +398,9 @@ void otd_session_authorize(struct otd_session *s, struct otd_span id, struct otd
 	authorize_end(s, a, OTD_E_BUSY, words("the pool is busy, try again"));
 }
 
+/* banned: room for the words of a ban. */
 static otd_rc add_worker(struct otd_session *s, struct otd_span user, struct otd_span account,
-			 const char **why)
+			 const char **why, char banned[OTD_BAN_TEXT])
 {
 	uint8_t store[OTD_WORKER_ACCOUNT_MAX + OTD_WORKER_NAME_MAX + 2];
 	struct otd_span written, name;
@@ -416,6 +417,10 @@ static otd_rc add_worker(struct otd_session *s, struct otd_span user, struct otd
 	rc = split_user(store, user, s->st->conf.name_max, &written, &name);
 	if (rc)
 		return rc;
+	if (otd_session_banned(s, account, name, banned)) {
+		*why = banned;
+		return OTD_E_REFUSED;
+	}
 	all = realloc(s->workers, (s->n_workers + 1) * sizeof(*all));
 	if (!all)
 		return OTD_E_NOMEM;
@@ -448,8 +453,9 @@ void otd_session_auth_answer(struct otd_session *s, uint64_t request, otd_rc rc,
 	a->text = NULL;
 	a->text_len = 0;
 	if (!rc && s->conn) {
+		char banned[OTD_BAN_TEXT];
 		const char *why;
-		rc = add_worker(s, (struct otd_span){user, user_len}, account, &why);
+		rc = add_worker(s, (struct otd_span){user, user_len}, account, &why, banned);
 		if (rc)
 			reason = words(why);
 	}

@@ -194,6 +194,13 @@ void otd_session_verdict(struct otd_session *s, const struct otd_verdict *v);
 void otd_session_auth_answer(struct otd_session *s, uint64_t request, otd_rc rc,
 			     struct otd_span account, struct otd_span reason);
 
+/* --- session_ban.c --- */
+/* Whether this worker may not come in; why is the text for its miner. */
+bool otd_session_banned(const struct otd_session *s, struct otd_span account, struct otd_span name,
+			char why[OTD_BAN_TEXT]);
+/* Tells and closes the sessions that this ban is about. */
+void otd_stratum_ban(struct otd_stratum *st, const struct otd_ban *ban);
+
 /* Out of otd_stratum: takes the session from the lists, ends its ticket. */
 void otd_stratum_forget(struct otd_stratum *st, struct otd_session *s);
 

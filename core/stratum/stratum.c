@@ -283,6 +283,11 @@ static void on_drain(void *arg)
 	}
 }
 
+static void on_ban(void *arg, const struct otd_ban *ban)
+{
+	otd_stratum_ban(arg, ban);
+}
+
 /* --- life --- */
 
 static void set_defaults(struct otd_stratum_conf *c)
@@ -327,8 +332,8 @@ static otd_rc check_ports(const struct otd_stratum_conf *conf, struct otd_err *e
 otd_rc otd_stratum_create(struct otd_stratum **out, const struct otd_stratum_conf *conf,
 			  struct otd_err *err)
 {
-	const struct otd_reactor_front front = {on_job,  on_job_gone, on_verdict,
-						on_auth, on_drain,    NULL};
+	const struct otd_reactor_front front = {on_job,   on_job_gone, on_verdict, on_auth,
+						on_drain, NULL,        on_ban};
 	struct otd_reactor_front mine = front;
 	struct otd_loop *l = otd_reactor_loop(conf->reactor);
 	struct otd_stratum *st;
