@@ -12,6 +12,7 @@
 
 #define RESUBMIT_MS    10000 /* while no node has taken it */
 #define RECORD_WAIT_MS 60000 /* a block whose share never reached the journal is told to a person */
+#define GUARD_MS       10000 /* between two looks at a mature block, each after another tip */
 
 struct block {
 	struct block *next;
@@ -24,8 +25,10 @@ struct block {
 	enum otd_block_state told;  /* as accounting knows */
 	uint32_t confirmations, told_confirmations;
 	uint32_t nodes_took, nodes_refused;
-	int64_t found_ms, submitted_ms; /* monotonic */
+	int64_t found_ms, submitted_ms, placed_ms; /* monotonic */
+	uint8_t placed_tip[32];                    /* when it was placed last */
 	bool on_record, has_file, submitted, submitting, placing, writing;
+	bool safe; /* mature, and twice as deep as that takes */
 	char refusal[160];
 	struct otd_err write_err;
 };
@@ -237,7 +240,9 @@ static void on_place(void *arg, const struct otd_err *err, const struct otd_chai
 	if (p->place == OTD_CHAIN_MAIN) {
 		uint32_t n =
 			p->confirmations > UINT32_MAX ? UINT32_MAX : (uint32_t)p->confirmations;
-		became(k, n >= pool->maturity ? OTD_BLOCK_MATURE : OTD_BLOCK_CONFIRMING, n);
+		k->safe = n / 2 >= pool->maturity;
+		if (k->state != OTD_BLOCK_MATURE)
+			became(k, n >= pool->maturity ? OTD_BLOCK_MATURE : OTD_BLOCK_CONFIRMING, n);
 		return;
 	}
 	/* One node's short-lived fork must not reverse credits: wait until the other block is deep. */
@@ -289,6 +294,27 @@ static void ask_record(struct block *k)
 	k->told_confirmations = k->confirmations;
 }
 
+/* Mature credits are spendable, but a reorganisation may still come: the deeper, the less likely. */
+static bool to_be_guarded(struct block *k, int64_t now)
+{
+	const struct otd_chain_template *t =
+		otd_chain_template(k->owner->conf.pools[k->name.pool].chain);
+	if (k->state != OTD_BLOCK_MATURE || k->safe || now - k->placed_ms < GUARD_MS || !t ||
+	    memcmp(t->prev, k->placed_tip, 32) == 0)
+		return false;
+	memcpy(k->placed_tip, t->prev, 32);
+	return true;
+}
+
+static void place(struct block *k, int64_t now)
+{
+	k->placed_ms = now;
+	k->placing = true;
+	if (otd_chain_place(k->owner->conf.pools[k->name.pool].chain, k->name.height, k->name.hash,
+			    on_place, k) != OTD_OK)
+		k->placing = false;
+}
+
 static void look_after(struct block *k, int64_t now)
 {
 	struct otd_blocks *b = k->owner;
@@ -298,7 +324,8 @@ static void look_after(struct block *k, int64_t now)
 	if (is_final(k) && !k->on_record && k->has_file)
 		ask_record(k);
 	tell(k);
-	if (is_final(k) && k->told == k->state && k->on_record && quiet) {
+	if (is_final(k) && k->told == k->state && k->on_record && quiet &&
+	    (k->safe || k->state == OTD_BLOCK_ORPHANED)) {
 		retire(k);
 		return;
 	}
@@ -309,15 +336,12 @@ static void look_after(struct block *k, int64_t now)
 			 "before its share was kept, so nobody is credited; see %.100s",
 			 k->hash_text, k->name.height, k->path);
 	}
-	if (is_final(k))
+	if (is_final(k) && !to_be_guarded(k, now))
 		return;
 	if (k->state < OTD_BLOCK_ACCEPTED &&
 	    (!k->submitted || now - k->submitted_ms >= RESUBMIT_MS))
 		submit(k);
-	k->placing = true;
-	if (otd_chain_place(b->conf.pools[k->name.pool].chain, k->name.height, k->name.hash,
-			    on_place, k) != OTD_OK)
-		k->placing = false;
+	place(k, now);
 }
 
 static void on_watch(void *arg)

@@ -1,7 +1,9 @@
 /*
  * Found blocks on their way: to our disk, to every node at once, and to their final state, which is
- * decided by hash at height and by nothing else (pools have read a node's "rejected", or an error of its
- * wallet, as an orphan and were wrong: miningcore issues 406 and 649, NOMP issue 243). All [coordinator].
+ * decided by hash at height and by nothing else (pools have read a node's "rejected", or an error of
+ * its wallet, as an orphan and were wrong: miningcore issues 406 and 649, NOMP issue 243). A mature
+ * block is looked at again after each new tip until it is twice as deep as that takes: its credits may
+ * be paid out by then, and somebody has to know. All [coordinator].
  */
 #ifndef OTD_POOL_BLOCKS_H
 #define OTD_POOL_BLOCKS_H
