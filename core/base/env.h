@@ -34,6 +34,9 @@ struct otd_http_request {
 	struct otd_span body;        /* POSTed as application/json; empty: GET */
 	int64_t timeout_ms;
 	size_t max_answer; /* bytes; a longer one is OTD_E_RANGE */
+	/* On a connection of its own. On a kept one that turns out to be closed a request is sent a
+	   second time, and where that fails, nobody knows of the first. */
+	bool once;
 };
 
 struct otd_http_answer {

@@ -11,8 +11,8 @@ static otd_rc make_nodes(struct otd_chain *c, const struct otd_chain_conf *conf,
 			 struct otd_err *err)
 {
 	/* A chain that is its own node needs no entry under nodes. */
-	static const struct otd_node_conf own = {.name = "local",
-						 .roles = OTD_NODE_TEMPLATE | OTD_NODE_SUBMIT};
+	static const struct otd_node_conf own = {
+		.name = "local", .roles = OTD_NODE_TEMPLATE | OTD_NODE_SUBMIT | OTD_NODE_WALLET};
 	size_t n = conf->n_nodes;
 	if (c->ops->local && n == 0) {
 		n = 1;
@@ -94,58 +94,6 @@ void otd_chain_start(struct otd_chain *c)
 	c->started = true;
 	for (size_t i = 0; i < c->n_nodes; i++)
 		otd_chain_node_probe(&c->nodes[i]);
-}
-
-/* --- check --- */
-
-struct check {
-	otd_chain_check_fn fn;
-	void *arg;
-};
-
-/* RPC addresses may hold a password before '@'. */
-static const char *place_of(const struct otd_chain_node *n)
-{
-	const char *at = n->url ? strrchr(n->url, '@') : NULL;
-	return at ? at + 1 : n->url ? n->url : "the chain itself";
-}
-
-static void checked(struct otd_chain_req *r, otd_rc rc, const struct otd_chain_result *res,
-		    const char *why)
-{
-	struct check *k = r->arg;
-	struct otd_err err = {0};
-	const char *name = r->node->name;
-	if (rc == OTD_OK && otd_chain_judge_probe(r->c, &res->u.probe, &err))
-		(void)otd_fail_prefix(&err, "nodes.%s (%s)", name, place_of(r->node));
-	else if (rc == OTD_E_REFUSED || rc == OTD_E_BUSY || rc == OTD_E_INVALID)
-		(void)otd_fail(&err, rc, "nodes.%s (%s): %s", name, place_of(r->node), why);
-	else if (rc)
-		(void)otd_fail(&err, rc,
-			       "nodes.%s (%s): %s; is the node running, and is rpc its address?",
-			       name, place_of(r->node), why);
-	k->fn(k->arg, name, &err, rc ? NULL : &res->u.probe);
-}
-
-void otd_chain_check(struct otd_chain *c, otd_chain_check_fn fn, void *arg)
-{
-	struct otd_chain_call q = {.kind = OTD_CHAIN_PROBE};
-	for (size_t i = 0; i < c->n_nodes; i++) {
-		struct check *k = malloc(sizeof(*k));
-		if (k) {
-			*k = (struct check){fn, arg};
-			struct otd_chain_req *r =
-				otd_chain_ask(&c->nodes[i], &q, c->conf.timeout_ms, checked, k);
-			if (r) {
-				r->owned = k;
-				continue;
-			}
-		}
-		free(k);
-		struct otd_err err = {0};
-		(void)otd_fail(&err, OTD_E_NOMEM, "nodes.%s: no memory", c->nodes[i].name);
-		fn(arg, c->nodes[i].name, &err, NULL);
-	}
 }
 
 /* --- the plugin's operations --- */

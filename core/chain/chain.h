@@ -62,14 +62,25 @@ void otd_chain_destroy(struct otd_chain *c);
 /* Starts probing and polling; nodes that are down are tried again for ever, with a growing pause.
  */
 void otd_chain_start(struct otd_chain *c);
+/* What came of one question to one node. */
+struct otd_chain_answer {
+	otd_rc rc;
+	bool spoke;      /* it answered, be it with a no; else nobody did, or not in HTTP */
+	int status;      /* of HTTP, where it spoke */
+	const char *why; /* in words where rc is not OTD_OK; never NULL, no secret in it */
+	const struct otd_chain_result *result; /* where rc is OTD_OK; for the length of the call */
+};
+typedef void (*otd_chain_answer_fn)(void *arg, const struct otd_chain_answer *a);
 /*
- * One probe of every node, started or not, for "config check" and the start: fn is called once a
- * node (see otd_chain_nodes) with what is wrong (err.rc OTD_OK: nothing). Addresses are checked by
- * otd_chain_address().
+ * Asks node i, started or not, for "config check": fn is called once, later. call's longpoll_id is
+ * copied, what else it points to must live until then. A template is given back behind fn.
+ * OTD_E_NOMEM: fn is not called.
  */
-typedef void (*otd_chain_check_fn)(void *arg, const char *node, const struct otd_err *err,
-				   const struct otd_chain_probe *probe);
-void otd_chain_check(struct otd_chain *c, otd_chain_check_fn fn, void *arg);
+otd_rc otd_chain_ask_node(struct otd_chain *c, size_t i, const struct otd_chain_call *call,
+			  int64_t timeout_ms, otd_chain_answer_fn fn, void *arg);
+/* What is wrong with what a node says of itself; OTD_OK: nothing. */
+otd_rc otd_chain_judge_probe(const struct otd_chain *c, const struct otd_chain_probe *p,
+			     struct otd_err *err);
 
 otd_rc otd_chain_address(struct otd_chain *c, const char *text, size_t n, uint8_t *script,
 			 size_t cap, size_t *len, struct otd_err *err);
@@ -108,13 +119,22 @@ otd_rc otd_chain_place(struct otd_chain *c, uint64_t height, const uint8_t hash[
 
 /* --- the wallet: the first node with the role; all by the kinds from OTD_CHAIN_WALLET on --- */
 
-/* Whether the chain can pay at all, and a node has the role. why (may be NULL) says what is missing. */
+/* Whether the chain can pay at all, and a node has the role. why (may be NULL) says what is
+   missing, in constant words. */
 bool otd_chain_can_pay(struct otd_chain *c, const char **why);
 /*
  * fn is called once, later, on the loop. err.rc OTD_OK: res and out (what the plugin wrote into
  * call.out) are there for the length of the call. OTD_E_CLOSED: it was never sent; OTD_E_TIMEOUT:
- * no answer, it may have happened or not; OTD_E_REFUSED: the node said no, in words; OTD_E_BUSY:
- * ask again later. Everything in call is copied; call->out is not looked at.
+ * no answer that we understand, it may have happened or not; OTD_E_REFUSED: the node said no, in
+ * words; OTD_E_BUSY: it did nothing, ask again later. No other codes. Everything in call is copied;
+ * call->out is not looked at, and COINS come with a stride of sizeof(struct otd_chain_coin).
+ *
+ * The node that is asked is the first with the role, and no other: another one has another wallet.
+ * Where it is down the answer is OTD_E_CLOSED without trying. One call is sent once, but whoever is
+ * answered OTD_E_TIMEOUT may ask again: a transaction that a node has already is SENT_KNOWN.
+ *
+ * Anything but OTD_OK (kind that is none of a wallet's, a chain that cannot pay, no memory): fn is
+ * not called.
  */
 typedef void (*otd_wallet_fn)(void *arg, const struct otd_err *err,
 			      const struct otd_chain_result *res, struct otd_span out);
@@ -130,6 +150,10 @@ otd_rc otd_chain_pay_check(struct otd_chain *c, const struct otd_chain_pay *p, s
 			   struct otd_chain_pay_info *info, struct otd_err *err);
 otd_rc otd_chain_dust(struct otd_chain *c, struct otd_span script, otd_i128 *least,
 		      struct otd_err *err);
+/* The one text of an address, into out (cap bytes and a zero); the text itself where the plugin has
+   no such operation. OTD_E_INVALID: no address; OTD_E_RANGE: longer than cap. */
+otd_rc otd_chain_canonical(struct otd_chain *c, const char *text, size_t n, char *out, size_t cap,
+			   struct otd_err *err);
 
 otd_rc otd_chain_command(struct otd_chain *c, struct otd_span words, struct otd_bytes *answer,
 			 struct otd_err *err);

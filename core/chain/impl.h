@@ -6,7 +6,7 @@
 #include "chain/chain.h"
 #include "plugin/plugin.h"
 
-#define OTD_CHAIN_KINDS         6 /* enum otd_chain_call_kind, counted from 1 */
+#define OTD_CHAIN_KINDS         12 /* enum otd_chain_call_kind, counted from 1 */
 #define OTD_CHAIN_PAUSE_MIN_MS  1000
 #define OTD_CHAIN_PAUSE_MAX_MS  30000
 #define OTD_CHAIN_LONGPOLL_MS   300000
@@ -15,6 +15,7 @@
 #define OTD_CHAIN_SUBMIT_TRIES  6
 #define OTD_CHAIN_SUBMIT_MAX_MS 4000
 #define OTD_CHAIN_MAX_ANSWER    (64u << 20)
+#define OTD_CHAIN_WALLET_MS     60000 /* of calls in which a wallet goes through all its coins */
 
 enum otd_chain_outcome {
 	OTD_CHAIN_OUT_OK,
@@ -43,7 +44,11 @@ struct otd_chain_req {
 	char failed_why[160];
 	int64_t timeout_ms;
 	uint64_t began_ns;
-	bool second; /* with a cookie that was read again */
+	bool second;          /* with a cookie that was read again */
+	bool unanswered;      /* failed by env's HTTP, before the plugin saw anything */
+	bool unsent;          /* no byte of it left, for sure */
+	int status;           /* of the answer in HTTP */
+	struct otd_bytes out; /* what the plugin writes to call.out */
 	otd_chain_done done;
 	void *arg;
 	void *owned; /* freed with the request */
@@ -51,7 +56,7 @@ struct otd_chain_req {
 
 struct otd_chain_node {
 	struct otd_chain *c;
-	char name[32], *url, *user, *password, *cookie_file;
+	char name[32], *url, *wallet_url, *user, *password, *cookie_file;
 	char cookie_user[64], cookie_password[192];
 	unsigned roles;
 	struct otd_timer *timer; /* up: the poll; down: the next probe */
@@ -102,6 +107,9 @@ struct otd_chain {
 /* NULL where memory ran out. q's pointers but longpoll_id must live until done. */
 struct otd_chain_req *otd_chain_ask(struct otd_chain_node *n, const struct otd_chain_call *q,
 				    int64_t timeout_ms, otd_chain_done done, void *arg);
+/* The same, but that it is not sent: done is called with rc and why, later. */
+struct otd_chain_req *otd_chain_ask_not(struct otd_chain_node *n, const struct otd_chain_call *q,
+					otd_rc rc, const char *why, otd_chain_done done, void *arg);
 /* No callback then. Takes NULL. */
 void otd_chain_cancel(struct otd_chain_req *r);
 void otd_chain_run_queue(void *chain);
@@ -113,9 +121,6 @@ otd_rc otd_chain_node_init(struct otd_chain_node *n, struct otd_chain *c,
 void otd_chain_node_finish(struct otd_chain_node *n);
 void otd_chain_node_probe(struct otd_chain_node *n);
 void otd_chain_node_poll(struct otd_chain_node *n); /* nothing where it is down */
-/* What is wrong with what a node says of itself; OTD_OK: nothing. */
-otd_rc otd_chain_judge_probe(const struct otd_chain *c, const struct otd_chain_probe *p,
-			     struct otd_err *err);
 /* Which node gives templates now; asks it where that changed. */
 void otd_chain_choose(struct otd_chain *c);
 
@@ -126,6 +131,10 @@ bool otd_chain_adopt(struct otd_chain_node *n, const struct otd_chain_template *
 void otd_chain_free_templates(struct otd_chain *c);
 /* why "": there is none. */
 void otd_chain_say_trouble(struct otd_chain *c, const char *why);
+
+/* --- wallet.c --- */
+/* url with "/wallet/NAME" behind it; NULL where memory ran out. The caller frees it. */
+char *otd_chain_wallet_url(const char *url, const char *wallet);
 
 /* --- submit.c, place.c --- */
 void otd_chain_free_submissions(struct otd_chain *c);

@@ -7,8 +7,9 @@
 
 #define NS_OF_MS(ms) ((uint64_t)(ms)*1000000u)
 
-static const char *const kind_names[OTD_CHAIN_KINDS] = {"",         "probe",  "tip",
-							"template", "submit", "block"};
+static const char *const kind_names[OTD_CHAIN_KINDS] = {"",       "probe", "tip",    "template",
+							"submit", "block", "wallet", "coins",
+							"lock",   "sign",  "send",   "tx"};
 static const char *const outcome_names[OTD_CHAIN_OUTCOMES] = {"ok", "error", "timeout", "refused"};
 
 static void on_timer(void *arg)
@@ -60,6 +61,11 @@ otd_rc otd_chain_node_init(struct otd_chain_node *n, struct otd_chain *c,
 		return otd_fail(err, OTD_E_INVALID,
 				"nodes.%s: no rpc; give it the URL of the node's RPC port",
 				n->name);
+	if (conf->wallet && *conf->wallet && n->url) {
+		n->wallet_url = otd_chain_wallet_url(n->url, conf->wallet);
+		if (!n->wallet_url)
+			return otd_fail(err, OTD_E_NOMEM, "nodes.%s: no memory", n->name);
+	}
 	make_metrics(n);
 	otd_chain_read_cookie(n);
 	otd_rc rc = c->env->ops->timer_create(c->loop, &n->timer, on_timer, n);
@@ -73,6 +79,7 @@ void otd_chain_node_finish(struct otd_chain_node *n)
 	if (n->timer)
 		n->c->env->ops->timer_destroy(n->timer);
 	free(n->url);
+	free(n->wallet_url);
 	free(n->user);
 	if (n->password)
 		memset(n->password, 0, strlen(n->password));

@@ -19,6 +19,7 @@ static void free_req(struct otd_chain_req *r)
 {
 	unlink_req(r);
 	otd_bytes_finish(&r->body);
+	otd_bytes_finish(&r->out);
 	free(r->owned);
 	free(r);
 }
@@ -94,38 +95,72 @@ static void on_http(void *arg, const struct otd_http_answer *a);
 static otd_rc send_http(struct otd_chain_req *r)
 {
 	struct otd_chain_node *n = r->node;
-	bool cookie = n->cookie_file != NULL;
-	struct otd_http_request q = {.url = n->url,
+	bool cookie = n->cookie_file != NULL, wallet = r->call.kind >= OTD_CHAIN_WALLET;
+	struct otd_http_request q = {.url = wallet && n->wallet_url ? n->wallet_url : n->url,
 				     .user = cookie ? n->cookie_user : n->user,
 				     .password = cookie ? n->cookie_password : n->password,
 				     .body = otd_bytes_span(&r->body),
 				     .timeout_ms = r->timeout_ms,
-				     .max_answer = OTD_CHAIN_MAX_ANSWER};
+				     .max_answer = OTD_CHAIN_MAX_ANSWER,
+				     .once = wallet};
 	return r->c->env->ops->http(r->c->loop, &r->http, &q, on_http, r);
+}
+
+/* Has the plugin answer r (from body, or by itself), with call.out as long as it asks for. */
+static otd_rc ask_plugin(struct otd_chain_req *r, struct otd_chain_result *res, int status,
+			 struct otd_span body)
+{
+	struct otd_chain *c = r->c;
+	bool writes = r->call.kind == OTD_CHAIN_COINS || r->call.kind == OTD_CHAIN_SIGN;
+	size_t room = writes ? 4096 : 0;
+	for (int i = 0; i < 3; i++) {
+		struct otd_buf out = {.cap = room};
+		if (writes) {
+			out.ptr = otd_bytes_room(&r->out, room);
+			if (!out.ptr)
+				return OTD_E_NOMEM;
+			r->call.out = &out;
+		}
+		*res = (struct otd_chain_result){.size = sizeof(*res), .kind = r->call.kind};
+		OTD_ON(OTD_THREAD_COORDINATOR);
+		otd_instance_clear_error(c->conf.plugin);
+		otd_rc rc = c->ops->local ? c->ops->local(c->self, &r->call, res)
+					  : c->ops->answer(c->self, &r->call, status, body, res);
+		r->call.out = NULL;
+		if (rc == OTD_OK && out.len > room)
+			return OTD_E_INVALID;
+		r->out.len = rc == OTD_OK ? out.len : 0;
+		if (rc != OTD_E_RANGE || out.len <= room)
+			return rc;
+		room = out.len;
+	}
+	return OTD_E_RANGE;
 }
 
 static void on_http(void *arg, const struct otd_http_answer *a)
 {
 	struct otd_chain_req *r = arg;
 	struct otd_chain *c = r->c;
-	struct otd_chain_result res = {.size = sizeof(res), .kind = r->call.kind};
+	struct otd_chain_result res;
 	r->http = NULL;
 	if (a->rc) {
+		r->unanswered = true;
 		finish(r, a->rc, NULL, a->error);
 		return;
 	}
+	r->status = a->status;
 	/* A node makes a new cookie each time that it starts. */
 	if (a->status == 401 && r->node->cookie_file && !r->second) {
 		r->second = true;
 		otd_chain_read_cookie(r->node);
 		otd_rc rc = send_http(r);
-		if (rc)
+		if (rc) {
+			r->unsent = true;
 			finish(r, rc, NULL, "");
+		}
 		return;
 	}
-	OTD_ON(OTD_THREAD_COORDINATOR);
-	otd_instance_clear_error(c->conf.plugin);
-	otd_rc rc = c->ops->answer(c->self, &r->call, a->status, a->body, &res);
+	otd_rc rc = ask_plugin(r, &res, a->status, a->body);
 	finish(r, rc, rc ? NULL : &res, rc ? otd_instance_error(c->conf.plugin) : "");
 }
 
@@ -153,10 +188,8 @@ static otd_rc write_body(struct otd_chain_req *r)
 static void answer_local(struct otd_chain_req *r)
 {
 	struct otd_chain *c = r->c;
-	struct otd_chain_result res = {.size = sizeof(res), .kind = r->call.kind};
-	OTD_ON(OTD_THREAD_COORDINATOR);
-	otd_instance_clear_error(c->conf.plugin);
-	otd_rc rc = c->ops->local(c->self, &r->call, &res);
+	struct otd_chain_result res;
+	otd_rc rc = ask_plugin(r, &res, 0, (struct otd_span){0});
 	finish(r, rc, rc ? NULL : &res, rc ? otd_instance_error(c->conf.plugin) : "");
 }
 
@@ -186,8 +219,8 @@ void otd_chain_run_queue(void *chain)
 	}
 }
 
-struct otd_chain_req *otd_chain_ask(struct otd_chain_node *n, const struct otd_chain_call *q,
-				    int64_t timeout_ms, otd_chain_done done, void *arg)
+static struct otd_chain_req *make_req(struct otd_chain_node *n, const struct otd_chain_call *q,
+				      otd_chain_done done, void *arg)
 {
 	struct otd_chain *c = n->c;
 	struct otd_chain_req *r = calloc(1, sizeof(*r));
@@ -197,7 +230,6 @@ struct otd_chain_req *otd_chain_ask(struct otd_chain_node *n, const struct otd_c
 	r->node = n;
 	r->call = *q;
 	r->call.size = sizeof(r->call);
-	r->timeout_ms = timeout_ms;
 	r->done = done;
 	r->arg = arg;
 	r->began_ns = otd_mono_ns(c->env);
@@ -206,19 +238,48 @@ struct otd_chain_req *otd_chain_ask(struct otd_chain_node *n, const struct otd_c
 		r->call.longpoll_id = r->longpoll_id;
 	}
 	otd_bytes_init(&r->body, OTD_CHAIN_MAX_ANSWER);
+	otd_bytes_init(&r->out, OTD_CHAIN_MAX_ANSWER);
 	r->next = c->reqs;
 	if (r->next)
 		r->next->prev = r;
 	c->reqs = r;
+	return r;
+}
+
+static void fail_later(struct otd_chain_req *r, otd_rc rc, const char *why)
+{
+	r->failed = rc;
+	r->unsent = true;
+	snprintf(r->failed_why, sizeof(r->failed_why), "%s", why);
+}
+
+struct otd_chain_req *otd_chain_ask(struct otd_chain_node *n, const struct otd_chain_call *q,
+				    int64_t timeout_ms, otd_chain_done done, void *arg)
+{
+	struct otd_chain *c = n->c;
+	struct otd_chain_req *r = make_req(n, q, done, arg);
+	if (!r)
+		return NULL;
+	r->timeout_ms = timeout_ms;
 	if (!c->ops->local) {
-		r->failed = write_body(r);
-		if (r->failed == OTD_OK)
-			r->failed = send_http(r);
-		if (r->failed)
-			snprintf(r->failed_why, sizeof(r->failed_why), "%s",
-				 otd_instance_error(c->conf.plugin));
+		otd_rc rc = write_body(r);
+		if (rc == OTD_OK)
+			rc = send_http(r);
+		if (rc)
+			fail_later(r, rc, otd_instance_error(c->conf.plugin));
 	}
 	if (!r->http)
 		c->env->ops->timer_start(c->queue, 0, 0);
+	return r;
+}
+
+struct otd_chain_req *otd_chain_ask_not(struct otd_chain_node *n, const struct otd_chain_call *q,
+					otd_rc rc, const char *why, otd_chain_done done, void *arg)
+{
+	struct otd_chain_req *r = make_req(n, q, done, arg);
+	if (!r)
+		return NULL;
+	fail_later(r, rc, why);
+	n->c->env->ops->timer_start(n->c->queue, 0, 0);
 	return r;
 }

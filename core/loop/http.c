@@ -301,6 +301,8 @@ static bool set_up(struct otd_http *h, const struct otd_http_request *r)
 	SET(CURLOPT_WRITEDATA, (void *)h);
 	SET(CURLOPT_TCP_NODELAY, 1L);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
+	SET(CURLOPT_FRESH_CONNECT, r->once ? 1L : 0L);
+	SET(CURLOPT_FORBID_REUSE, r->once ? 1L : 0L);
 	if (r->user) {
 		SET(CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
 		SET(CURLOPT_USERNAME, r->user);

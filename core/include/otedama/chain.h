@@ -54,8 +54,8 @@ struct otd_chain_call {
 	struct otd_span raw;                /* SIGN, SEND: a transaction */
 	uint8_t txid[32];                   /* TX */
 	const struct otd_chain_coin *coins; /* LOCK, TX: inputs; SIGN: all inputs of raw */
-	size_t coin_stride, n_coins;
-	uint32_t unlock;        /* LOCK: 1 gives them back */
+	size_t coin_stride, n_coins;        /* COINS: the stride that call.out is written with */
+	uint32_t unlock; /* LOCK: 1 gives them back; coins that are so already are no error */
 	uint32_t confirmations; /* COINS: those with at least so many */
 	struct otd_buf *out;    /* COINS, SIGN: the host's; OTD_E_RANGE and len where it is short */
 };
@@ -207,10 +207,14 @@ struct otd_chain_pay {
 };
 
 struct otd_chain_pay_info {
-	uint32_t size, reserved;
-	uint64_t
-		vsize; /* virtual bytes once signed: an upper bound from pay_build, exact from pay_check */
-	uint8_t txid[32]; /* pay_check: final, whatever others do to it on the way */
+	uint32_t size;
+	/* pay_check: 1 where an input's proof is part of the identity (no segregated witness), so that
+	   somebody on the way can give the same payment another txid. A coin of it that was spent
+	   "otherwise" may then have been spent by this very payment: look before paying again. */
+	uint32_t malleable;
+	/* virtual bytes once signed: an upper bound from pay_build, exact from pay_check */
+	uint64_t vsize;
+	uint8_t txid[32]; /* pay_check */
 };
 
 /* All [coordinator]; none may block or take more than some milliseconds. */
@@ -237,7 +241,7 @@ struct otd_chain_ops {
 	/* The whole block: header as solved, coinbase as hashed (without witness). */
 	otd_rc (*assemble)(struct otd_instance *in, struct otd_template *t, struct otd_span header,
 			   struct otd_span coinbase, struct otd_buf *block);
-	/* Since 0.2; all three NULL on a chain that cannot pay. */
+	/* Since 0.2; pay_build, pay_check and dust are NULL on a chain that cannot pay. */
 	/* The unsigned transaction. OTD_E_INVALID by set_error: sums, a script that cannot be. */
 	otd_rc (*pay_build)(struct otd_instance *in, const struct otd_chain_pay *p,
 			    struct otd_buf *raw, struct otd_chain_pay_info *info);
@@ -247,6 +251,9 @@ struct otd_chain_ops {
 			    struct otd_span raw, struct otd_chain_pay_info *info);
 	/* The least value of an output to script that nodes pass on. */
 	otd_rc (*dust)(struct otd_instance *in, struct otd_span script, otd_i128 *least);
+	/* The one text by which an address is known, however it was written (letters of the other
+	   case, an old prefix): two texts with one script have one. NULL: texts stay as they are. */
+	otd_rc (*canonical)(struct otd_instance *in, struct otd_span text, struct otd_buf *out);
 };
 
 #ifdef __cplusplus

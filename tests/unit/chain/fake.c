@@ -148,6 +148,12 @@ static void fill(struct fake_node *n, const struct otd_chain_call *q, struct otd
 		break;
 	case OTD_CHAIN_TEMPLATE: fill_template(n, &r->u.tmpl); break;
 	case OTD_CHAIN_SUBMIT: fill_submit(n, q->hash, &r->u.submit); break;
+	case OTD_CHAIN_WALLET: r->u.wallet.balance = 77; break;
+	case OTD_CHAIN_SEND: r->u.send.verdict = OTD_CHAIN_SENT; break;
+	case OTD_CHAIN_TX: r->u.tx.state = OTD_CHAIN_TX_WAITS; break;
+	case OTD_CHAIN_COINS:
+	case OTD_CHAIN_LOCK:
+	case OTD_CHAIN_SIGN: break;
 	default: fill_block(n, q, &r->u.block);
 	}
 }
@@ -160,6 +166,9 @@ static otd_rc http(struct otd_loop *l, struct otd_http **out, const struct otd_h
 	struct otd_chain_call call;
 	memcpy(&call, q->body.ptr, sizeof(call));
 	struct fake_node *n = &fake.node[q->url[strlen(q->url) - 1] - '0'];
+	snprintf(n->url, sizeof(n->url), "%s", q->url);
+	n->once = q->once;
+	n->last_timeout_ms = q->timeout_ms;
 	n->asked[call.kind]++;
 	h->node = n;
 	h->fn = fn;
@@ -167,7 +176,9 @@ static otd_rc http(struct otd_loop *l, struct otd_http **out, const struct otd_h
 	h->kind = call.kind;
 	h->status = 200;
 	h->due_ms = now_ms + 5;
-	if (n->dead) {
+	if (n->http_rc) {
+		h->rc = n->http_rc;
+	} else if (n->dead) {
 		h->rc = OTD_E_IO;
 	} else if (n->silent) {
 		h->rc = OTD_E_TIMEOUT;
@@ -317,9 +328,40 @@ size_t fake_left(void)
 
 static const char *words = "";
 
+/* What a wallet's call points to must still be there, whatever became of the asker's. */
+static void keep(const struct otd_chain_call *q)
+{
+	if (q->kind < OTD_CHAIN_WALLET)
+		return;
+	fake.last = *q;
+	for (size_t i = 0; i < q->n_coins && i < 2; i++)
+		fake.last_coin[i] = q->coins[i];
+	snprintf(fake.last_raw, sizeof(fake.last_raw), "%.*s", (int)q->raw.len,
+		 (const char *)q->raw.ptr);
+	snprintf(fake.last_address, sizeof(fake.last_address), "%s", q->address ? q->address : "");
+}
+
+/* COINS and SIGN: n bytes, each its place's number. */
+static otd_rc write_out(const struct fake_node *n, const struct otd_chain_call *q)
+{
+	size_t len = q->kind == OTD_CHAIN_COINS ? n->n_coins * sizeof(struct otd_chain_coin) : 5000;
+	fake.answers++;
+	q->out->len = len;
+	if (len > q->out->cap)
+		return OTD_E_RANGE;
+	for (size_t i = 0; i < len; i++)
+		q->out->ptr[i] = (uint8_t)i;
+	return OTD_OK;
+}
+
 static otd_rc request(struct otd_instance *in, const struct otd_chain_call *q, struct otd_buf *b)
 {
 	(void)in;
+	keep(q);
+	if (q->raw.len == 5 && memcmp(q->raw.ptr, "wrong", 5) == 0) {
+		words = "not to be written";
+		return OTD_E_INVALID;
+	}
 	b->len = sizeof(*q) + 1500; /* longer than the host's first guess */
 	if (b->cap < b->len)
 		return OTD_E_RANGE;
@@ -331,14 +373,21 @@ static otd_rc request(struct otd_instance *in, const struct otd_chain_call *q, s
 static otd_rc answer(struct otd_instance *in, const struct otd_chain_call *q, int status,
 		     struct otd_span body, struct otd_chain_result *out)
 {
-	(void)in, (void)q;
+	(void)in;
 	words = status == 401   ? "it refuses user and password"
 		: status == 500 ? "it has no peers"
 				: "";
 	if (status != 200)
 		return status == 500 ? OTD_E_BUSY : OTD_E_REFUSED;
 	memcpy(out, body.ptr, sizeof(*out));
-	return OTD_OK;
+	if (q->kind < OTD_CHAIN_WALLET)
+		return OTD_OK;
+	keep(q);
+	words = fake.node[0].says ? "as the node says" : "";
+	if (fake.node[0].says)
+		return fake.node[0].says;
+	return q->kind == OTD_CHAIN_COINS || q->kind == OTD_CHAIN_SIGN ? write_out(&fake.node[0], q)
+								       : OTD_OK;
 }
 
 static otd_rc local(struct otd_instance *in, const struct otd_chain_call *q,
@@ -348,7 +397,8 @@ static otd_rc local(struct otd_instance *in, const struct otd_chain_call *q,
 	OTD_ASSERT(!fake.in_call);
 	fake.node[0].asked[q->kind]++;
 	fill(&fake.node[0], q, out);
-	return OTD_OK;
+	keep(q);
+	return q->out ? write_out(&fake.node[0], q) : OTD_OK;
 }
 
 static otd_rc command(struct otd_instance *in, struct otd_span text, struct otd_buf *out)
@@ -402,7 +452,52 @@ static otd_rc assemble(struct otd_instance *in, struct otd_template *t, struct o
 	return header.len == 80 ? put(block, 80 + coinbase.len) : OTD_E_INVALID;
 }
 
+static otd_rc pay_build(struct otd_instance *in, const struct otd_chain_pay *p, struct otd_buf *raw,
+			struct otd_chain_pay_info *info)
+{
+	(void)in;
+	info->vsize = p->n_coins;
+	words = "the sums differ";
+	return p->n_payees ? put(raw, 9000 * p->n_payees) : OTD_E_INVALID;
+}
+
+static otd_rc pay_check(struct otd_instance *in, const struct otd_chain_pay *p, struct otd_span raw,
+			struct otd_chain_pay_info *info)
+{
+	(void)in, (void)p;
+	info->txid[0] = raw.len ? raw.ptr[0] : 0;
+	words = "it is empty";
+	return raw.len ? OTD_OK : OTD_E_INVALID;
+}
+
+static otd_rc dust(struct otd_instance *in, struct otd_span script, otd_i128 *least)
+{
+	(void)in;
+	*least = (otd_i128)script.len * 10;
+	words = "no script";
+	return script.len ? OTD_OK : OTD_E_INVALID;
+}
+
+static otd_rc canonical(struct otd_instance *in, struct otd_span text, struct otd_buf *out)
+{
+	(void)in;
+	out->len = text.len;
+	if (text.len > out->cap)
+		return OTD_E_RANGE;
+	for (size_t i = 0; i < text.len; i++)
+		out->ptr[i] = text.ptr[i] | 0x20;
+	return OTD_OK;
+}
+
 static struct otd_chain_ops ops;
+
+void fake_pays(bool pays)
+{
+	ops.pay_build = pays ? pay_build : NULL;
+	ops.pay_check = pays ? pay_check : NULL;
+	ops.dust = pays ? dust : NULL;
+	ops.canonical = pays ? canonical : NULL;
+}
 
 void fake_reset(bool is_local)
 {
@@ -423,6 +518,7 @@ void fake_reset(bool is_local)
 				     .template_free = template_free,
 				     .job = job,
 				     .assemble = assemble};
+	fake_pays(true);
 }
 
 const struct otd_chain_ops *otd_instance_chain(const struct otd_plugin_instance *in)

@@ -24,6 +24,12 @@ struct fake_node {
 	uint8_t fork; /* part of its hashes */
 	otd_i128 value, fees;
 	bool wrong_target;
+	otd_rc http_rc; /* of every request: nothing else happens */
+	otd_rc says;    /* what the plugin makes of an answer to a wallet's call */
+	size_t n_coins; /* of its wallet */
+	char url[200];  /* of the last request */
+	bool once;      /* and how it was to be sent */
+	int64_t last_timeout_ms;
 	uint8_t blocks[16][32]; /* what it took */
 	size_t n_blocks, asked[OTD_CHAIN_KINDS];
 };
@@ -31,6 +37,11 @@ struct fake_node {
 struct fake {
 	struct fake_node node[FAKE_NODES];
 	size_t templates_alive;
+	size_t answers; /* how often the plugin was given something to read */
+	/* What the plugin was last asked, and the first coin, raw and address behind the pointers. */
+	struct otd_chain_call last;
+	struct otd_chain_coin last_coin[2];
+	char last_raw[16], last_address[16];
 	bool in_call; /* a function of core/chain is running for the test */
 };
 
@@ -40,6 +51,8 @@ extern struct otd_loop fake_loop;
 
 /* Back to nothing: time 0, all nodes alive on network "main" at height 100. */
 void fake_reset(bool local);
+/* Whether its plugin has the operations of a payment; after fake_reset() it has. */
+void fake_pays(bool pays);
 /* Lets virtual time pass. */
 void fake_run(int64_t ms);
 /* Timers and requests that nobody took back. */

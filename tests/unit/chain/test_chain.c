@@ -449,40 +449,65 @@ static void a_place_is_agreed_upon(void **state)
 
 static struct {
 	otd_rc rc[FAKE_NODES];
+	bool spoke[FAKE_NODES];
 	char text[FAKE_NODES][512];
 	size_t n;
 } checks;
 
-static void on_check(void *arg, const char *node, const struct otd_err *err,
-		     const struct otd_chain_probe *p)
+static void on_answer(void *arg, const struct otd_chain_answer *a)
 {
-	(void)arg, (void)p;
-	checks.rc[node[0] - 'a'] = err->rc;
-	snprintf(checks.text[node[0] - 'a'], 512, "%s", err->text);
+	size_t i = (size_t)(uintptr_t)arg;
+	struct otd_err err = {0};
+	checks.rc[i] = a->rc;
+	checks.spoke[i] = a->spoke;
+	if (a->rc == OTD_OK)
+		checks.rc[i] = otd_chain_judge_probe(chain, &a->result->u.probe, &err);
+	snprintf(checks.text[i], 512, "%s", a->rc ? a->why : err.text);
 	checks.n++;
 }
 
-static void check_says_what_to_do(void **state)
+static void on_template_answer(void *arg, const struct otd_chain_answer *a)
+{
+	(void)arg;
+	checks.rc[0] = a->rc;
+}
+
+static void ask_all(size_t n)
+{
+	struct otd_chain_call q = {.kind = OTD_CHAIN_PROBE};
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(
+			otd_chain_ask_node(chain, i, &q, 1000, on_answer, (void *)(uintptr_t)i),
+			OTD_OK);
+}
+
+static void answers_are_judged(void **state)
 {
 	(void)state;
+	struct otd_chain_call t = {.kind = OTD_CHAIN_TEMPLATE};
 	memset(&checks, 0, sizeof(checks));
 	fake.node[0].network = "test";
 	fake.node[1].dead = true;
 	fake.node[2].password = "x";
 	make(3);
-	otd_chain_check(chain, on_check, NULL);
+	ask_all(3);
 	fake_run(100);
 	assert_int_equal(checks.n, 3);
-	assert_non_null(strstr(checks.text[0], "nodes.a (node/0): it is on network 'test'"));
-	assert_null(strstr(checks.text[0], "secret"));
-	assert_non_null(strstr(checks.text[1], "is the node running"));
+	assert_non_null(strstr(checks.text[0], "it is on network 'test'"));
+	assert_true(checks.spoke[0] && checks.spoke[2]);
+	assert_false(checks.spoke[1]);
+	assert_null(strstr(checks.text[2], "secret"));
 	assert_int_equal(checks.rc[2], OTD_E_REFUSED);
 	fake.node[0].network = "main";
-	otd_chain_check(chain, on_check, NULL);
+	ask_all(3);
 	fake_run(100);
 	assert_int_equal(checks.rc[0], OTD_OK);
-	otd_chain_check(chain, on_check,
-			NULL); /* destroyed on the way: nobody is told, nothing lost */
+	/* a template is given back: teardown sees one that is not */
+	checks.rc[0] = OTD_E_INVALID;
+	assert_int_equal(otd_chain_ask_node(chain, 0, &t, 1000, on_template_answer, NULL), OTD_OK);
+	fake_run(100);
+	assert_int_equal(checks.rc[0], OTD_OK);
+	ask_all(3); /* destroyed on the way: nobody is told, nothing lost */
 }
 
 /* --- jobs, addresses, blocks through the plugin --- */
@@ -568,7 +593,7 @@ static void destroyed_at_any_moment(void **state)
 		fake.node[1].silent = true;
 		start(3);
 		(void)submit();
-		otd_chain_check(chain, on_check, NULL);
+		ask_all(3);
 		fake_run(ms);
 		(void)otd_chain_place(chain, 5, hash, on_place, NULL);
 		fake_run(ms % 7);
@@ -601,7 +626,7 @@ int main(void)
 		T(an_answer_lost_is_asked_for_again),
 		T(a_block_waits_for_no_template),
 		T(a_place_is_agreed_upon),
-		T(check_says_what_to_do),
+		T(answers_are_judged),
 		T(buffers_grow),
 		T(a_local_chain_goes_the_same_way),
 		T(destroyed_at_any_moment),
