@@ -97,6 +97,22 @@ otd_rc otd_db_int(struct otd_db *db, const char *sql, const struct otd_value *v,
 	return OTD_OK;
 }
 
+otd_rc otd_db_backup_step(struct otd_db *db, const struct otd_files *files, uint32_t pages,
+			  uint32_t *left, struct otd_err *err)
+{
+	*left = 0;
+	if (!db->ops->backup_step)
+		return otd_fail(
+			err, OTD_E_UNSUPPORTED,
+			"database: its plugin makes no copies; use the database's own tools");
+	if (db->writing)
+		return otd_fail(err, OTD_E_INVALID, "database: a copy within a transaction");
+	otd_instance_clear_error(db->plugin);
+	OTD_ON(OTD_THREAD_STORE);
+	otd_rc rc = db->ops->backup_step(db->self, files, pages, left);
+	return rc ? otd_db_fail(db, rc, err) : OTD_OK;
+}
+
 static otd_rc finish(struct otd_db *db, otd_rc rc, struct otd_err *err)
 {
 	if (!rc && db->failed)

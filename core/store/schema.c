@@ -183,3 +183,8 @@ otd_rc otd_schema_prepare(struct otd_db *db, struct otd_err *err)
 {
 	return otd_schema_migrate(db, migrations, COUNT(migrations), err);
 }
+
+int64_t otd_schema_newest(void)
+{
+	return migrations[COUNT(migrations) - 1].version;
+}

@@ -136,8 +136,8 @@ static otd_rc prepare(void *arg, struct otd_db *db, struct otd_err *err)
 	return otd_schema_prepare(db, err);
 }
 
-otd_rc otd_store_create(struct otd_store **out, struct otd_loop *l,
-			struct otd_plugin_instance *plugin, struct otd_err *err)
+static otd_rc create(struct otd_store **out, struct otd_loop *l, struct otd_plugin_instance *plugin,
+		     bool as_it_is, struct otd_err *err)
 {
 	struct otd_store *s = calloc(1, sizeof(*s));
 	otd_rc rc;
@@ -149,7 +149,7 @@ otd_rc otd_store_create(struct otd_store **out, struct otd_loop *l,
 	s->db.ops = otd_instance_store(plugin);
 	s->db.self = otd_instance_self(plugin);
 	rc = open_database(s, err);
-	if (!rc)
+	if (!rc && !as_it_is)
 		rc = otd_store_do_now(s, true, prepare, NULL, err);
 	if (rc)
 		goto out;
@@ -165,6 +165,18 @@ out:
 	else
 		*out = s;
 	return rc;
+}
+
+otd_rc otd_store_create(struct otd_store **out, struct otd_loop *l,
+			struct otd_plugin_instance *plugin, struct otd_err *err)
+{
+	return create(out, l, plugin, false, err);
+}
+
+otd_rc otd_store_attach(struct otd_store **out, struct otd_loop *l,
+			struct otd_plugin_instance *plugin, struct otd_err *err)
+{
+	return create(out, l, plugin, true, err);
 }
 
 void otd_store_destroy(struct otd_store *s)

@@ -16,6 +16,9 @@ struct otd_plugin_instance;
  * do. */
 otd_rc otd_store_create(struct otd_store **out, struct otd_loop *l,
 			struct otd_plugin_instance *plugin, struct otd_err *err);
+/* Opens and no more, whatever the schema: for tools that look or copy. */
+otd_rc otd_store_attach(struct otd_store **out, struct otd_loop *l,
+			struct otd_plugin_instance *plugin, struct otd_err *err);
 void otd_store_destroy(struct otd_store *s); /* waits for what was given */
 
 /*
@@ -40,6 +43,17 @@ otd_rc otd_db_query(struct otd_db *db, const char *sql, const struct otd_value *
 /* One row, one integer; OTD_E_NOT_FOUND where there is no row. */
 otd_rc otd_db_int(struct otd_db *db, const char *sql, const struct otd_value *v, size_t n,
 		  int64_t *out, struct otd_err *err);
+
+/*
+ * Inside work that does not write: up to pages more of a copy of the whole database, under the name
+ * that it has, into the folder of files (see backup_step in otedama/store.h). *left 0: whole, and as
+ * the database is now. files NULL: gives up. OTD_E_UNSUPPORTED: this database has its own tools.
+ */
+otd_rc otd_db_backup_step(struct otd_db *db, const struct otd_files *files, uint32_t pages,
+			  uint32_t *left, struct otd_err *err);
+
+/* The version of the schema that this program makes. */
+int64_t otd_schema_newest(void);
 
 #define OTD_INT(x)  ((struct otd_value){.type = OTD_VALUE_INT, .i = (int64_t)(x)})
 #define OTD_WIDE(x) ((struct otd_value){.type = OTD_VALUE_WIDE, .wide = (x)})

@@ -23,6 +23,7 @@
 		       #what " was " #value)
 
 #include "abi_0_1.h"
+#include "abi_0_2.h"
 
 int main(void)
 {

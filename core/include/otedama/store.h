@@ -6,6 +6,7 @@
 #ifndef OTEDAMA_STORE_H
 #define OTEDAMA_STORE_H
 
+#include <otedama/files.h>
 #include <otedama/plugin.h>
 #include <otedama/u256.h>
 
@@ -53,6 +54,16 @@ struct otd_store_ops {
 	otd_rc (*query)(struct otd_instance *in, const char *sql, const struct otd_value *values,
 			size_t stride, size_t n, const uint32_t *wants, size_t n_wants,
 			otd_row_fn row, void *ctx);
+	/*
+	 * Since 0.2; NULL: this database has ways of its own to be copied. A copy of the whole
+	 * database while it is in use: each call, between two transactions, copies up to pages more
+	 * and says how many are left; the first one begins, into the folder that files stands for,
+	 * under the name that the database has in the instance's own. With *left 0 the copy is whole
+	 * and closed, as of this call (what was committed on the way is in it), but not synced: that
+	 * is for the host. After an error, or with files NULL, the copy is given up; its file stays.
+	 */
+	otd_rc (*backup_step)(struct otd_instance *in, const struct otd_files *files,
+			      uint32_t pages, uint32_t *left);
 };
 
 #ifdef __cplusplus

@@ -18,7 +18,7 @@ static const struct otd_option options[] = {
 		   "memory for pages of the database", .min = 1 << 20, .max = INT64_C(1) << 36),
 };
 
-static otd_rc code_of(int extended)
+otd_rc store_code(int extended)
 {
 	if (extended == SQLITE_IOERR_NOMEM)
 		return OTD_E_NOMEM;
@@ -45,7 +45,7 @@ otd_rc store_failed(struct otd_instance *in, const char *doing)
 {
 	int code = in->db ? sqlite3_extended_errcode(in->db) : SQLITE_NOMEM;
 	const char *words = in->db ? sqlite3_errmsg(in->db) : "no memory";
-	otd_rc rc = code_of(code);
+	otd_rc rc = store_code(code);
 	if (rc == OTD_E_BUSY)
 		in->core->set_error(in->host,
 				    "%s: another process has the database; end it, or "
@@ -108,6 +108,7 @@ static void store_close(struct otd_instance *in)
 {
 	if (!in->db)
 		return;
+	store_backup_end(in);
 	store_statements_finish(in);
 	in->in_transaction = false;
 	(void)sqlite3_close(in->db);
@@ -136,7 +137,7 @@ static otd_rc store_open(struct otd_instance *in)
 	if (sqlite3_open_v2(in->opt->path, &in->db,
 			    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
 				    SQLITE_OPEN_EXRESCODE,
-			    in->vfs_name)) {
+			    in->vfs.name)) {
 		rc = store_failed(in, "open");
 		goto out;
 	}
@@ -304,7 +305,7 @@ static void destroy(struct otd_instance *in)
 	if (!in)
 		return;
 	store_close(in);
-	store_vfs_finish(in);
+	store_vfs_finish(&in->vfs);
 	in->core->free(in->host, in);
 }
 
@@ -342,7 +343,7 @@ static otd_rc create(struct otd_instance **out, struct otd_host *h,
 				"name such as otedama.db",
 				in->opt->path);
 		rc = OTD_E_INVALID;
-	} else if (store_vfs_init(in)) {
+	} else if (store_vfs_init(&in->vfs, in, in->files)) {
 		core->set_error(h, "no memory for SQLite");
 		rc = OTD_E_NOMEM;
 	}
@@ -368,6 +369,7 @@ static const struct otd_store_ops store_ops = {
 	.rollback = store_rollback,
 	.exec = store_exec,
 	.query = store_query,
+	.backup_step = store_backup_step,
 };
 
 static const struct otd_plugin_desc desc = {

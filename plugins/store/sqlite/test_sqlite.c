@@ -409,6 +409,169 @@ static void test_one_failure_at_every_place(void **state)
 	print_message("one failure at each of %ld places\n", n - 1);
 }
 
+/* --- a copy while it is in use --- */
+
+/* Steps until the copy is whole; between two of them a turn of work, as a pool does. */
+static otd_rc copy_all(struct fixture *f, struct otd_plugin_instance *in, struct otd_store *s,
+		       const struct otd_files *to, uint32_t pages, int *turn, int *steps)
+{
+	const struct otd_store_ops *ops = otd_instance_store(in);
+	uint32_t left = 1;
+	otd_rc rc = OTD_OK;
+	for (*steps = 0; !rc && left; ++*steps) {
+		rc = ops->backup_step(otd_instance_self(in), to, pages, &left);
+		if (!rc && left && *turn < 60) {
+			must(f, s, true, work_turn, turn);
+			++*turn;
+		}
+	}
+	return rc;
+}
+
+static struct otd_files *copy_folder(struct fixture *f, const struct otd_files *base)
+{
+	struct otd_files *to = NULL;
+	char path[300];
+	snprintf(path, sizeof(path), "%s-copy", f->dir);
+	assert_int_equal(base->make_dir(base->ctx, path), OTD_OK);
+	assert_int_equal(otd_files_rooted_create(&to, base, path), OTD_OK);
+	return to;
+}
+
+static void remove_copy(struct fixture *f, struct otd_files *to)
+{
+	char path[300];
+	snprintf(path, sizeof(path), "%s-copy", f->dir);
+	(void)to->remove(to->ctx, "otedama.db");
+	(void)to->remove(to->ctx, "otedama.db-wal");
+	otd_files_rooted_destroy(to);
+	assert_int_equal(otd_files_real()->remove(NULL, path), OTD_OK);
+}
+
+/* Opens the copy as a database of its own and looks at all of it. */
+static void check_copy(struct fixture *f, struct otd_files *to, int turns)
+{
+	const struct otd_files *own = f->files;
+	struct result r = {0};
+	f->files = to;
+	struct otd_plugin_instance *in = fixture_instance(f);
+	struct otd_store *s = fixture_store(f, in);
+	must(f, s, false, work_check, &r);
+	assert_true(r.ok);
+	assert_int_equal(r.postings, turns);
+	assert_int_equal(r.turns, (INT64_C(1) << turns) - 1);
+	otd_store_destroy(s);
+	otd_instance_destroy(in);
+	f->files = (struct otd_files *)own;
+}
+
+static void test_copy_in_use(void **state)
+{
+	const uint32_t sizes[] = {1, 7, 1u << 30};
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct fixture f;
+		int turn = 0, steps = 0;
+		fixture_init(&f);
+		struct otd_plugin_instance *in = fixture_instance(&f);
+		struct otd_store *s = fixture_store(&f, in);
+		struct otd_files *to = copy_folder(&f, otd_files_real());
+		for (; turn < 10; turn++)
+			must(&f, s, true, work_turn, &turn);
+		assert_int_equal(copy_all(&f, in, s, to, sizes[i], &turn, &steps), OTD_OK);
+		assert_true(i < 2 ? steps > 5 && turn > 10 : steps == 1 && turn == 10);
+		/* What comes after the last step is not in it, and harms nothing. */
+		int after = turn;
+		must(&f, s, true, work_turn, &after);
+		check_copy(&f, to, turn);
+		/* A name that is taken is not written over. */
+		uint32_t left = 0;
+		assert_int_equal(
+			otd_instance_store(in)->backup_step(otd_instance_self(in), to, 5, &left),
+			OTD_E_EXISTS);
+		otd_store_destroy(s);
+		otd_instance_destroy(in);
+		remove_copy(&f, to);
+		fixture_finish(&f);
+	}
+}
+
+/* A copy that was begun and given up, by words and by the end of the database. */
+static void test_copy_given_up(void **state)
+{
+	struct fixture f;
+	uint32_t left = 0;
+	int turn = 0;
+	(void)state;
+	fixture_init(&f);
+	struct otd_plugin_instance *in = fixture_instance(&f);
+	const struct otd_store_ops *ops = otd_instance_store(in);
+	struct otd_instance *self = otd_instance_self(in);
+	struct otd_files *to = copy_folder(&f, otd_files_real());
+	assert_int_equal(ops->backup_step(self, to, 1, &left), OTD_E_CLOSED);
+	struct otd_store *s = fixture_store(&f, in);
+	for (; turn < 10; turn++)
+		must(&f, s, true, work_turn, &turn);
+	assert_int_equal(ops->backup_step(self, to, 1, &left), OTD_OK);
+	assert_true(left > 0);
+	assert_int_equal(ops->backup_step(self, NULL, 0, &left), OTD_OK);
+	assert_int_equal(to->remove(to->ctx, "otedama.db"), OTD_OK);
+	assert_int_equal(ops->backup_step(self, to, 1, &left), OTD_OK);
+	otd_store_destroy(s);
+	otd_instance_destroy(in);
+	remove_copy(&f, to);
+	fixture_finish(&f);
+}
+
+/* The copy's disk fails at its n-th change; the database itself lies on one that does not. */
+static bool copy_fails_at(long n, otd_rc with)
+{
+	struct fixture f;
+	int turn = 0, steps = 0;
+	struct result r = {0};
+	fixture_init(&f);
+	struct otd_files *own = f.files;
+	struct otd_files *sound = NULL;
+	assert_int_equal(otd_files_rooted_create(&sound, otd_files_real(), f.dir), OTD_OK);
+	f.files = sound;
+	struct otd_plugin_instance *in = fixture_instance(&f);
+	struct otd_store *s = fixture_store(&f, in);
+	struct otd_files *to = copy_folder(&f, &disk_files);
+	for (; turn < 10; turn++)
+		must(&f, s, true, work_turn, &turn);
+	disk = (struct disk){.fail_at = n, .with = with};
+	otd_rc rc = copy_all(&f, in, s, to, 5, &turn, &steps);
+	bool reached = disk.ops >= n;
+	memset(&disk, 0, sizeof(disk));
+	assert_true(reached ? rc == with : rc == OTD_OK);
+	if (reached)
+		assert_true(otd_instance_error(in)[0] != 0);
+	else
+		check_copy(&f, to, turn);
+	/* The database knows nothing of it. */
+	must(&f, s, true, work_turn, &turn);
+	must(&f, s, false, work_check, &r);
+	assert_true(r.ok);
+	assert_int_equal(r.postings, turn + 1);
+	otd_store_destroy(s);
+	otd_instance_destroy(in);
+	remove_copy(&f, to);
+	f.files = own;
+	otd_files_rooted_destroy(sound);
+	fixture_finish(&f);
+	return reached;
+}
+
+static void test_copy_onto_a_full_disk(void **state)
+{
+	long n = 1;
+	(void)state;
+	while (copy_fails_at(n, OTD_E_NOMEM))
+		n++;
+	assert_true(n > 20);
+	print_message("the copy's disk was full at each of %ld places\n", n - 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -421,6 +584,9 @@ int main(void)
 		cmocka_unit_test(test_failed_commit),
 		cmocka_unit_test(test_disk_full_at_every_place),
 		cmocka_unit_test(test_one_failure_at_every_place),
+		cmocka_unit_test(test_copy_in_use),
+		cmocka_unit_test(test_copy_given_up),
+		cmocka_unit_test(test_copy_onto_a_full_disk),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

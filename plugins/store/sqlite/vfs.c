@@ -10,6 +10,7 @@
 struct file {
 	sqlite3_file base;
 	struct otd_instance *in;
+	const struct otd_files *files;
 	struct otd_file *f;
 	int lock;
 	bool delete_on_close;
@@ -17,36 +18,36 @@ struct file {
 	char path[SQLITE_PATH_MAX + 40];
 };
 
-static struct otd_instance *instance_of(sqlite3_vfs *vfs)
+static struct store_vfs *own_of(sqlite3_vfs *vfs)
 {
 	return vfs->pAppData;
 }
 
 /* Remembers the words, which SQLite has no place for, and gives the code to pass on. */
-static int io_failed(struct otd_instance *in, otd_rc rc, const char *path, const char *doing,
-		     int code)
+static int io_failed(struct otd_instance *in, const struct otd_files *files, otd_rc rc,
+		     const char *path, const char *doing, int code)
 {
-	const char *why = in->files->last_error(in->files->ctx);
+	const char *why = files->last_error(files->ctx);
 	(void)snprintf(in->io_error, sizeof(in->io_error), "%.80s: cannot %s: %.90s", path, doing,
 		       why && why[0] ? why : "the file service says no more");
 	return rc == OTD_E_NOMEM ? SQLITE_FULL : code;
 }
 
 /* The folder of a path: what stands before its last '/', "" for the instance's own. */
-static otd_rc sync_folder(struct otd_instance *in, const char *path)
+static otd_rc sync_folder(const struct otd_files *files, const char *path)
 {
 	char folder[SQLITE_PATH_MAX + 40];
 	const char *slash = strrchr(path, '/');
 	size_t n = slash ? (size_t)(slash - path) : 0;
 	memcpy(folder, path, n);
 	folder[n] = 0;
-	return in->files->sync_dir(in->files->ctx, folder);
+	return files->sync_dir(files->ctx, folder);
 }
 
 static int file_close(sqlite3_file *base)
 {
 	struct file *f = (struct file *)base;
-	const struct otd_files *files = f->in->files;
+	const struct otd_files *files = f->files;
 	files->close(files->ctx, f->f);
 	if (f->delete_on_close)
 		(void)files->remove(files->ctx, f->path);
@@ -58,9 +59,9 @@ static int file_read(sqlite3_file *base, void *to, int n, sqlite3_int64 at)
 {
 	struct file *f = (struct file *)base;
 	size_t got = 0;
-	otd_rc rc = f->in->files->read(f->in->files->ctx, f->f, &got, to, (size_t)n, (uint64_t)at);
+	otd_rc rc = f->files->read(f->files->ctx, f->f, &got, to, (size_t)n, (uint64_t)at);
 	if (rc)
-		return io_failed(f->in, OTD_E_IO, f->path, "read", SQLITE_IOERR_READ);
+		return io_failed(f->in, f->files, OTD_E_IO, f->path, "read", SQLITE_IOERR_READ);
 	if (got < (size_t)n) {
 		memset((uint8_t *)to + got, 0, (size_t)n - got);
 		return SQLITE_IOERR_SHORT_READ;
@@ -71,15 +72,16 @@ static int file_read(sqlite3_file *base, void *to, int n, sqlite3_int64 at)
 static int file_write(sqlite3_file *base, const void *from, int n, sqlite3_int64 at)
 {
 	struct file *f = (struct file *)base;
-	otd_rc rc = f->in->files->write(f->in->files->ctx, f->f, from, (size_t)n, (uint64_t)at);
-	return rc ? io_failed(f->in, rc, f->path, "write", SQLITE_IOERR_WRITE) : SQLITE_OK;
+	otd_rc rc = f->files->write(f->files->ctx, f->f, from, (size_t)n, (uint64_t)at);
+	return rc ? io_failed(f->in, f->files, rc, f->path, "write", SQLITE_IOERR_WRITE)
+		  : SQLITE_OK;
 }
 
 static int file_truncate(sqlite3_file *base, sqlite3_int64 length)
 {
 	struct file *f = (struct file *)base;
-	otd_rc rc = f->in->files->truncate(f->in->files->ctx, f->f, (uint64_t)length);
-	return rc ? io_failed(f->in, OTD_E_IO, f->path, "truncate", SQLITE_IOERR_TRUNCATE)
+	otd_rc rc = f->files->truncate(f->files->ctx, f->f, (uint64_t)length);
+	return rc ? io_failed(f->in, f->files, OTD_E_IO, f->path, "truncate", SQLITE_IOERR_TRUNCATE)
 		  : SQLITE_OK;
 }
 
@@ -90,12 +92,12 @@ static int file_truncate(sqlite3_file *base, sqlite3_int64 length)
 static int file_sync(sqlite3_file *base, int flags)
 {
 	struct file *f = (struct file *)base;
-	otd_rc rc = f->in->files->sync(f->in->files->ctx, f->f);
+	otd_rc rc = f->files->sync(f->files->ctx, f->f);
 	(void)flags;
 	if (!rc && f->new_name)
-		rc = sync_folder(f->in, f->path);
+		rc = sync_folder(f->files, f->path);
 	if (rc)
-		return io_failed(f->in, rc, f->path, "sync", SQLITE_IOERR_FSYNC);
+		return io_failed(f->in, f->files, rc, f->path, "sync", SQLITE_IOERR_FSYNC);
 	f->new_name = false;
 	return SQLITE_OK;
 }
@@ -104,9 +106,9 @@ static int file_size(sqlite3_file *base, sqlite3_int64 *out)
 {
 	struct file *f = (struct file *)base;
 	uint64_t n = 0;
-	otd_rc rc = f->in->files->length(f->in->files->ctx, f->f, &n);
+	otd_rc rc = f->files->length(f->files->ctx, f->f, &n);
 	if (rc || n > INT64_MAX)
-		return io_failed(f->in, OTD_E_IO, f->path, "measure", SQLITE_IOERR_FSTAT);
+		return io_failed(f->in, f->files, OTD_E_IO, f->path, "measure", SQLITE_IOERR_FSTAT);
 	*out = (sqlite3_int64)n;
 	return SQLITE_OK;
 }
@@ -117,11 +119,11 @@ static int file_lock(sqlite3_file *base, int level)
 	struct file *f = (struct file *)base;
 	otd_rc rc = OTD_OK;
 	if (f->lock == SQLITE_LOCK_NONE)
-		rc = f->in->files->lock(f->in->files->ctx, f->f, true);
+		rc = f->files->lock(f->files->ctx, f->f, true);
 	if (rc == OTD_E_BUSY)
 		return SQLITE_BUSY;
 	if (rc)
-		return io_failed(f->in, rc, f->path, "lock", SQLITE_IOERR_LOCK);
+		return io_failed(f->in, f->files, rc, f->path, "lock", SQLITE_IOERR_LOCK);
 	if (level > f->lock)
 		f->lock = level;
 	return SQLITE_OK;
@@ -134,9 +136,9 @@ static int file_unlock(sqlite3_file *base, int level)
 	if (f->lock <= level)
 		return SQLITE_OK;
 	if (level == SQLITE_LOCK_NONE)
-		rc = f->in->files->unlock(f->in->files->ctx, f->f);
+		rc = f->files->unlock(f->files->ctx, f->f);
 	if (rc)
-		return io_failed(f->in, rc, f->path, "unlock", SQLITE_IOERR_UNLOCK);
+		return io_failed(f->in, f->files, rc, f->path, "unlock", SQLITE_IOERR_UNLOCK);
 	f->lock = level;
 	return SQLITE_OK;
 }
@@ -202,7 +204,7 @@ static uint64_t next_random(struct otd_instance *in)
  */
 static otd_rc write_again(struct file *f)
 {
-	const struct otd_files *files = f->in->files;
+	const struct otd_files *files = f->files;
 	uint8_t part[16384];
 	uint64_t length = 0;
 	otd_rc rc = files->length(files->ctx, f->f, &length);
@@ -221,13 +223,15 @@ static otd_rc write_again(struct file *f)
 
 static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int flags, int *got)
 {
-	struct otd_instance *in = instance_of(vfs);
+	struct otd_instance *in = own_of(vfs)->in;
+	const struct otd_files *files = own_of(vfs)->files;
 	struct file *f = (struct file *)base;
 	uint32_t how = OTD_OPEN_READ;
 	bool there = false;
 	otd_rc rc;
 	memset(f, 0, sizeof(*f));
 	f->in = in;
+	f->files = files;
 	if (!name)
 		(void)snprintf(f->path, sizeof(f->path), "otedama-tmp-%016llx",
 			       (unsigned long long)next_random(in));
@@ -241,18 +245,18 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int 
 		how |= OTD_OPEN_CREATE;
 	if (flags & SQLITE_OPEN_EXCLUSIVE)
 		how |= OTD_OPEN_EXCLUSIVE;
-	rc = in->files->exists(in->files->ctx, f->path, &there);
+	rc = files->exists(files->ctx, f->path, &there);
 	if (!rc)
-		rc = in->files->open(in->files->ctx, &f->f, f->path, how);
+		rc = files->open(files->ctx, &f->f, f->path, how);
 	if (rc) {
-		(void)io_failed(in, rc, f->path, "open", SQLITE_CANTOPEN);
+		(void)io_failed(in, files, rc, f->path, "open", SQLITE_CANTOPEN);
 		return SQLITE_CANTOPEN;
 	}
 	if (there && (flags & SQLITE_OPEN_WAL) && (flags & SQLITE_OPEN_READWRITE))
 		rc = write_again(f);
 	if (rc) {
-		(void)io_failed(in, rc, f->path, "write again", SQLITE_CANTOPEN);
-		in->files->close(in->files->ctx, f->f);
+		(void)io_failed(in, files, rc, f->path, "write again", SQLITE_CANTOPEN);
+		files->close(files->ctx, f->f);
 		return SQLITE_CANTOPEN;
 	}
 	f->delete_on_close = (flags & SQLITE_OPEN_DELETEONCLOSE) != 0;
@@ -265,33 +269,36 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int 
 
 static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync)
 {
-	struct otd_instance *in = instance_of(vfs);
-	otd_rc rc = in->files->remove(in->files->ctx, name);
+	struct otd_instance *in = own_of(vfs)->in;
+	const struct otd_files *files = own_of(vfs)->files;
+	otd_rc rc = files->remove(files->ctx, name);
 	if (rc == OTD_E_NOT_FOUND)
 		return SQLITE_IOERR_DELETE_NOENT;
 	if (rc)
-		return io_failed(in, OTD_E_IO, name, "remove", SQLITE_IOERR_DELETE);
-	if (sync && sync_folder(in, name))
-		return io_failed(in, OTD_E_IO, name, "sync the folder of", SQLITE_IOERR_DIR_FSYNC);
+		return io_failed(in, files, OTD_E_IO, name, "remove", SQLITE_IOERR_DELETE);
+	if (sync && sync_folder(files, name))
+		return io_failed(in, files, OTD_E_IO, name, "sync the folder of",
+				 SQLITE_IOERR_DIR_FSYNC);
 	return SQLITE_OK;
 }
 
 static int vfs_access(sqlite3_vfs *vfs, const char *name, int flags, int *out)
 {
-	struct otd_instance *in = instance_of(vfs);
+	struct otd_instance *in = own_of(vfs)->in;
+	const struct otd_files *files = own_of(vfs)->files;
 	bool there = false;
 	uint64_t length = 1;
 	struct otd_file *f = NULL;
-	otd_rc rc = in->files->exists(in->files->ctx, name, &there);
+	otd_rc rc = files->exists(files->ctx, name, &there);
 	/* As the systems' own do: an empty file is as good as none when SQLite looks for a log. */
 	if (!rc && there && flags == SQLITE_ACCESS_EXISTS) {
-		rc = in->files->open(in->files->ctx, &f, name, OTD_OPEN_READ);
+		rc = files->open(files->ctx, &f, name, OTD_OPEN_READ);
 		if (!rc)
-			rc = in->files->length(in->files->ctx, f, &length);
-		in->files->close(in->files->ctx, f);
+			rc = files->length(files->ctx, f, &length);
+		files->close(files->ctx, f);
 	}
 	if (rc)
-		return io_failed(in, OTD_E_IO, name, "look for", SQLITE_IOERR_ACCESS);
+		return io_failed(in, files, OTD_E_IO, name, "look for", SQLITE_IOERR_ACCESS);
 	*out = there && length > 0;
 	return SQLITE_OK;
 }
@@ -309,7 +316,7 @@ static int vfs_full_path(sqlite3_vfs *vfs, const char *name, int cap, char *out)
 static int vfs_random(sqlite3_vfs *vfs, int n, char *out)
 {
 	for (int i = 0; i < n; i++)
-		out[i] = (char)(next_random(instance_of(vfs)) >> 56);
+		out[i] = (char)(next_random(own_of(vfs)->in) >> 56);
 	return n;
 }
 
@@ -322,26 +329,29 @@ static int vfs_sleep(sqlite3_vfs *vfs, int us)
 
 static int vfs_time(sqlite3_vfs *vfs, sqlite3_int64 *out)
 {
-	struct otd_instance *in = instance_of(vfs);
+	struct otd_instance *in = own_of(vfs)->in;
 	/* Milliseconds since noon of 24 November 4714 BC, as SQLite counts. */
 	*out = INT64_C(210866760000000) + in->clock->wall_ms(in->host);
 	return SQLITE_OK;
 }
 
-otd_rc store_vfs_init(struct otd_instance *in)
+otd_rc store_vfs_init(struct store_vfs *v, struct otd_instance *in, const struct otd_files *files)
 {
-	in->seed = in->clock->mono_ns(in->host) * UINT64_C(0x9e3779b97f4a7c15) ^
-		   (uint64_t)in->clock->wall_ms(in->host);
+	v->in = in;
+	v->files = files;
+	if (!in->seed)
+		in->seed = in->clock->mono_ns(in->host) * UINT64_C(0x9e3779b97f4a7c15) ^
+			   (uint64_t)in->clock->wall_ms(in->host);
 	if (!in->seed)
 		in->seed = 1;
 	/* The address makes it unique: instances of one process share the library's list. */
-	(void)snprintf(in->vfs_name, sizeof(in->vfs_name), "otedama-%p", (void *)in);
-	in->vfs = (sqlite3_vfs){
+	(void)snprintf(v->name, sizeof(v->name), "otedama-%p", (void *)v);
+	v->vfs = (sqlite3_vfs){
 		.iVersion = 2,
 		.szOsFile = sizeof(struct file),
 		.mxPathname = SQLITE_PATH_MAX + 20,
-		.zName = in->vfs_name,
-		.pAppData = in,
+		.zName = v->name,
+		.pAppData = v,
 		.xOpen = vfs_open,
 		.xDelete = vfs_delete,
 		.xAccess = vfs_access,
@@ -350,15 +360,15 @@ otd_rc store_vfs_init(struct otd_instance *in)
 		.xSleep = vfs_sleep,
 		.xCurrentTimeInt64 = vfs_time,
 	};
-	if (sqlite3_vfs_register(&in->vfs, 0))
+	if (sqlite3_vfs_register(&v->vfs, 0))
 		return OTD_E_NOMEM;
-	in->registered = true;
+	v->registered = true;
 	return OTD_OK;
 }
 
-void store_vfs_finish(struct otd_instance *in)
+void store_vfs_finish(struct store_vfs *v)
 {
-	if (in->registered)
-		(void)sqlite3_vfs_unregister(&in->vfs);
-	in->registered = false;
+	if (v->registered)
+		(void)sqlite3_vfs_unregister(&v->vfs);
+	v->registered = false;
 }

@@ -34,7 +34,7 @@ static otd_rc disk_truncate(void *ctx, struct otd_file *f, uint64_t n)
 	return fails() ? OTD_E_IO : otd_files_real()->truncate(ctx, f, n);
 }
 
-static struct otd_files disk_files;
+struct otd_files disk_files;
 
 static void check(struct fixture *f, otd_rc rc, const char *what)
 {

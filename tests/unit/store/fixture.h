@@ -24,6 +24,7 @@ extern struct disk {
 	bool once;    /* only that one */
 	bool no_sync; /* every sync fails, whatever the rest */
 } disk;
+extern struct otd_files disk_files; /* over it; paths as given */
 
 void fixture_init(struct fixture *f);
 void fixture_finish(struct fixture *f); /* removes the folder */
