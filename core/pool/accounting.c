@@ -110,37 +110,6 @@ void acct_epoch_free(struct acct_epoch *ep)
 
 /* --- create and destroy --- */
 
-static otd_rc create_pools(struct otd_accounting *a, struct otd_err *err)
-{
-	const struct otd_accounting_conf *c = &a->conf;
-	otd_rc rc = OTD_OK;
-	a->pools = calloc(c->n_pools ? c->n_pools : 1, sizeof(*a->pools));
-	if (!a->pools)
-		return otd_fail(err, OTD_E_NOMEM, "accounting: out of memory");
-	for (size_t i = 0; rc == OTD_OK && i < c->n_pools; i++) {
-		const struct otd_acct_pool *from = &c->pools[i];
-		struct acct_pool *p = &a->pools[a->n_pools++];
-		p->index = i;
-		p->fee_ppm = from->fee_ppm;
-		p->name = acct_copy(from->name, strlen(from->name));
-		p->asset = acct_copy(from->asset, strlen(from->asset));
-		p->schemes = calloc(from->n_schemes ? from->n_schemes : 1, sizeof(*p->schemes));
-		if (!p->name || !p->asset || !p->schemes)
-			return otd_fail(err, OTD_E_NOMEM, "accounting: out of memory");
-		if (from->n_schemes == 0 || from->fee_ppm < 0 || from->fee_ppm > 1000000)
-			return otd_fail(err, OTD_E_INVALID,
-					"pool %s: no payout scheme, or a fee of %lld ppm that is "
-					"not between 0 and 1,000,000",
-					p->name, (long long)from->fee_ppm);
-		for (size_t k = 0; rc == OTD_OK && k < from->n_schemes; k++) {
-			p->schemes[k].pool = p;
-			p->n_schemes++;
-			rc = acct_scheme_create(&p->schemes[k], &from->schemes[k], err);
-		}
-	}
-	return rc;
-}
-
 static otd_rc make_folders(struct otd_accounting *a, struct otd_err *err)
 {
 	const struct otd_files *f = a->env->files;
@@ -181,6 +150,7 @@ static void on_tick(void *arg)
 		for (struct acct_epoch *ep = a->epochs; ep; ep = ep->next_epoch)
 			ep->paused = false;
 	}
+	acct_terms_due(a);
 	/* Without this a last save would wait for the next share. */
 	if (ms - a->saved_ms >= a->conf.snapshot_ms && a->applied > a->saved_applied &&
 	    !a->stopped[0])
@@ -232,7 +202,7 @@ otd_rc otd_accounting_create(struct otd_accounting **out, const struct otd_accou
 			    ? OTD_OK
 			    : otd_fail(err, OTD_E_NOMEM, "accounting: out of memory");
 	if (rc == OTD_OK)
-		rc = create_pools(a, err);
+		rc = acct_pools_create(a, err);
 	if (rc == OTD_OK)
 		rc = make_folders(a, err);
 	if (rc == OTD_OK)
@@ -300,6 +270,7 @@ void otd_accounting_destroy(struct otd_accounting *a)
 	else
 		acct_commit_free(a->flight);
 	acct_commit_free(a->pending);
+	acct_adding_forget(a);
 	while (a->epochs) {
 		struct acct_epoch *ep = a->epochs;
 		a->epochs = ep->next_epoch;
@@ -310,14 +281,7 @@ void otd_accounting_destroy(struct otd_accounting *a)
 		a->blocks = b->next;
 		acct_block_free(b);
 	}
-	for (size_t i = 0; i < a->n_pools; i++) {
-		for (size_t k = 0; k < a->pools[i].n_schemes; k++)
-			acct_scheme_finish(&a->pools[i].schemes[k]);
-		free(a->pools[i].schemes);
-		free(a->pools[i].name);
-		free(a->pools[i].asset);
-	}
-	free(a->pools);
+	acct_pools_free(a);
 	free_names(a);
 	free(a);
 }
@@ -329,6 +293,7 @@ void otd_accounting_start(struct otd_accounting *a, const struct otd_accounting_
 	a->saved_ms = acct_mono_ms(a) - a->conf.snapshot_ms;
 	a->committed_ms = acct_mono_ms(a);
 	a->last_merge_ms = acct_mono_ms(a) - a->conf.merge_ms;
+	acct_terms_start(a);
 	/* A first save, so that new schemes are on record and old journals can go. */
 	(void)acct_pending(a);
 	for (struct acct_block *b = a->blocks; b; b = b->next) {
@@ -452,7 +417,7 @@ void otd_accounting_flush(struct otd_accounting *a, otd_fn done, void *arg)
 	a->flush_arg = arg;
 	a->flush_wanted = true;
 	a->flush_seq = UINT64_MAX;
-	a->flush_verdicts = otd_journal_last(a->journal);
+	a->flush_verdicts = otd_journal_last(a->journal); /* verdicts and fees */
 	for (struct acct_epoch *ep = a->epochs; ep; ep = ep->next_epoch)
 		ep->flush_to = ep->durable;
 	/* The tick goes on with it: done is not called from within this call. */

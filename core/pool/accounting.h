@@ -40,6 +40,7 @@ struct otd_acct_pool {
 	const char *name;  /* as in the settings and in records */
 	const char *asset; /* "BTC" */
 	int64_t fee_ppm;   /* 0 to 1,000,000; for blocks found from now on */
+	size_t slot; /* the coordinator's number of it; of those given to create(): their order */
 	/* The first is the pool's own, meant where a record names none. At least one. */
 	const struct otd_acct_scheme *schemes;
 	size_t n_schemes;
@@ -63,7 +64,7 @@ struct otd_accounting_conf {
 };
 
 struct otd_acct_block {
-	size_t pool; /* index in the settings; SIZE_MAX: the pool is not there any more */
+	size_t pool; /* slot of the pool; SIZE_MAX: it is not in the settings */
 	const char *pool_name, *asset, *scheme;
 	uint64_t epoch, share_seq; /* its id */
 	uint64_t height;
@@ -118,6 +119,42 @@ void otd_accounting_synced(struct otd_accounting *a, uint64_t epoch, uint64_t se
  */
 otd_rc otd_accounting_verdict(struct otd_accounting *a, uint64_t epoch, uint64_t share_seq,
 			      enum otd_block_state state, uint32_t confirmations);
+/* --- pools that change while it runs --- */
+
+/*
+ * The fee of blocks that are found from time_ms on (wall clock). It is put on record in the
+ * coordinator's journal, so that a replay, and a block whose share waits to be merged, take the fee
+ * that was in force when they were found. Where the journal refuses it is tried again until it is
+ * there.
+ */
+void otd_accounting_fee(struct otd_accounting *a, const char *pool, int64_t fee_ppm,
+			int64_t time_ms);
+/* Whether every fee said so far is durable. */
+bool otd_accounting_fees_durable(const struct otd_accounting *a);
+
+/* Pools and schemes on their way in. */
+struct otd_acct_addition;
+typedef void (*otd_acct_prepared_fn)(void *arg, struct otd_acct_addition *add,
+				     const struct otd_err *err);
+/*
+ * Makes the schemes that a pool does not have yet, and reads what they knew earlier; nothing else
+ * changes. Schemes are told by their names: of a pool or scheme that is there, or was earlier in this
+ * process, the one in memory goes on. done() comes later on the loop, with what goes to add() or
+ * discard(), or with err and NULL. An error now: no done().
+ */
+otd_rc otd_accounting_prepare(struct otd_accounting *a, const struct otd_acct_pool *pools, size_t n,
+			      otd_acct_prepared_fn done, void *arg, struct otd_err *err);
+/* From now on they are there; their fees are as by otd_accounting_fee(), from now on. */
+void otd_accounting_add(struct otd_accounting *a, struct otd_acct_addition *add, int64_t time_ms);
+void otd_accounting_discard(struct otd_acct_addition *add); /* takes NULL */
+/* The pool is out of the settings. What was accepted for it is merged all the same, and its blocks
+   are watched to their end; only status shows it no more. */
+void otd_accounting_remove(struct otd_accounting *a, const char *pool);
+/* Whether everything of this pool is in SQL and none of its blocks waits for a verdict, the journal
+   of epoch merged up to seq. */
+bool otd_accounting_is_done(const struct otd_accounting *a, const char *pool, uint64_t epoch,
+			    uint64_t seq);
+
 /* done(arg) on the loop once all that was said by synced() and verdict() so far is in SQL. While the
    database fails it does not come. A second call replaces the first. */
 void otd_accounting_flush(struct otd_accounting *a, otd_fn done, void *arg);
@@ -125,7 +162,9 @@ void otd_accounting_flush(struct otd_accounting *a, otd_fn done, void *arg);
 /* --- reading; texts live as long as the status --- */
 
 struct otd_acct_pool_status {
+	size_t slot;
 	const char *name, *asset, *scheme;
+	int64_t fee_ppm;   /* in force for a block found now */
 	uint64_t workers;  /* with a share in the last 10 minutes */
 	uint64_t accepted; /* shares since the start of this process */
 	uint64_t refused[OTD_SHARE_VERDICTS];

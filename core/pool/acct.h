@@ -1,7 +1,8 @@
 /*
  * Inside accounting. Files: accounting.c (life, public calls), acct_merge.c (reading journals, the
  * order), acct_apply.c (what records do in memory), acct_scheme.c (payout schemes), acct_commit.c
- * and acct_sql.c (the transaction), acct_load.c and acct_owners.c (the start), acct_status.c (reading).
+ * and acct_sql.c (the transaction), acct_load.c and acct_owners.c (the start), acct_pools.c (pools that
+ * come, go and change their fee), acct_status.c (reading).
  *
  * Memory is ahead of SQL by what is in a->pending (gathering) and a->flight (with the store). Work
  * on the store thread touches only its struct acct_commit.
@@ -20,6 +21,7 @@
 #define ACCT_WORKERS (1u << 24) /* worker numbers an epoch */
 #define ACCT_BLOCKS  1000       /* final blocks kept in memory */
 #define ACCT_HEAD    64         /* bytes of the host's part of a saved scheme */
+#define ACCT_SCHEMES 32         /* of one pool, in the life of a process */
 
 struct acct_pool;
 struct acct_seat;
@@ -71,12 +73,25 @@ struct acct_scheme {
 	size_t n, cap;
 };
 
+/* A fee, in force for blocks found from since_ms on, until a later one. */
+struct acct_terms {
+	uint64_t seq; /* of its record in the coordinator's journal */
+	int64_t fee_ppm, since_ms;
+};
+
 struct acct_pool {
-	size_t index;
+	size_t slot;  /* the coordinator's; SIZE_MAX: not in the settings since the start */
+	size_t shown; /* place in the status being made; SIZE_MAX: none */
+	bool live;    /* in the settings */
 	char *name, *asset;
-	int64_t fee_ppm;
-	uint64_t id; /* pools.id */
-	struct acct_scheme *schemes;
+	int64_t fee_ppm, fee_since_ms; /* as the settings want it */
+	bool fee_due;                  /* that is not in the journal yet */
+	bool fee_any;                  /* the journal has one, maybe not applied yet */
+	int64_t fee_said;              /* the last one in it */
+	struct acct_terms *terms;      /* in the order of the journal */
+	size_t n_terms, cap_terms;
+	uint64_t id;                 /* pools.id */
+	struct acct_scheme *schemes; /* room for ACCT_SCHEMES; NULL: none since the start */
 	size_t n_schemes;
 	struct acct_rate rate;
 	uint64_t accepted, refused[OTD_SHARE_VERDICTS];
@@ -138,7 +153,9 @@ struct acct_block {
 struct acct_entry {
 	struct acct_entry *next;
 	uint64_t cseq;
-	struct acct_epoch *ep; /* NULL: a verdict */
+	struct acct_epoch *ep; /* NULL: a verdict, or terms */
+	struct acct_pool *terms_of;
+	struct acct_terms terms;
 	uint64_t first, last;
 	struct otd_bytes records; /* {u64 seq, u32 type, u32 n, payload} */
 	size_t n_records;
@@ -177,6 +194,16 @@ struct acct_credit {
 	otd_i128 amount;
 };
 
+struct acct_new_pool {
+	uint64_t id;
+	char *name, *asset;
+};
+
+struct acct_new_terms {
+	uint64_t pool_id;
+	struct acct_terms terms;
+};
+
 enum acct_op_kind { ACCT_FOUND, ACCT_STATE, ACCT_CONFIRMATIONS };
 
 struct acct_op {
@@ -212,6 +239,10 @@ struct acct_commit {
 	struct otd_accounting *a; /* NULL: it is gone meanwhile */
 	uint64_t serial, base, position;
 	bool saves; /* the schemes, as they are at position */
+	struct acct_new_pool *pools;
+	size_t n_pools, cap_pools;
+	struct acct_new_terms *terms;
+	size_t n_terms, cap_terms;
 	struct acct_new_account *accounts;
 	size_t n_accounts, cap_accounts;
 	struct acct_new_worker *workers;
@@ -239,8 +270,11 @@ struct otd_accounting {
 	struct otd_journal *journal;
 	struct otd_worker *worker; /* reads journals, removes folders */
 	struct otd_timer *tick;
-	struct acct_pool *pools;
-	size_t n_pools;
+	struct acct_pool **pools; /* those of the settings, and all that SQL knows */
+	size_t n_pools, cap_pools;
+	uint64_t last_pool;  /* id given */
+	uint64_t last_terms; /* of the coordinator's journal: the last fee put on record */
+	struct otd_acct_addition *adding;
 	struct acct_epoch *epochs;
 	uint64_t max_epoch;
 	struct otd_map *account_map, *worker_map; /* to index + 1 */
@@ -359,6 +393,28 @@ void acct_commit_go(struct otd_accounting *a, bool now);
 
 /* acct_sql.c */
 otd_rc acct_sql_commit(void *arg, struct otd_db *db, struct otd_err *err); /* [store] */
+
+/* acct_pools.c */
+otd_rc acct_pools_create(struct otd_accounting *a, struct otd_err *err);
+void acct_pools_free(struct otd_accounting *a);
+/* One more, with no schemes, not in the settings. NULL: out of memory. */
+struct acct_pool *acct_pool_new(struct otd_accounting *a, const char *name, size_t n,
+				const char *asset, size_t asset_n);
+/* NULL: none that has or had schemes in this process. */
+struct acct_pool *acct_pool_named(const struct otd_accounting *a, const char *name, size_t n);
+/* At the end: what the store may still read is freed when it is done. */
+void acct_adding_forget(struct otd_accounting *a);
+/* In force for a block of this time. */
+int64_t acct_fee_at(const struct acct_pool *p, int64_t time_ms);
+/* Terms become known: of SQL, or of a record. */
+otd_rc acct_terms_add(struct acct_pool *p, const struct acct_terms *t);
+/* Puts fees on record that are not yet. */
+void acct_terms_due(struct otd_accounting *a);
+/* At start(): the journal is made to say what the settings want. */
+void acct_terms_start(struct otd_accounting *a);
+/* From a record's payload; false: of a pool that nobody knows. */
+bool acct_terms_read(struct otd_accounting *a, struct otd_span payload, struct acct_pool **p,
+		     struct acct_terms *t);
 
 /* acct_owners.c */
 /* OTD_E_INVALID: what earlier runs left has shares, not in SQL yet, of a pool or scheme that is not

@@ -157,14 +157,6 @@ static struct acct_seat *seat_of(struct acct_account *c, struct acct_scheme *s)
 
 /* --- definitions --- */
 
-static struct acct_pool *pool_named(struct otd_accounting *a, const uint8_t *p, size_t n)
-{
-	for (size_t i = 0; i < a->n_pools; i++)
-		if (strlen(a->pools[i].name) == n && memcmp(a->pools[i].name, p, n) == 0)
-			return &a->pools[i];
-	return NULL;
-}
-
 bool acct_worker_owner(struct otd_accounting *a, const uint8_t *p, size_t n,
 		       struct otd_rec_worker *r, struct acct_pool **pool,
 		       struct acct_scheme **scheme)
@@ -178,7 +170,7 @@ bool acct_worker_owner(struct otd_accounting *a, const uint8_t *p, size_t n,
 	if (n - sizeof(*r) < before + r->scheme_len || r->worker >= ACCT_WORKERS)
 		return false;
 	const uint8_t *text = p + sizeof(*r), *name = text + before;
-	*pool = pool_named(a, text, r->pool_len);
+	*pool = acct_pool_named(a, (const char *)text, r->pool_len);
 	for (size_t i = 0; *pool && !*scheme && i < (*pool)->n_schemes; i++) {
 		struct acct_scheme *s = &(*pool)->schemes[i];
 		if (r->scheme_len == 0 ||
@@ -247,11 +239,11 @@ static void define_job(struct otd_accounting *a, struct acct_epoch *ep, const ui
 			return;
 		}
 	}
-	ep->jobs[r.job % ACCT_JOBS] =
-		(struct acct_job){.number = r.job,
-				  .set = true,
-				  .pool = pool_named(a, p + sizeof(r), r.pool_len),
-				  .network_work = get_u128(r.network_work)};
+	ep->jobs[r.job % ACCT_JOBS] = (struct acct_job){
+		.number = r.job,
+		.set = true,
+		.pool = acct_pool_named(a, (const char *)p + sizeof(r), r.pool_len),
+		.network_work = get_u128(r.network_work)};
 }
 
 static struct acct_def *def_of(struct acct_epoch *ep, uint32_t worker)
@@ -434,7 +426,7 @@ void acct_block_add(struct otd_accounting *a, struct acct_block *b)
 void acct_block_view(const struct acct_block *b, struct otd_acct_block *out)
 {
 	*out = (struct otd_acct_block){
-		.pool = b->pool ? b->pool->index : SIZE_MAX,
+		.pool = b->pool ? b->pool->slot : SIZE_MAX,
 		.pool_name = b->pool_name,
 		.asset = b->asset,
 		.scheme = b->scheme_name,
@@ -575,9 +567,9 @@ static void apply_block(struct otd_accounting *a, struct acct_epoch *ep, uint64_
 		acct_stop(a, "out of memory");
 		return;
 	}
-	/* A replay gives the scheme what it got the first time, whatever the fee is now. */
+	/* A replay gives the scheme what it got the first time; the fee is that of when it was found. */
 	if (!known)
-		b->fee = fee_of(b->value, d->pool->fee_ppm);
+		b->fee = fee_of(b->value, acct_fee_at(d->pool, r.time_ms));
 	struct otd_payout_block in = {
 		.size = sizeof(in),
 		.finder = d->seat->account->id,
@@ -644,9 +636,32 @@ static void apply_verdict(struct otd_accounting *a, const struct otd_rec_verdict
 	a->urgent = true;
 }
 
+/* From here on it counts in memory, and goes into SQL with the position. */
+static void apply_terms(struct otd_accounting *a, const struct acct_entry *e)
+{
+	if (a->replaying) /* SQL had it */
+		return;
+	struct acct_commit *t = acct_pending(a);
+	struct acct_new_terms *row =
+		t ? acct_room(t->terms, &t->n_terms, &t->cap_terms, sizeof(*row)) : NULL;
+	if (row)
+		t->terms = row;
+	if (!row || acct_terms_add(e->terms_of, &e->terms) != OTD_OK) {
+		acct_stop(a, "out of memory");
+		return;
+	}
+	t->terms[t->n_terms++] = (struct acct_new_terms){e->terms_of->id, e->terms};
+	otd_log(OTD_LOG_INFO, "pool", "fee.in_force", "pool=%s fee_ppm=%lld from_ms=%lld",
+		e->terms_of->name, (long long)e->terms.fee_ppm, (long long)e->terms.since_ms);
+}
+
 void acct_apply(struct otd_accounting *a, struct acct_entry *e)
 {
 	a->current = e->cseq;
+	if (e->terms_of) {
+		apply_terms(a, e);
+		goto out;
+	}
 	if (!e->ep) {
 		apply_verdict(a, &e->verdict);
 		goto out;
@@ -677,15 +692,15 @@ void acct_apply(struct otd_accounting *a, struct acct_entry *e)
 		e->ep->applied = e->last + 1;
 out:
 	for (size_t i = 0; i < a->n_pools; i++)
-		for (size_t k = 0; k < a->pools[i].n_schemes; k++)
-			acct_scheme_flush(a, &a->pools[i].schemes[k]);
+		for (size_t k = 0; k < a->pools[i]->n_schemes; k++)
+			acct_scheme_flush(a, &a->pools[i]->schemes[k]);
 	if (a->stopped[0])
 		return;
 	a->applied = e->cseq;
 	for (size_t i = 0; i < a->n_pools; i++)
-		for (size_t k = 0; k < a->pools[i].n_schemes; k++)
-			if (a->pools[i].schemes[k].seq < e->cseq)
-				a->pools[i].schemes[k].seq = e->cseq;
+		for (size_t k = 0; k < a->pools[i]->n_schemes; k++)
+			if (a->pools[i]->schemes[k].seq < e->cseq)
+				a->pools[i]->schemes[k].seq = e->cseq;
 	if (!a->replaying)
 		(void)acct_pending(a);
 }

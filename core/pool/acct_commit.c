@@ -34,10 +34,16 @@ void acct_commit_free(struct acct_commit *c)
 		free(c->ops[i].scheme);
 		free(c->ops[i].credits);
 	}
+	for (size_t i = 0; i < c->n_pools; i++) {
+		free(c->pools[i].name);
+		free(c->pools[i].asset);
+	}
 	for (size_t i = 0; i < c->n_saved; i++) {
 		free(c->saved[i].scheme);
 		otd_bytes_finish(&c->saved[i].state);
 	}
+	free(c->pools);
+	free(c->terms);
 	free(c->accounts);
 	free(c->workers);
 	free(c->minutes);
@@ -52,13 +58,13 @@ void acct_commit_free(struct acct_commit *c)
 static void save_schemes(struct otd_accounting *a, struct acct_commit *c)
 {
 	for (size_t i = 0; i < a->n_pools; i++) {
-		struct acct_pool *p = &a->pools[i];
+		struct acct_pool *p = a->pools[i];
 		for (size_t k = 0; k < p->n_schemes; k++)
 			if (p->schemes[k].broken)
 				return;
 	}
 	for (size_t i = 0; i < a->n_pools; i++) {
-		struct acct_pool *p = &a->pools[i];
+		struct acct_pool *p = a->pools[i];
 		for (size_t k = 0; k < p->n_schemes; k++) {
 			struct acct_scheme *s = &p->schemes[k];
 			struct acct_saved *to =

@@ -62,11 +62,29 @@ static otd_rc load_pool(struct acct_pool *p, struct otd_db *db, struct otd_err *
 	return rc;
 }
 
+/* One that SQL knows and the settings do not: it may come back while we run. */
+static otd_rc take_pool(void *ctx, const struct otd_value *c, size_t n)
+{
+	struct load *l = ctx;
+	struct otd_accounting *a = l->a;
+	(void)n;
+	if ((uint64_t)c[0].i > a->last_pool)
+		a->last_pool = (uint64_t)c[0].i;
+	for (size_t i = 0; i < a->n_pools; i++)
+		if (a->pools[i]->id == (uint64_t)c[0].i)
+			return OTD_OK;
+	struct acct_pool *p = acct_pool_new(a, (const char *)c[1].bytes.ptr, c[1].bytes.len,
+					    (const char *)c[2].bytes.ptr, c[2].bytes.len);
+	if (p)
+		p->id = (uint64_t)c[0].i;
+	return p ? OTD_OK : OTD_E_NOMEM;
+}
+
 static struct acct_pool *pool_by_id(struct otd_accounting *a, uint64_t id)
 {
 	for (size_t i = 0; i < a->n_pools; i++)
-		if (a->pools[i].id == id)
-			return &a->pools[i];
+		if (a->pools[i]->id == id)
+			return a->pools[i];
 	return NULL;
 }
 
@@ -240,7 +258,7 @@ static otd_rc load_schemes(struct load *l, struct otd_db *db, struct otd_err *er
 	otd_rc rc = otd_db_int(db, "SELECT coalesce(max(seq), 0) FROM payout_state", NULL, 0, &last,
 			       err);
 	for (size_t i = 0; i < a->n_pools; i++) {
-		struct acct_pool *p = &a->pools[i];
+		struct acct_pool *p = a->pools[i];
 		for (size_t k = 0; rc == OTD_OK && k < p->n_schemes; k++) {
 			l->scheme = &p->schemes[k];
 			const struct otd_value v[] = {OTD_INT(p->id), OTD_TEXT(l->scheme->name)};
@@ -258,6 +276,35 @@ static otd_rc load_schemes(struct load *l, struct otd_db *db, struct otd_err *er
 	return rc;
 }
 
+static otd_rc take_terms(void *ctx, const struct otd_value *c, size_t n)
+{
+	struct load *l = ctx;
+	struct acct_pool *p = pool_by_id(l->a, (uint64_t)c[0].i);
+	const struct acct_terms t = {
+		.seq = (uint64_t)c[1].i, .fee_ppm = c[2].i, .since_ms = c[3].i};
+	(void)n;
+	return p ? acct_terms_add(p, &t) : OTD_OK;
+}
+
+static otd_rc load_pools(struct load *l, struct otd_db *db, struct otd_err *err)
+{
+	static const uint32_t pool[] = {OTD_VALUE_INT, OTD_VALUE_TEXT, OTD_VALUE_TEXT};
+	static const uint32_t terms[] = {OTD_VALUE_INT, OTD_VALUE_INT, OTD_VALUE_INT,
+					 OTD_VALUE_INT};
+	struct otd_accounting *a = l->a;
+	otd_rc rc = OTD_OK;
+	for (size_t i = 0, n = a->n_pools; rc == OTD_OK && i < n; i++)
+		rc = load_pool(a->pools[i], db, err);
+	if (rc == OTD_OK)
+		rc = otd_db_query(db, "SELECT id, name, asset FROM pools ORDER BY id", NULL, 0,
+				  pool, 3, take_pool, l, err);
+	if (rc == OTD_OK)
+		rc = otd_db_query(db,
+				  "SELECT pool_id, seq, fee_ppm, since_ms FROM terms ORDER BY seq",
+				  NULL, 0, terms, 4, take_terms, l, err);
+	return rc;
+}
+
 static otd_rc load_work(void *arg, struct otd_db *db, struct otd_err *err)
 {
 	static const uint32_t account[] = {OTD_VALUE_INT, OTD_VALUE_INT, OTD_VALUE_TEXT};
@@ -268,10 +315,8 @@ static otd_rc load_work(void *arg, struct otd_db *db, struct otd_err *err)
 	struct load *l = arg;
 	struct otd_accounting *a = l->a;
 	int64_t position = 0;
-	otd_rc rc = OTD_OK;
 	l->err = err;
-	for (size_t i = 0; rc == OTD_OK && i < a->n_pools; i++)
-		rc = load_pool(&a->pools[i], db, err);
+	otd_rc rc = load_pools(l, db, err);
 	if (rc == OTD_OK)
 		rc = otd_db_query(db, "SELECT seq FROM position WHERE id = 1", NULL, 0, pair, 1,
 				  take_int, &position, err);
@@ -377,13 +422,27 @@ static otd_rc replay_verdict(struct otd_accounting *a, const struct otd_record *
 	return OTD_OK;
 }
 
+static otd_rc replay_terms(struct otd_accounting *a, const struct otd_record *r,
+			   struct otd_err *err)
+{
+	struct acct_entry *e = acct_entry_create();
+	if (!e)
+		return otd_fail(err, OTD_E_NOMEM, "accounting: out of memory");
+	if (acct_terms_read(a, r->payload, &e->terms_of, &e->terms)) {
+		e->cseq = e->terms.seq = r->seq;
+		acct_apply(a, e);
+	}
+	acct_entry_free(e);
+	return OTD_OK;
+}
+
 static uint64_t oldest_needed(const struct otd_accounting *a)
 {
 	uint64_t seq = a->position;
 	for (size_t i = 0; i < a->n_pools; i++)
-		for (size_t k = 0; k < a->pools[i].n_schemes; k++)
-			if (a->pools[i].schemes[k].seq < seq)
-				seq = a->pools[i].schemes[k].seq;
+		for (size_t k = 0; k < a->pools[i]->n_schemes; k++)
+			if (a->pools[i]->schemes[k].seq < seq)
+				seq = a->pools[i]->schemes[k].seq;
 	return seq + 1;
 }
 
@@ -406,6 +465,22 @@ static otd_rc commit_now(struct otd_accounting *a, struct otd_err *err)
 	acct_commit_booked(a, c);
 	acct_commit_free(c);
 	return OTD_OK;
+}
+
+static otd_rc replay_record(struct otd_accounting *a, const struct otd_record *r,
+			    struct otd_err *err)
+{
+	otd_rc rc = OTD_OK;
+	a->replaying = r->seq <= a->position;
+	if (r->type == OTD_REC_BATCH)
+		rc = replay_batch(a, r, err);
+	else if (r->type == OTD_REC_VERDICT)
+		rc = replay_verdict(a, r, err);
+	else if (r->type == OTD_REC_TERMS)
+		rc = replay_terms(a, r, err);
+	if (rc == OTD_OK && a->stopped[0])
+		rc = otd_fail(err, OTD_E_NOMEM, "accounting: %s", a->stopped);
+	return rc;
 }
 
 otd_rc acct_replay(struct otd_accounting *a, struct otd_err *err)
@@ -435,14 +510,8 @@ otd_rc acct_replay(struct otd_accounting *a, struct otd_err *err)
 		seen = rec.seq;
 		if (rec.seq < from)
 			continue;
-		a->replaying = rec.seq <= a->position;
 		records++;
-		if (rec.type == OTD_REC_BATCH)
-			rc = replay_batch(a, &rec, err);
-		else if (rec.type == OTD_REC_VERDICT)
-			rc = replay_verdict(a, &rec, err);
-		if (rc == OTD_OK && a->stopped[0])
-			rc = otd_fail(err, OTD_E_NOMEM, "accounting: %s", a->stopped);
+		rc = replay_record(a, &rec, err);
 	}
 	a->replaying = false;
 	otd_journal_reader_close(r);

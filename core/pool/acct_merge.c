@@ -94,6 +94,8 @@ static void place_slice(struct otd_accounting *a)
 {
 	struct acct_entry *e = a->slice;
 	const struct otd_rec_batch r = {e->ep->epoch, e->first, e->last};
+	/* A fee that waits for the disk comes before shares that were found after it. */
+	acct_terms_due(a);
 	otd_rc rc = otd_journal_append(a->journal, OTD_REC_BATCH, &r, sizeof(r), &e->cseq);
 	if (rc)
 		return;

@@ -17,6 +17,21 @@ static otd_rc exec(struct otd_db *db, const char *sql, const struct otd_value *v
 static otd_rc names(const struct acct_commit *c, struct otd_db *db, struct otd_err *err)
 {
 	otd_rc rc = OTD_OK;
+	for (size_t i = 0; rc == OTD_OK && i < c->n_pools; i++) {
+		const struct acct_new_pool *r = &c->pools[i];
+		const struct otd_value v[] = {OTD_INT(r->id), OTD_TEXT(r->name),
+					      OTD_TEXT(r->asset)};
+		rc = exec(db, "INSERT INTO pools(id, name, asset) VALUES(?, ?, ?)", v, 3, err);
+	}
+	for (size_t i = 0; rc == OTD_OK && i < c->n_terms; i++) {
+		const struct acct_new_terms *r = &c->terms[i];
+		const struct otd_value v[] = {OTD_INT(r->pool_id), OTD_INT(r->terms.seq),
+					      OTD_INT(r->terms.fee_ppm),
+					      OTD_INT(r->terms.since_ms)};
+		rc = exec(db,
+			  "INSERT INTO terms(pool_id, seq, fee_ppm, since_ms) VALUES(?, ?, ?, ?)",
+			  v, 4, err);
+	}
 	for (size_t i = 0; rc == OTD_OK && i < c->n_accounts; i++) {
 		const struct acct_new_account *r = &c->accounts[i];
 		const struct otd_value v[] = {OTD_INT(r->id), OTD_INT(r->pool_id),

@@ -102,6 +102,8 @@ static void pool_status(struct status *st, struct otd_accounting *a, struct acct
 	struct acct_scheme *s = &p->schemes[0];
 	const struct otd_payout_ops *ops = otd_instance_payout(s->instance);
 	*to = (struct otd_acct_pool_status){
+		.slot = p->slot,
+		.fee_ppm = acct_fee_at(p, now),
 		.name = keep(st, p->name),
 		.asset = keep(st, p->asset),
 		.scheme = keep(st, s->name),
@@ -138,6 +140,12 @@ static int by_work(const void *a, const void *b)
 	return x->w->id < y->w->id ? -1 : x->w->id > y->w->id;
 }
 
+static void count_worker(struct status *st, const struct acct_pool *p)
+{
+	if (p->shown != SIZE_MAX)
+		st->pools[p->shown].workers++;
+}
+
 static otd_rc workers_status(struct status *st, struct otd_accounting *a, size_t max, int64_t now)
 {
 	struct ranked *r = calloc(a->n_workers ? a->n_workers : 1, sizeof(*r));
@@ -151,7 +159,7 @@ static otd_rc workers_status(struct status *st, struct otd_accounting *a, size_t
 		otd_u128 work = acct_rate_10min(w->rate, now);
 		r[n++] = (struct ranked){w, work};
 		if (work)
-			st->pools[w->account->pool->index].workers++;
+			count_worker(st, w->account->pool);
 		else if (w->rate && acct_rate_1h(w->rate, now) == 0) {
 			free(w->rate); /* idle */
 			w->rate = NULL;
@@ -235,8 +243,12 @@ otd_rc otd_accounting_status(struct otd_accounting *a, struct otd_acct_status **
 		return OTD_E_NOMEM;
 	st->pools = calloc(a->n_pools ? a->n_pools : 1, sizeof(*st->pools));
 	otd_rc rc = st->pools ? OTD_OK : OTD_E_NOMEM;
-	for (size_t i = 0; rc == OTD_OK && i < a->n_pools; i++)
-		pool_status(st, a, &a->pools[i], &st->pools[i], now);
+	for (size_t i = 0; rc == OTD_OK && i < a->n_pools; i++) {
+		struct acct_pool *p = a->pools[i];
+		p->shown = p->live ? st->view.n_pools++ : SIZE_MAX;
+		if (p->live)
+			pool_status(st, a, p, &st->pools[p->shown], now);
+	}
 	if (rc == OTD_OK)
 		rc = workers_status(st, a, max_workers, now);
 	if (rc == OTD_OK)
@@ -244,7 +256,6 @@ otd_rc otd_accounting_status(struct otd_accounting *a, struct otd_acct_status **
 	if (rc == OTD_OK)
 		rc = alerts_status(st, a);
 	st->view.pools = st->pools;
-	st->view.n_pools = a->n_pools;
 	st->view.workers = st->workers;
 	st->view.blocks = st->blocks;
 	st->view.alerts = st->alerts;

@@ -68,7 +68,8 @@ struct otd_reactor {
 	bool has_front, draining, drained;
 	struct reactor_pool *pools;
 	struct otd_workers workers;
-	uint64_t segment; /* of our journal, counted by its restatements; from 1 */
+	int64_t record_ms; /* time of the last record */
+	uint64_t segment;  /* of our journal, counted by its restatements; from 1 */
 	struct otd_timer *refused_timer;
 
 	/* shares of this round, and those of the round before while they are judged */

@@ -177,6 +177,10 @@ otd_rc otd_reactor_record(struct otd_reactor *r, struct reactor_pool *p, const s
 			  const struct otd_share_result *result, int64_t now_ms, uint64_t *seq)
 {
 	(void)p;
+	/* Fees go by these times: a clock that is set back must not bring an older one back. */
+	if (now_ms > r->record_ms)
+		r->record_ms = now_ms;
+	now_ms = r->record_ms;
 	/* The nodes get a block whatever the disk says; without its record nobody is credited. */
 	otd_journal_allow(r->journal, result->block ? BLOCK_ROOM : 0);
 	otd_rc rc = record(r, s, result, now_ms, seq);

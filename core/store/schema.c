@@ -93,9 +93,16 @@ static const char *const version_2[] = {
 	"CREATE INDEX bans_by_end ON bans(until_ms)",
 };
 
+static const char *const version_3[] = {
+	/* Fees by the time from which on they are in force; seq: of the coordinator's journal. */
+	"CREATE TABLE terms(pool_id {int} NOT NULL, seq {int} NOT NULL, fee_ppm {int} NOT NULL,"
+	" since_ms {int} NOT NULL, PRIMARY KEY(pool_id, seq))",
+};
+
 static const struct otd_migration migrations[] = {
 	{1, version_1, COUNT(version_1)},
 	{2, version_2, COUNT(version_2)},
+	{3, version_3, COUNT(version_3)},
 };
 
 /* A text that is not a positive number gives -1. */

@@ -246,6 +246,11 @@ static void expect_block(struct check *k, const struct model_epoch *m, const str
 			world_fail(k->w, "block %llu-%llu is not as it was found",
 				   (unsigned long long)m->epoch, (unsigned long long)r->share_seq);
 		b->matched = true;
+		otd_i128 fee = world_fee_of(k->w, ident_pool(r->ident), r->time_ms, b->value);
+		if (b->fee != fee)
+			world_fail(k->w, "block %llu-%llu: the fee is %lld, must be %lld",
+				   (unsigned long long)b->epoch, (unsigned long long)b->share_seq,
+				   (long long)b->fee, (long long)fee);
 		return;
 	}
 	world_fail(k->w, "block %llu-%llu is missing", (unsigned long long)m->epoch,
@@ -366,6 +371,8 @@ static void give_share(struct straight *s, const struct model_record *r)
 
 static void replay_place(struct straight *s, const struct model_place *p)
 {
+	if (p->terms)
+		return;
 	const struct model_epoch *m = world_epoch(s->k->w, p->epoch);
 	if (p->verdict) {
 		const struct model_record *r = &m->rec[p->first]; /* the block behind its share */

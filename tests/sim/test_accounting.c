@@ -396,6 +396,177 @@ static void log_of_the_database_is_written_again(void **state)
 	}
 }
 
+/* Found and on the reactor's disk, but not merged: the coordinator's journal takes nothing. */
+static void found_not_merged(struct world *w, uint32_t ident)
+{
+	struct sim_faults stuck = {.write_ppm = 1000000, .path = "coordinator"};
+	struct model_epoch *m = w->reactor[0].m;
+	sim_run(w->sim, 3000, NULL, NULL);
+	sim_faults(w->sim, &stuck);
+	world_share(&w->reactor[0], ident, 10);
+	world_block(&w->reactor[0], ident, 1000000000);
+	sim_run(w->sim, 3000, NULL, NULL);
+	assert_int_equal(m->acked, m->n);
+}
+
+static void crash(struct world *w)
+{
+	sim_crash_now(w->sim);
+	world_end(w);
+	sim_reboot(w->sim);
+	sim_faults(w->sim, &(struct sim_faults){0});
+	sim_run(w->sim, 1000, NULL, NULL);
+}
+
+static bool fees_are_durable(void *arg)
+{
+	return otd_accounting_fees_durable(((struct world *)arg)->acct);
+}
+
+static bool block_with_fee(const struct otd_acct_status *st, otd_i128 fee)
+{
+	for (size_t i = 0; i < st->n_blocks; i++)
+		if (st->blocks[i].fee == fee)
+			return true;
+	return false;
+}
+
+/* A fee counts for blocks that are found after it, however late those before it are merged. */
+static void fee_change_across_a_crash(void **state)
+{
+	(void)state;
+	struct world w;
+	start(&w, 11);
+	mine(&w, 20, 0);
+	found_not_merged(&w, 0);
+	crash(&w);
+	w.fee_ppm = 500000; /* the settings were edited before the start */
+	assert_true(world_start(&w));
+	sim_run(w.sim, 3000, NULL, NULL); /* times of shares may be 2 s back */
+	mine(&w, 20, 0);
+	struct otd_acct_status *st = status(&w);
+	assert_int_equal(st->n_blocks, 3);
+	assert_int_equal(st->pools[0].fee_ppm, 500000);
+	assert_true(block_with_fee(st, 61725000));   /* 5000000000 at 12345 ppm */
+	assert_true(block_with_fee(st, 12345000));   /* 1000000000 before the edit */
+	assert_true(block_with_fee(st, 2500000000)); /* 5000000000 after it */
+	otd_accounting_status_destroy(st);
+	/* While it runs: the one that waits was found before. */
+	found_not_merged(&w, 0);
+	world_fee(&w, 250000);
+	assert_false(otd_accounting_fees_durable(w.acct));
+	sim_faults(w.sim, &(struct sim_faults){0});
+	assert_true(sim_run(w.sim, 20000, fees_are_durable, &w));
+	/* Durable, and applied nowhere: the crash keeps the mark. */
+	crash(&w);
+	assert_true(world_start(&w));
+	sim_run(w.sim, 3000, NULL, NULL);
+	mine(&w, 20, 0);
+	st = status(&w);
+	assert_int_equal(st->n_blocks, 5);
+	assert_true(block_with_fee(st, 1250000000));
+	assert_true(block_with_fee(st, 500000000));
+	otd_accounting_status_destroy(st);
+	finish(&w);
+}
+
+static otd_rc make_tally(void *arg, struct otd_plugin_instance **out, struct otd_err *err)
+{
+	return world_scheme(arg, "main", out, err);
+}
+
+struct prepared {
+	struct otd_acct_addition *add;
+	struct otd_err err;
+	bool called;
+};
+
+static void on_prepared(void *arg, struct otd_acct_addition *add, const struct otd_err *err)
+{
+	*(struct prepared *)arg = (struct prepared){add, *err, true};
+}
+
+static bool was_prepared(void *arg)
+{
+	return ((struct prepared *)arg)->called;
+}
+
+static void add_pool(struct world *w, const char *name, const char *asset, bool take)
+{
+	const struct otd_acct_scheme main_scheme = {"main", make_tally, w};
+	const struct otd_acct_pool pool = {.name = name,
+					   .asset = asset,
+					   .fee_ppm = 7,
+					   .slot = 5,
+					   .schemes = &main_scheme,
+					   .n_schemes = 1};
+	struct prepared p = {0};
+	assert_int_equal(otd_accounting_prepare(w->acct, &pool, 1, on_prepared, &p, &w->err),
+			 OTD_OK);
+	assert_true(sim_run(w->sim, 5000, was_prepared, &p));
+	assert_int_equal(p.err.rc, OTD_OK);
+	if (take)
+		otd_accounting_add(w->acct, p.add, otd_wall_ms(sim_env(w->sim)));
+	else
+		otd_accounting_discard(p.add);
+}
+
+/* A pool that comes while it runs: the one that was out, with its accounts; and a new one. */
+static void pools_come_and_go(void **state)
+{
+	(void)state;
+	struct world w;
+	struct otd_err err = {0};
+	start(&w, 12);
+	mine(&w, 60, 3); /* a block of beta, with a verdict to come */
+	world_end(&w);
+	w.no_beta = true;
+	assert_true(world_start(&w));
+	add_pool(&w, "beta", "BBB", false);
+	w.n_watched = 0;
+	add_pool(&w, "beta", "BBB", true);
+	sim_run(w.sim, 3000, NULL, NULL); /* times of shares may be 2 s back */
+	assert_int_equal(w.n_watched, 1); /* its block is named again, now that it can be watched */
+	mine(&w, 60, 3);
+	struct otd_acct_status *st = status(&w);
+	assert_int_equal(st->n_alerts, 0);
+	assert_int_equal(st->n_pools, 2);
+	assert_int_equal(st->pools[1].slot, 5);
+	assert_int_equal(st->n_blocks, 2);
+	assert_int_equal(st->blocks[0].pool, 5);
+	assert_true(st->blocks[0].fee == 35000);
+	assert_false(st->blocks[0].held);
+	uint64_t epoch = st->blocks[0].epoch, seq = st->blocks[0].share_seq;
+	otd_accounting_status_destroy(st);
+	/* Out again: its block goes on, shares count; and the same pool comes back. */
+	otd_accounting_remove(w.acct, "beta");
+	assert_false(otd_accounting_is_done(w.acct, "beta", epoch, seq));
+	assert_int_equal(otd_accounting_verdict(w.acct, epoch, seq, OTD_BLOCK_MATURE, 100), OTD_OK);
+	mine(&w, 60, 0);
+	st = status(&w);
+	assert_int_equal(st->n_pools, 1);
+	assert_int_equal(st->n_alerts, 0);
+	otd_accounting_status_destroy(st);
+	add_pool(&w, "beta", "BBB", true);
+	mine(&w, 60, 3);
+	/* Another coin under the same name is refused; a new name is not. */
+	const struct otd_acct_scheme main_scheme = {"main", make_tally, &w};
+	const struct otd_acct_pool wrong = {
+		.name = "beta", .asset = "CCC", .schemes = &main_scheme, .n_schemes = 1};
+	assert_int_equal(otd_accounting_prepare(w.acct, &wrong, 1, on_prepared, NULL, &err),
+			 OTD_E_INVALID);
+	add_pool(&w, "gamma", "CCC", true);
+	flush(&w);
+	st = status(&w);
+	assert_int_equal(st->n_pools, 3);
+	assert_int_equal(st->n_alerts, 0);
+	otd_accounting_status_destroy(st);
+	world_end(&w);
+	w.no_beta = false;
+	assert_true(world_start(&w));
+	finish(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -407,6 +578,8 @@ int main(void)
 		cmocka_unit_test(owners_of_shares_are_gone),
 		cmocka_unit_test(shares_are_given_up),
 		cmocka_unit_test(log_of_the_database_is_written_again),
+		cmocka_unit_test(fee_change_across_a_crash),
+		cmocka_unit_test(pools_come_and_go),
 	};
 	otd_thread_is(OTD_THREAD_COORDINATOR | OTD_THREAD_REACTOR | OTD_THREAD_STORE |
 		      OTD_THREAD_COMPUTE);

@@ -283,6 +283,38 @@ static void judge(struct world *w)
 			   (unsigned long long)b->share_seq, otd_rc_name(rc));
 }
 
+static void collect_fee(struct world *w, const struct otd_record *r)
+{
+	struct otd_rec_terms t;
+	memcpy(&t, r->payload.ptr, sizeof(t));
+	if (t.pool_len != 5 || memcmp(r->payload.ptr + sizeof(t), "alpha", 5) != 0)
+		return;
+	if (w->n_fees == w->cap_fees) {
+		w->cap_fees = w->cap_fees ? 2 * w->cap_fees : 64;
+		w->fees = realloc(w->fees, w->cap_fees * sizeof(*w->fees));
+		if (!w->fees)
+			abort();
+	}
+	w->fees[w->n_fees++] = (struct model_fee){t.time_ms, t.fee_ppm};
+}
+
+otd_i128 world_fee_of(const struct world *w, const char *pool, int64_t time_ms, otd_i128 value)
+{
+	otd_i128 ppm = w->n_fees ? w->fees[0].ppm : FEE_PPM;
+	if (strcmp(pool, "alpha") != 0)
+		return 0;
+	for (size_t i = 0; i < w->n_fees; i++)
+		if (w->fees[i].since_ms <= time_ms)
+			ppm = w->fees[i].ppm;
+	return (value * ppm + 999999) / 1000000;
+}
+
+void world_fee(struct world *w, int64_t ppm)
+{
+	w->fee_ppm = ppm;
+	otd_accounting_fee(w->acct, "alpha", ppm, otd_wall_ms(sim_env(w->sim)));
+}
+
 void world_collect(struct world *w, uint64_t seq)
 {
 	struct otd_record r;
@@ -307,11 +339,14 @@ void world_collect(struct world *w, uint64_t seq)
 		if (r.type == OTD_REC_BATCH) {
 			struct otd_rec_batch b;
 			memcpy(&b, r.payload.ptr, sizeof(b));
-			*p = (struct model_place){false, b.epoch, b.first, b.last};
+			*p = (struct model_place){false, false, b.epoch, b.first, b.last};
+		} else if (r.type == OTD_REC_TERMS) {
+			*p = (struct model_place){.terms = true};
+			collect_fee(w, &r);
 		} else {
 			struct otd_rec_verdict v;
 			memcpy(&v, r.payload.ptr, sizeof(v));
-			*p = (struct model_place){true, v.epoch, v.share_seq, v.state};
+			*p = (struct model_place){true, false, v.epoch, v.share_seq, v.state};
 		}
 	}
 	if (rc != OTD_E_NOT_FOUND)
@@ -400,7 +435,7 @@ static otd_rc open_accounting(struct world *w)
 	const struct otd_acct_pool pools[2] = {
 		{.name = "alpha",
 		 .asset = "AAA",
-		 .fee_ppm = FEE_PPM,
+		 .fee_ppm = w->fee_ppm,
 		 .schemes = a,
 		 .n_schemes = w->no_second ? 1 : 2},
 		{.name = "beta", .asset = "BBB", .fee_ppm = 0, .schemes = a, .n_schemes = 1}};
@@ -453,6 +488,7 @@ bool world_start(struct world *w)
 	const struct otd_accounting_events events = {on_block, on_release, w};
 	w->err = (struct otd_err){0};
 	w->n_watched = 0;
+	w->fee_ppm = w->fee_ppm ? w->fee_ppm : FEE_PPM;
 	otd_rc rc = e->files->make_dir(e->files->ctx, "data");
 	if (rc == OTD_OK)
 		rc = e->files->sync_dir(e->files->ctx, ".");
@@ -511,6 +547,8 @@ void world_step(struct world *w, bool work)
 			mine(&w->reactor[sim_below(s, REACTORS)]);
 		if (sim_chance(s, 60000))
 			judge(w);
+		if (sim_chance(s, 2000))
+			world_fee(w, 1 + (int64_t)sim_below(s, 1000000));
 	}
 	if (!sim_step(s))
 		return;
@@ -536,4 +574,6 @@ void world_free(struct world *w)
 	}
 	free(w->order);
 	w->order = NULL;
+	free(w->fees);
+	w->fees = NULL;
 }

@@ -34,8 +34,14 @@ struct model_epoch {
 
 /* The final order, as the coordinator's journal has it. */
 struct model_place {
-	bool verdict;
+	bool verdict, terms;
 	uint64_t epoch, first, last; /* or share_seq in first, state in last */
+};
+
+/* A fee of pool alpha, as the coordinator's journal has it. */
+struct model_fee {
+	int64_t since_ms;
+	uint32_t ppm;
 };
 
 struct watched {
@@ -69,6 +75,9 @@ struct world {
 	struct model_epoch *epochs;
 	struct model_place *order; /* [0] is sequence 1 */
 	size_t n_order, cap_order;
+	struct model_fee *fees;
+	size_t n_fees, cap_fees;
+	int64_t fee_ppm; /* of pool alpha, in the settings */
 	struct otd_journal_reader *order_reader;
 	struct watched watched[512];
 	size_t n_watched;
@@ -88,6 +97,10 @@ _Noreturn void world_fail(struct world *w, const char *fmt, ...) OTD_PRINTF(2, 3
 /* False: the power went while it started. */
 bool world_start(struct world *w);
 void world_end(struct world *w);
+/* Pool alpha's fee is changed while it runs. */
+void world_fee(struct world *w, int64_t ppm);
+/* The fee that a block of this pool and time must have paid. */
+otd_i128 world_fee_of(const struct world *w, const char *pool, int64_t time_ms, otd_i128 value);
 /* One share, with its definitions; one block behind the last share. */
 bool world_share(struct reactor *r, uint32_t ident, uint64_t work);
 void world_block(struct reactor *r, uint32_t ident, uint64_t value);

@@ -165,7 +165,8 @@ static void test_other_schemas_are_refused(void **state)
 {
 	(void)state;
 	const char *const cases[][2] = {
-		{"UPDATE meta SET v = '7' WHERE k = 'schema'", "version 7, this otedama knows 1"},
+		{"UPDATE meta SET v = '700' WHERE k = 'schema'",
+		 "version 700, this otedama knows 3"},
 		{"UPDATE meta SET v = 'seven' WHERE k = 'schema'", "no version that can be read"},
 		{"UPDATE meta SET v = '0' WHERE k = 'schema'", "no version that can be read"},
 	};
@@ -177,13 +178,15 @@ static void test_other_schemas_are_refused(void **state)
 	}
 }
 
+#define NOW 3 /* version of the schema */
+
 static const char *const step_a[] = {"CREATE TABLE a(id {key}, w {wide})"};
 static const char *const step_b[] = {"ALTER TABLE a ADD COLUMN t {text}",
 				     "INSERT INTO a(t) VALUES('{int}')"};
 static const char *const step_bad[] = {"CREATE TABLE c(id {key})", "CREATE TABLE a(id {key})"};
-static const struct otd_migration both[] = {{2, step_a, 1}, {3, step_b, 2}};
-static const struct otd_migration broken[] = {{4, step_bad, 2}};
-static const struct otd_migration late[] = {{9, step_a, 1}};
+static const struct otd_migration both[] = {{NOW + 1, step_a, 1}, {NOW + 2, step_b, 2}};
+static const struct otd_migration broken[] = {{NOW + 3, step_bad, 2}};
+static const struct otd_migration late[] = {{NOW + 9, step_a, 1}};
 
 struct table {
 	const struct otd_migration *m;
@@ -217,12 +220,12 @@ static void test_migrations(void **state)
 	must(&f, s, true, migrate, &t);
 	must(&f, s, true, migrate, &t);
 	must(&f, s, false, version_now, &v);
-	assert_int_equal(v, 3);
+	assert_int_equal(v, NOW + 2);
 	/* One that fails half-way leaves nothing. */
 	assert_int_not_equal(otd_store_do_now(s, true, migrate, &bad, &f.err), OTD_OK);
-	assert_non_null(strstr(f.err.text, "version 4, step 2"));
+	assert_non_null(strstr(f.err.text, "version 6, step 2"));
 	must(&f, s, false, version_now, &v);
-	assert_int_equal(v, 3);
+	assert_int_equal(v, NOW + 2);
 	must(&f, s, true, work_sql, (void *)"CREATE TABLE c(id {key})");
 	assert_int_equal(otd_store_do_now(s, true, migrate, &old, &f.err), OTD_E_VERSION);
 	assert_non_null(strstr(f.err.text, "a release in between"));
