@@ -68,22 +68,14 @@ struct disk {
 	uint64_t syncs;
 	int64_t full_until_ms;
 	struct sim_faults faults;
+	struct sim_fired fired;
 	char faults_path[64];
 	char error[640];
 };
 
-static void *must(void *p)
-{
-	if (!p) {
-		(void)fprintf(stderr, "sim: out of memory\n");
-		exit(99);
-	}
-	return p;
-}
-
 static char *copy(const char *s)
 {
-	char *c = must(malloc(strlen(s) + 1));
+	char *c = sim_must(malloc(strlen(s) + 1));
 	memcpy(c, s, strlen(s) + 1);
 	return c;
 }
@@ -100,7 +92,7 @@ static void resize(struct content *c, size_t n)
 {
 	if (n > c->cap) {
 		c->cap = n * 2;
-		c->ptr = must(realloc(c->ptr, c->cap));
+		c->ptr = sim_must(realloc(c->ptr, c->cap));
 	}
 	if (n > c->len)
 		memset(c->ptr + c->len, 0, n - c->len);
@@ -139,12 +131,12 @@ static void apply_torn(struct sim *s, struct content *c, const struct change *ch
 
 static void add_change(struct inode *i, enum change_kind kind, uint64_t at, const void *p, size_t n)
 {
-	struct change *c = must(calloc(1, sizeof(*c)));
+	struct change *c = sim_must(calloc(1, sizeof(*c)));
 	c->kind = kind;
 	c->at = at;
 	c->n = n;
 	if (kind == WRITE) {
-		c->bytes = must(malloc(n ? n : 1));
+		c->bytes = sim_must(malloc(n ? n : 1));
 		if (n)
 			memcpy(c->bytes, p, n);
 	}
@@ -183,7 +175,7 @@ static void set_name(struct names *t, const char *path, struct inode *i)
 	}
 	if (t->n == t->cap) {
 		t->cap = t->cap ? 2 * t->cap : 64;
-		t->name = must(realloc(t->name, t->cap * sizeof(*t->name)));
+		t->name = sim_must(realloc(t->name, t->cap * sizeof(*t->name)));
 	}
 	t->name[t->n++] = (struct name){copy(path), i};
 }
@@ -225,7 +217,7 @@ static void apply_op(struct names *t, const struct name_op *op)
 static void add_op(struct disk *d, enum op_kind kind, const char *path, const char *to,
 		   struct inode *i)
 {
-	struct name_op *op = must(calloc(1, sizeof(*op)));
+	struct name_op *op = sim_must(calloc(1, sizeof(*op)));
 	op->kind = kind;
 	op->path = copy(path);
 	op->to = to ? copy(to) : NULL;
@@ -244,7 +236,7 @@ static void free_op(struct name_op *op)
 
 static struct inode *new_inode(struct disk *d, bool dir)
 {
-	struct inode *i = must(calloc(1, sizeof(*i)));
+	struct inode *i = sim_must(calloc(1, sizeof(*i)));
 	i->changes_end = &i->changes;
 	i->dir = dir;
 	i->next = d->inodes;
@@ -281,26 +273,32 @@ static bool folder_exists(struct names *t, const char *path)
 /* --- the service --- */
 
 /* Before anything that changes the disk; false: the power is gone. */
-static bool alive(struct disk *d)
+static bool alive(struct disk *d, enum sim_point kind)
 {
-	struct sim *s = d->sim;
-	if (!s->dead && s->crash_in && --s->crash_in == 0)
-		s->dead = true;
-	if (s->dead)
-		(void)fail(d, OTD_E_IO, "the power is gone", "disk");
-	return !s->dead;
+	if (sim_point(d->sim, kind))
+		return true;
+	(void)fail(d, OTD_E_IO, "the power is gone", "disk");
+	return false;
 }
 
-static bool faulty(struct disk *d, uint32_t ppm, const char *path)
+static bool faulty(struct disk *d, uint32_t ppm, uint64_t *fired, const char *path)
 {
-	if (ppm == 0 || (d->faults_path[0] && !strstr(path, d->faults_path)))
+	if (ppm == 0 || (d->faults_path[0] && !strstr(path, d->faults_path)) ||
+	    !sim_chance(d->sim, ppm))
 		return false;
-	return sim_chance(d->sim, ppm);
+	++*fired;
+	return true;
 }
 
 static bool full(struct disk *d)
 {
 	return sim_now_ms(d->sim) < d->full_until_ms;
+}
+
+static otd_rc no_room(struct disk *d, const char *path)
+{
+	d->fired.full++;
+	return fail(d, OTD_E_NOMEM, "no space left", path);
 }
 
 static otd_rc f_open(void *ctx, struct otd_file **out, const char *raw, uint32_t flags)
@@ -317,18 +315,18 @@ static otd_rc f_open(void *ctx, struct otd_file **out, const char *raw, uint32_t
 	if (!n) {
 		if (!(flags & OTD_OPEN_CREATE) || !folder_exists(&d->now, path))
 			return fail(d, OTD_E_NOT_FOUND, "no such file", path);
-		if (!alive(d))
+		if (!alive(d, SIM_POINT_NAME))
 			return OTD_E_IO;
 		if (full(d))
-			return fail(d, OTD_E_NOMEM, "no space left", path);
+			return no_room(d, path);
 		add_op(d, ADD, path, NULL, new_inode(d, false));
 		n = find(&d->now, path);
 	} else if (flags & OTD_OPEN_TRUNCATE) {
-		if (!alive(d))
+		if (!alive(d, SIM_POINT_WRITE))
 			return OTD_E_IO;
 		add_change(n->inode, LENGTH, 0, NULL, 0);
 	}
-	struct otd_file *f = must(calloc(1, sizeof(*f)));
+	struct otd_file *f = sim_must(calloc(1, sizeof(*f)));
 	f->inode = n->inode;
 	f->path = copy(path);
 	f->writable = (flags & OTD_OPEN_WRITE) != 0;
@@ -365,15 +363,15 @@ static otd_rc f_write(void *ctx, struct otd_file *f, const void *from, size_t n,
 	bool was_dead = d->sim->dead;
 	if (!f->writable)
 		return fail(d, OTD_E_IO, "not open for writing", f->path);
-	if (!alive(d)) {
+	if (!alive(d, SIM_POINT_WRITE)) {
 		/* The power goes while it is written: the crash decides about it too. */
 		if (!was_dead && n)
 			add_change(f->inode, WRITE, at, from, n);
 		return OTD_E_IO;
 	}
 	if (full(d) && at + n > f->inode->now.len)
-		return fail(d, OTD_E_NOMEM, "no space left", f->path);
-	if (faulty(d, d->faults.write_ppm, f->path)) {
+		return no_room(d, f->path);
+	if (faulty(d, d->faults.write_ppm, &d->fired.write, f->path)) {
 		if (n)
 			add_change(f->inode, WRITE, at, from, sim_below(d->sim, n));
 		return fail(d, OTD_E_IO, "input/output error", f->path);
@@ -400,10 +398,10 @@ static otd_rc f_sync(void *ctx, struct otd_file *f)
 {
 	struct disk *d = ctx;
 	struct inode *i = f->inode;
-	if (!alive(d))
+	if (!alive(d, SIM_POINT_SYNC))
 		return OTD_E_IO;
 	d->syncs++;
-	if (faulty(d, d->faults.sync_ppm, f->path)) {
+	if (faulty(d, d->faults.sync_ppm, &d->fired.sync, f->path)) {
 		settle(d->sim, i);
 		return fail(d, OTD_E_IO, "input/output error at sync", f->path);
 	}
@@ -416,10 +414,10 @@ static otd_rc f_sync(void *ctx, struct otd_file *f)
 static otd_rc f_truncate(void *ctx, struct otd_file *f, uint64_t length)
 {
 	struct disk *d = ctx;
-	if (!alive(d))
+	if (!alive(d, SIM_POINT_WRITE))
 		return OTD_E_IO;
 	if (full(d) && length > f->inode->now.len)
-		return fail(d, OTD_E_NOMEM, "no space left", f->path);
+		return no_room(d, f->path);
 	add_change(f->inode, LENGTH, length, NULL, 0);
 	return OTD_OK;
 }
@@ -472,7 +470,7 @@ static otd_rc f_remove(void *ctx, const char *raw)
 	for (size_t i = 0; i < d->now.n; i++)
 		if (in_folder(d->now.name[i].path, path))
 			return fail(d, OTD_E_IO, "folder not empty", path);
-	if (!alive(d))
+	if (!alive(d, SIM_POINT_NAME))
 		return OTD_E_IO;
 	add_op(d, REMOVE, path, NULL, NULL);
 	return OTD_OK;
@@ -486,7 +484,7 @@ static otd_rc f_rename(void *ctx, const char *raw_from, const char *raw_to)
 	clean(to, sizeof(to), raw_to);
 	if (!find(&d->now, from))
 		return fail(d, OTD_E_NOT_FOUND, "no such file", from);
-	if (!alive(d))
+	if (!alive(d, SIM_POINT_NAME))
 		return OTD_E_IO;
 	add_op(d, RENAME, from, to, NULL);
 	return OTD_OK;
@@ -501,10 +499,10 @@ static otd_rc f_make_dir(void *ctx, const char *raw)
 		return OTD_OK;
 	if (!folder_exists(&d->now, path))
 		return fail(d, OTD_E_NOT_FOUND, "no such folder", path);
-	if (!alive(d))
+	if (!alive(d, SIM_POINT_NAME))
 		return OTD_E_IO;
 	if (full(d))
-		return fail(d, OTD_E_NOMEM, "no space left", path);
+		return no_room(d, path);
 	add_op(d, ADD, path, NULL, new_inode(d, true));
 	return OTD_OK;
 }
@@ -514,9 +512,9 @@ static otd_rc f_sync_dir(void *ctx, const char *raw)
 	struct disk *d = ctx;
 	char path[512];
 	clean(path, sizeof(path), raw);
-	if (!alive(d))
+	if (!alive(d, SIM_POINT_SYNC))
 		return OTD_E_IO;
-	if (faulty(d, d->faults.sync_ppm, path))
+	if (faulty(d, d->faults.sync_ppm, &d->fired.sync, path))
 		return fail(d, OTD_E_IO, "input/output error at sync", path);
 	for (struct name_op **at = &d->ops; *at;) {
 		struct name_op *op = *at;
@@ -548,7 +546,7 @@ static otd_rc f_list(void *ctx, const char *raw, bool (*each)(void *arg, const c
 	struct name *dir = find(&d->now, path);
 	if (!dir || !dir->inode->dir)
 		return fail(d, OTD_E_NOT_FOUND, "no such folder", path);
-	char **all = must(calloc(d->now.n + 1, sizeof(*all)));
+	char **all = sim_must(calloc(d->now.n + 1, sizeof(*all)));
 	size_t n = 0;
 	for (size_t i = 0; i < d->now.n; i++)
 		if (in_folder(d->now.name[i].path, path))
@@ -603,7 +601,7 @@ void disk_table(struct disk *d, struct otd_files *to)
 
 struct disk *disk_create(struct sim *s)
 {
-	struct disk *d = must(calloc(1, sizeof(*d)));
+	struct disk *d = sim_must(calloc(1, sizeof(*d)));
 	d->sim = s;
 	d->ops_end = &d->ops;
 	return d;
@@ -690,6 +688,11 @@ void sim_faults(struct sim *s, const struct sim_faults *f)
 void sim_disk_full(struct sim *s, int64_t ms)
 {
 	s->disk->full_until_ms = sim_now_ms(s) + ms;
+}
+
+void sim_disk_fired(struct sim *s, struct sim_fired *out)
+{
+	*out = s->disk->fired;
 }
 
 uint64_t sim_syncs(struct sim *s)

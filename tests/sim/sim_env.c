@@ -44,7 +44,7 @@ struct otd_worker {
 	bool closing;
 };
 
-static void *must(void *p)
+void *sim_must(void *p)
 {
 	if (!p) {
 		(void)fprintf(stderr, "sim: out of memory\n");
@@ -106,7 +106,7 @@ static otd_rc loop_create(struct otd_env *e, struct otd_loop **out, const char *
 			  struct otd_err *err)
 {
 	struct sim *s = sim_of(e);
-	struct sim_loop *l = must(calloc(1, sizeof(*l)));
+	struct sim_loop *l = sim_must(calloc(1, sizeof(*l)));
 	(void)err;
 	l->base.env = e;
 	l->base.name = name;
@@ -167,7 +167,7 @@ static void loop_stop(struct otd_loop *base)
 
 static void push(struct event ***end, otd_fn fn, void *arg)
 {
-	struct event *e = must(calloc(1, sizeof(*e)));
+	struct event *e = sim_must(calloc(1, sizeof(*e)));
 	e->fn = fn;
 	e->arg = arg;
 	**end = e;
@@ -201,7 +201,7 @@ static void run_first(struct event **head, struct event ***end)
 
 static otd_rc timer_create_(struct otd_loop *base, struct otd_timer **out, otd_fn fn, void *arg)
 {
-	struct otd_timer *t = must(calloc(1, sizeof(*t)));
+	struct otd_timer *t = sim_must(calloc(1, sizeof(*t)));
 	struct otd_timer **all = &loop_of(base)->sim->timers;
 	t->loop = loop_of(base);
 	t->fn = fn;
@@ -239,7 +239,7 @@ static void timer_destroy(struct otd_timer *t)
 static otd_rc worker_create(struct otd_loop *base, struct otd_worker **out, const char *name,
 			    struct otd_err *err)
 {
-	struct otd_worker *w = must(calloc(1, sizeof(*w)));
+	struct otd_worker *w = sim_must(calloc(1, sizeof(*w)));
 	struct otd_worker **all = &loop_of(base)->sim->workers;
 	(void)name;
 	(void)err;
@@ -257,7 +257,7 @@ static otd_rc worker_give(struct otd_worker *w, otd_fn run, otd_fn done, void *a
 	struct sim *s = w->loop->sim;
 	if (w->closing)
 		return OTD_E_CLOSED;
-	struct job *j = must(calloc(1, sizeof(*j)));
+	struct job *j = sim_must(calloc(1, sizeof(*j)));
 	j->run = run;
 	j->done = done;
 	j->arg = arg;
@@ -325,7 +325,7 @@ static void compute_run(void *arg)
 
 static otd_rc env_compute(struct otd_env *e, struct otd_loop *l, otd_fn run, otd_fn done, void *arg)
 {
-	struct compute_job *c = must(calloc(1, sizeof(*c)));
+	struct compute_job *c = sim_must(calloc(1, sizeof(*c)));
 	(void)e;
 	*c = (struct compute_job){run, done, arg};
 	return env_post(l, compute_run, c);
@@ -333,7 +333,7 @@ static otd_rc env_compute(struct otd_env *e, struct otd_loop *l, otd_fn run, otd
 
 /* --- steps --- */
 
-enum source { POST, DEFER, TIMER, RUN, HOME };
+enum source { POST, DEFER, TIMER, RUN, HOME, HTTP, OUTSIDE };
 
 struct choice {
 	enum source source;
@@ -358,6 +358,12 @@ static size_t ready(struct sim *s, struct choice *c, size_t cap)
 		if (w->ran && n < cap)
 			c[n++] = (struct choice){HOME, w};
 	}
+	for (struct otd_http *h = s->https; h; h = sim_http_next(h))
+		if (sim_http_due(h) <= s->now_ns && n < cap)
+			c[n++] = (struct choice){HTTP, h};
+	for (struct outside *o = s->outside; o; o = o->next)
+		if (o->due_ns <= s->now_ns && n < cap)
+			c[n++] = (struct choice){OUTSIDE, o};
 	return n;
 }
 
@@ -370,7 +376,27 @@ static uint64_t next_time(struct sim *s)
 	for (struct otd_worker *w = s->workers; w; w = w->next)
 		if (w->jobs && w->jobs->ready_ns < at)
 			at = w->jobs->ready_ns;
+	for (struct otd_http *h = s->https; h; h = sim_http_next(h))
+		if (sim_http_due(h) < at)
+			at = sim_http_due(h);
+	for (struct outside *o = s->outside; o; o = o->next)
+		if (o->due_ns < at)
+			at = o->due_ns;
 	return at;
+}
+
+static void run_outside(struct sim *s, struct outside *o)
+{
+	int64_t again = o->fn(o->arg);
+	if (again > 0) {
+		o->due_ns = s->now_ns + (uint64_t)again * 1000000;
+		return;
+	}
+	struct outside **at = &s->outside;
+	while (*at != o)
+		at = &(*at)->next;
+	*at = o->next;
+	free(o);
 }
 
 static void run_timer(struct sim *s, struct otd_timer *t)
@@ -402,6 +428,8 @@ bool sim_step(struct sim *s)
 	case TIMER: run_timer(s, pick.what); break;
 	case RUN: worker_run_one(pick.what); break;
 	case HOME: worker_home_one(pick.what); break;
+	case HTTP: sim_http_run(pick.what); break;
+	case OUTSIDE: run_outside(s, pick.what); break;
 	}
 	return true;
 }
@@ -423,9 +451,71 @@ bool sim_dead(struct sim *s)
 	return s->dead;
 }
 
-void sim_crash_in(struct sim *s, uint64_t operations)
+void sim_outside(struct sim *s, int64_t delay_ms, sim_outside_fn fn, void *arg)
 {
-	s->crash_in = operations;
+	struct outside *o = sim_must(calloc(1, sizeof(*o)));
+	o->fn = fn;
+	o->arg = arg;
+	o->due_ns = s->now_ns + (uint64_t)delay_ms * 1000000;
+	o->next = s->outside;
+	s->outside = o;
+}
+
+void sim_sleep(struct sim *s, int64_t ms)
+{
+	uint64_t end = s->now_ns + (uint64_t)ms * 1000000;
+	for (;;) {
+		struct outside *first = NULL;
+		for (struct outside *o = s->outside; o; o = o->next)
+			if (o->due_ns <= end && (!first || o->due_ns < first->due_ns))
+				first = o;
+		if (!first)
+			break;
+		if (s->now_ns < first->due_ns)
+			s->now_ns = first->due_ns;
+		run_outside(s, first);
+	}
+	s->now_ns = end;
+}
+
+void sim_crash_in(struct sim *s, uint64_t points)
+{
+	s->crash_in = points;
+}
+
+void sim_crash_at(struct sim *s, enum sim_point kind, uint64_t n)
+{
+	s->crash_at[kind] = n;
+}
+
+bool sim_point(struct sim *s, enum sim_point kind)
+{
+	if (s->dead)
+		return false;
+	s->points[kind]++;
+	bool any = s->crash_in && --s->crash_in == 0;
+	bool kinds = s->crash_at[kind] && --s->crash_at[kind] == 0;
+	s->dead = any || kinds;
+	s->kills[kind] += s->dead;
+	return !s->dead;
+}
+
+uint64_t sim_points(struct sim *s, enum sim_point kind)
+{
+	return s->points[kind];
+}
+
+uint64_t sim_kills(struct sim *s, enum sim_point kind)
+{
+	return s->kills[kind];
+}
+
+const char *sim_point_name(enum sim_point kind)
+{
+	static const char *const names[SIM_POINTS] = {
+		"write",           "sync",          "name", "before a request", "after a request",
+		"before a commit", "after a commit"};
+	return names[kind];
 }
 
 void sim_crash_now(struct sim *s)
@@ -435,29 +525,34 @@ void sim_crash_now(struct sim *s)
 
 static void check_life_is_over(struct sim *s)
 {
-	if (s->loops || s->timers || s->workers || disk_open_files(s->disk)) {
-		(void)fprintf(stderr, "sim: something of the life before is left%s%s%s%s\n",
+	if (s->loops || s->timers || s->workers || s->https || disk_open_files(s->disk)) {
+		(void)fprintf(stderr, "sim: something of the life before is left%s%s%s%s%s\n",
 			      s->loops ? " (loop)" : "", s->timers ? " (timer)" : "",
-			      s->workers ? " (worker)" : "",
+			      s->workers ? " (worker)" : "", s->https ? " (request)" : "",
 			      disk_open_files(s->disk) ? " (file)" : "");
 		exit(98);
 	}
+}
+
+static void alive_again(struct sim *s)
+{
+	s->dead = false;
+	s->crash_in = 0;
+	memset(s->crash_at, 0, sizeof(s->crash_at));
 }
 
 void sim_reboot(struct sim *s)
 {
 	check_life_is_over(s);
 	disk_reboot(s->disk);
-	s->dead = false;
-	s->crash_in = 0;
+	alive_again(s);
 }
 
 void sim_restart(struct sim *s)
 {
 	check_life_is_over(s);
 	sim_disk_full(s, 0);
-	s->dead = false;
-	s->crash_in = 0;
+	alive_again(s);
 }
 
 static const struct otd_env_ops env_ops = {
@@ -478,11 +573,13 @@ static const struct otd_env_ops env_ops = {
 	.worker_give = worker_give,
 	.worker_destroy = worker_destroy,
 	.compute = env_compute,
+	.http = sim_http,
+	.http_cancel = sim_http_cancel,
 };
 
 struct sim *sim_create(uint64_t seed)
 {
-	struct sim *s = must(calloc(1, sizeof(*s)));
+	struct sim *s = sim_must(calloc(1, sizeof(*s)));
 	s->random[0] = seed * 0x9e3779b97f4a7c15ULL + 0x632be59bd9b4e019ULL;
 	s->random[1] = seed ^ 0xd1b54a32d192ed03ULL;
 	for (int i = 0; i < 16; i++)
@@ -499,6 +596,12 @@ void sim_destroy(struct sim *s)
 {
 	if (!s)
 		return;
+	while (s->outside) {
+		struct outside *o = s->outside;
+		s->outside = o->next;
+		free(o);
+	}
+	sim_http_free_servers(s);
 	disk_destroy(s->disk);
 	free(s);
 }

@@ -1,10 +1,26 @@
-/* Shared by sim_env.c and sim_disk.c. */
+/* Shared by sim_env.c, sim_http.c and sim_disk.c. */
 #ifndef OTD_SIM_INTERNAL_H
 #define OTD_SIM_INTERNAL_H
 
 #include "sim.h"
 
 struct disk;
+
+/* Something that another machine does. */
+struct outside {
+	struct outside *next;
+	sim_outside_fn fn;
+	void *arg;
+	uint64_t due_ns;
+};
+
+struct server {
+	struct server *next;
+	char url[96];
+	sim_server_fn fn;
+	bool (*up)(void *arg);
+	void *arg;
+};
 
 struct sim {
 	struct otd_env env;
@@ -14,10 +30,29 @@ struct sim {
 	uint64_t now_ns;
 	bool dead;
 	uint64_t crash_in;
+	uint64_t crash_at[SIM_POINTS];
+	uint64_t points[SIM_POINTS], kills[SIM_POINTS];
 	struct sim_loop *loops;
 	struct otd_worker *workers;
 	struct otd_timer *timers;
+	struct outside *outside;
+	struct server *servers;
+	struct otd_http *https;
+	uint32_t http_ppm;
+	uint64_t http_fired[SIM_HTTP_FAULTS], http_orphans;
 };
+
+void *sim_must(void *p); /* never NULL */
+
+/* --- sim_http.c --- */
+otd_rc sim_http(struct otd_loop *l, struct otd_http **out, const struct otd_http_request *r,
+		otd_http_fn fn, void *arg);
+void sim_http_cancel(struct otd_http *h);
+/* When it has something to do next; the next of the list. */
+uint64_t sim_http_due(const struct otd_http *h);
+struct otd_http *sim_http_next(const struct otd_http *h);
+void sim_http_run(struct otd_http *h);
+void sim_http_free_servers(struct sim *s);
 
 struct disk *disk_create(struct sim *s);
 void disk_destroy(struct disk *d);
