@@ -18,13 +18,24 @@ struct check {
 	size_t faults, open;
 };
 
-static void on_node(void *arg, const char *node, const struct otd_err *err,
-		    const struct otd_chain_probe *probe)
+struct node_check {
+	struct check *c;
+	struct otd_chain *chain;
+	const char *name;
+};
+
+static void on_node(void *arg, const struct otd_chain_answer *a)
 {
-	struct check *c = arg;
-	if (err->rc != OTD_OK) {
+	struct node_check *n = arg;
+	struct check *c = n->c;
+	const char *node = n->name;
+	struct otd_err err = {.rc = a->rc};
+	const struct otd_chain_probe *probe = a->rc ? NULL : &a->result->u.probe;
+	if (probe && otd_chain_judge_probe(n->chain, probe, &err))
+		a = &(struct otd_chain_answer){.rc = err.rc, .why = err.text};
+	if (err.rc != OTD_OK) {
 		c->faults++;
-		fprintf(stderr, "otedama: node %s: %s\n", node, err->text);
+		fprintf(stderr, "otedama: node %s: %s\n", node, a->why);
 	} else {
 		printf("node %s: ok, %s, network %s, height %" PRIu64 "%s%s\n", node,
 		       probe->software, probe->network, probe->height,
@@ -69,6 +80,7 @@ static otd_rc check_nodes(struct check *c, struct otd_err *err)
 {
 	struct otd_timer *timer = NULL;
 	const struct otd_env_ops *ops = c->app.env->ops;
+	size_t n = 0;
 	for (size_t i = 0; i < c->app.n_chains; i++)
 		c->open += otd_chain_nodes(c->app.chains[i].chain);
 	otd_rc rc = ops->timer_create(c->app.loop, &timer, on_timeout, c);
@@ -76,7 +88,16 @@ static otd_rc check_nodes(struct check *c, struct otd_err *err)
 		return otd_fail(err, rc, "no timer: %s", otd_rc_name(rc));
 	ops->timer_start(timer, CHECK_MS, 0);
 	for (size_t i = 0; i < c->app.n_chains; i++)
-		otd_chain_check(c->app.chains[i].chain, on_node, c);
+		for (size_t k = 0; k < otd_chain_nodes(c->app.chains[i].chain); k++) {
+			static struct node_check checks[256];
+			static struct otd_node_status st[256];
+			size_t at = n++ % 256;
+			otd_chain_node_status(c->app.chains[i].chain, k, &st[at]);
+			checks[at] = (struct node_check){c, c->app.chains[i].chain, st[at].name};
+			struct otd_chain_call q = {.kind = OTD_CHAIN_PROBE};
+			(void)otd_chain_ask_node(c->app.chains[i].chain, k, &q, CHECK_MS, on_node,
+						 &checks[at]);
+		}
 	if (c->open)
 		ops->loop_run(c->app.loop);
 	ops->timer_destroy(timer);

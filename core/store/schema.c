@@ -195,3 +195,18 @@ int64_t otd_schema_newest(void)
 {
 	return migrations[COUNT(migrations) - 1].version;
 }
+
+otd_rc otd_schema_look(struct otd_db *db, int64_t *has, int64_t *ours, struct otd_err *err)
+{
+	int64_t oldest = migrations[0].version - 1;
+	*ours = migrations[COUNT(migrations) - 1].version;
+	otd_rc rc = read_version(db, has, err);
+	if (rc == OTD_E_INVALID) {
+		/* No such table: nothing was ever made in it. */
+		*has = 0;
+		return OTD_OK;
+	}
+	if (rc == OTD_OK && (*has < 0 || *has > *ours || *has < oldest))
+		return refuse(*has, oldest, *ours, err);
+	return rc;
+}

@@ -14,7 +14,10 @@ struct otd_migration {
 
 /* Makes, migrates or refuses, inside a writing transaction. [store] */
 otd_rc otd_schema_prepare(struct otd_db *db, struct otd_err *err);
-/* The same with a table of one's own, for tests; its versions follow one another. */
+/* What version it has (0: none yet) and what it would be brought to, or the refusal; changes nothing.
+   [store] */
+otd_rc otd_schema_look(struct otd_db *db, int64_t *has, int64_t *ours, struct otd_err *err);
+/* The same as otd_schema_prepare() with a table of one's own, for tests; its versions follow one another. */
 otd_rc otd_schema_migrate(struct otd_db *db, const struct otd_migration *table, size_t n,
 			  struct otd_err *err);
 

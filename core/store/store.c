@@ -179,6 +179,33 @@ otd_rc otd_store_attach(struct otd_store **out, struct otd_loop *l,
 	return create(out, l, plugin, true, err);
 }
 
+struct looking {
+	int64_t has, ours;
+};
+
+static otd_rc look_only(void *arg, struct otd_db *db, struct otd_err *err)
+{
+	struct looking *l = arg;
+	return otd_schema_look(db, &l->has, &l->ours, err);
+}
+
+otd_rc otd_store_look(struct otd_plugin_instance *plugin, int64_t *has, int64_t *ours,
+		      struct otd_err *err)
+{
+	struct otd_store s = {.db = {.plugin = plugin,
+				     .ops = otd_instance_store(plugin),
+				     .self = otd_instance_self(plugin)}};
+	struct looking l = {0};
+	otd_rc rc = open_database(&s, err);
+	if (rc)
+		return rc;
+	rc = otd_db_run(&s.db, false, look_only, &l, err);
+	s.db.ops->close(s.db.self);
+	*has = l.has;
+	*ours = l.ours;
+	return rc;
+}
+
 void otd_store_destroy(struct otd_store *s)
 {
 	if (!s)

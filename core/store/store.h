@@ -21,6 +21,12 @@ otd_rc otd_store_attach(struct otd_store **out, struct otd_loop *l,
 			struct otd_plugin_instance *plugin, struct otd_err *err);
 void otd_store_destroy(struct otd_store *s); /* waits for what was given */
 
+/* Looks at a database that nobody uses, without changing it: the version of its schema (0: it has
+   none yet) and the one it is brought to at start. What a start would refuse is refused here, in
+   the same words. On the calling thread. */
+otd_rc otd_store_look(struct otd_plugin_instance *plugin, int64_t *has, int64_t *ours,
+		      struct otd_err *err);
+
 /*
  * work runs on the store thread, inside a transaction where write is true: OTD_OK commits. A busy
  * database is tried again for some time, work being called anew from its start each time. done
