@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/app_ban.h"
 #include "app/app_parts.h"
 #include "app/where.h"
 #include "base/log.h"
@@ -235,6 +236,8 @@ static otd_rc start_parts(struct otd_app *app, struct otd_err *err)
 	if (rc == OTD_OK)
 		rc = otd_app_make_listeners(app, err);
 	if (rc == OTD_OK)
+		rc = otd_app_bans_start(app, err);
+	if (rc == OTD_OK)
 		rc = otd_control_create(&app->control, app->loop, app->socket, otd_app_request, app,
 					err);
 	if (rc == OTD_OK)
@@ -313,6 +316,8 @@ otd_rc otd_app_start(struct otd_app *app, struct otd_err *err)
 		rc = otd_app_make_plugins(app, err);
 	if (rc == OTD_OK)
 		rc = make_store(app, err);
+	if (rc == OTD_OK)
+		rc = otd_app_bans_load(app, err);
 	if (rc == OTD_OK)
 		rc = otd_app_make_chains(app, err);
 	if (rc == OTD_OK)
@@ -395,6 +400,8 @@ void otd_app_stop(struct otd_app *app)
 		app->env->ops->timer_destroy(app->second);
 	otd_app_free_listeners(app);
 	otd_app_free_reactors(app);
+	otd_app_bans_finish(app);
+	otd_app_ask_stop(app);
 	otd_coordinator_destroy(app->coordinator);
 	otd_accounting_destroy(app->accounting);
 	if (app->store)

@@ -116,9 +116,11 @@ struct otd_app {
 	struct otd_app_reactor *reactors;
 	size_t n_reactors;
 	struct otd_gate *gate;
+	struct otd_bans *bans;
 	struct otd_app_listener *listeners;
 	size_t n_listeners;
 	struct otd_control *control;
+	struct otd_worker *reader; /* of journals, for questions; NULL: none was asked */
 	struct otd_api_route routes[2];
 	struct otd_api *api, *metrics_api;
 	struct otd_app_miner *miner;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/app_ban.h"
 #include "app/app_parts.h"
 #include "base/log.h"
 
@@ -90,6 +91,7 @@ static const struct {
 	{"status", status_request},
 	{"chain", chain_request},
 	{"miners", miners_request},
+	{"ban", otd_app_ban_request},
 };
 
 void otd_app_request(void *arg, struct otd_control_request *r, const char *line)

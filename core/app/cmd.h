@@ -4,6 +4,7 @@
 
 #include "app/args.h"
 
+extern const struct otd_cmd otd_cmd_ban;
 extern const struct otd_cmd otd_cmd_chain;
 extern const struct otd_cmd otd_cmd_config;
 extern const struct otd_cmd otd_cmd_hash;

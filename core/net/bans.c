@@ -149,12 +149,11 @@ size_t otd_bans_expire(struct otd_bans *b)
 	return otd_map_count(b->map);
 }
 
-otd_rc otd_bans_add(struct otd_bans *b, const struct otd_ban *ban, struct otd_err *err)
+otd_rc otd_bans_may_add(struct otd_bans *b, const struct otd_ban *ban, struct otd_err *err)
 {
 	uint8_t key[KEY_MAX];
 	struct otd_ban_net net;
 	size_t n = key_of(key, &net, ban->scope, ban->what);
-	size_t what_n = strlen(ban->what) + 1, reason_n = strlen(ban->reason) + 1;
 	if (!n)
 		return otd_fail(err, OTD_E_INVALID, "'%.60s' is not what a ban can be of",
 				ban->what);
@@ -169,6 +168,18 @@ otd_rc otd_bans_add(struct otd_bans *b, const struct otd_ban *ban, struct otd_er
 				"%s is banned already: ban %llu (%s %s); undo that one first",
 				ban->what, (unsigned long long)old->ban.id,
 				otd_ban_scope_name(old->ban.scope), old->ban.what);
+	return OTD_OK;
+}
+
+otd_rc otd_bans_add(struct otd_bans *b, const struct otd_ban *ban, struct otd_err *err)
+{
+	uint8_t key[KEY_MAX];
+	struct otd_ban_net net;
+	size_t n = key_of(key, &net, ban->scope, ban->what);
+	size_t what_n = strlen(ban->what) + 1, reason_n = strlen(ban->reason) + 1;
+	otd_rc rc = otd_bans_may_add(b, ban, err);
+	if (rc)
+		return rc;
 	struct entry *e = malloc(sizeof(*e) + what_n + reason_n);
 	if (!e || otd_map_add(b->map, key, n, (uint64_t)(uintptr_t)e, NULL)) {
 		free(e);

@@ -82,6 +82,9 @@ void otd_bans_destroy(struct otd_bans *b); /* takes NULL */
  */
 OTD_WARN_UNUSED otd_rc otd_bans_add(struct otd_bans *b, const struct otd_ban *ban,
 				    struct otd_err *err);
+/* Whether otd_bans_add() would take it; the same errors. */
+OTD_WARN_UNUSED otd_rc otd_bans_may_add(struct otd_bans *b, const struct otd_ban *ban,
+					struct otd_err *err);
 /* False: there is none. */
 bool otd_bans_remove(struct otd_bans *b, enum otd_ban_scope scope, const char *what);
 /* Drops what is over. Returns how many are left. */
