@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "app/app_ban.h"
+#include "app/app_node.h"
 #include "app/app_parts.h"
 #include "base/log.h"
 
@@ -92,6 +93,7 @@ static const struct {
 	{"chain", chain_request},
 	{"miners", miners_request},
 	{"ban", otd_app_ban_request},
+	{"node", otd_app_node_request},
 };
 
 void otd_app_request(void *arg, struct otd_control_request *r, const char *line)

@@ -11,6 +11,7 @@ extern const struct otd_cmd otd_cmd_hash;
 extern const struct otd_cmd otd_cmd_ledger;
 extern const struct otd_cmd otd_cmd_mine;
 extern const struct otd_cmd otd_cmd_miners;
+extern const struct otd_cmd otd_cmd_node;
 extern const struct otd_cmd otd_cmd_plugin;
 extern const struct otd_cmd otd_cmd_serve;
 extern const struct otd_cmd otd_cmd_status;

@@ -48,10 +48,14 @@ struct otd_chain_conf {
 };
 
 struct otd_node_status {
-	char name[32], software[96], last_error[240];
+	char name[32], software[96];
+	char last_error[240];   /* why it is down or of no use now; "" where it is not */
+	char last_failure[240]; /* of a request, ever */
 	bool up, in_use, syncing;
 	uint64_t height;
-	int64_t last_ok_ms; /* wall clock */
+	int64_t last_ok_ms, last_failure_ms; /* wall clock; 0: never */
+	uint64_t latency_us;                 /* of the last answer, long polls aside */
+	unsigned roles;                      /* enum otd_node_role */
 	uint64_t errors, requests;
 };
 

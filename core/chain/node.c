@@ -51,7 +51,7 @@ otd_rc otd_chain_node_init(struct otd_chain_node *n, struct otd_chain *c,
 			   const struct otd_node_conf *conf, struct otd_err *err)
 {
 	n->c = c;
-	n->roles = conf->roles;
+	n->roles = n->st.roles = conf->roles;
 	snprintf(n->name, sizeof(n->name), "%s", conf->name);
 	memcpy(n->st.name, n->name, sizeof(n->name));
 	if (!copy(&n->url, conf->url) || !copy(&n->user, conf->user) ||

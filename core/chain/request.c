@@ -52,8 +52,12 @@ static void finish(struct otd_chain_req *r, otd_rc rc, const struct otd_chain_re
 	uint64_t now = otd_mono_ns(r->c->env);
 	n->st.requests++;
 	/* A long poll that ran into its time is how long polls end. */
-	if (rc && !(rc == OTD_E_TIMEOUT && r->longpoll_id[0]))
+	if (rc && !(rc == OTD_E_TIMEOUT && r->longpoll_id[0])) {
 		n->st.errors++;
+		n->st.last_failure_ms = otd_wall_ms(r->c->env);
+		snprintf(n->st.last_failure, sizeof(n->st.last_failure), "%s",
+			 why && *why ? why : otd_rc_name(rc));
+	}
 	if (r->call.kind < OTD_CHAIN_KINDS) {
 		otd_metric_add(n->requests[r->call.kind][outcome_of(rc)], 1);
 		if (!r->longpoll_id[0])
@@ -61,6 +65,8 @@ static void finish(struct otd_chain_req *r, otd_rc rc, const struct otd_chain_re
 	}
 	if (rc == OTD_OK)
 		n->st.last_ok_ms = otd_wall_ms(r->c->env);
+	if (rc == OTD_OK && !r->longpoll_id[0])
+		n->st.latency_us = (now - r->began_ns) / 1000;
 	r->done(r, rc, res, why && *why ? why : otd_rc_name(rc));
 	free_req(r);
 }
