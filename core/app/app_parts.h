@@ -6,6 +6,7 @@
 
 /* app_reactors.c */
 otd_rc otd_app_make_reactors(struct otd_app *app, struct otd_err *err);
+struct otd_stratum_limits otd_app_limits(const struct otd_settings *s);
 otd_rc otd_app_run_reactors(struct otd_app *app, struct otd_err *err);
 void otd_app_free_reactors(struct otd_app *app);
 otd_rc otd_app_make_listeners(struct otd_app *app, struct otd_err *err);

@@ -112,6 +112,21 @@ static int64_t shortest_notify(const struct otd_settings *s)
 	return ms;
 }
 
+struct otd_stratum_limits otd_app_limits(const struct otd_settings *s)
+{
+	return (struct otd_stratum_limits){
+		.sessions_max = (size_t)s->limits.connections,
+		.line_max = (size_t)s->limits.line_bytes,
+		.out_max = (size_t)s->limits.output_bytes,
+		.login_ms = s->limits.handshake_ms,
+		.idle_ms = s->limits.idle_ms,
+		.notify_ms = shortest_notify(s),
+		.bad_lines = (uint32_t)s->limits.bad_lines,
+		.name_max = (size_t)s->limits.worker_name_bytes,
+		.names_an_account = (uint32_t)s->limits.workers_an_account,
+	};
+}
+
 static otd_rc make_reactor(struct otd_app *app, struct otd_app_reactor *r, uint32_t index,
 			   struct otd_err *err)
 {
@@ -141,14 +156,7 @@ static otd_rc make_reactor(struct otd_app *app, struct otd_app_reactor *r, uint3
 					   .ports = app->ports,
 					   .n_ports = app->n_ports,
 					   .metrics = app->metrics,
-					   .sessions_max = (size_t)s->limits.connections,
-					   .line_max = (size_t)s->limits.line_bytes,
-					   .out_max = (size_t)s->limits.output_bytes,
-					   .login_ms = s->limits.handshake_ms,
-					   .idle_ms = s->limits.idle_ms,
-					   .notify_ms = shortest_notify(s),
-					   .bad_lines = (uint32_t)s->limits.bad_lines,
-					   .name_max = (size_t)s->limits.worker_name_bytes,
+					   .limits = otd_app_limits(s),
 					   .ended = session_ended,
 					   .arg = app};
 	if (rc == OTD_OK)

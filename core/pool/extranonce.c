@@ -5,58 +5,112 @@
 #include <string.h>
 
 #define VALUES (1u << OTD_EXTRANONCE_BITS)
-#define WORDS  (VALUES / 64)
+#define BLOCK  OTD_EXTRANONCE_BLOCK
+#define BLOCKS OTD_EXTRANONCE_BLOCKS
+#define WORDS  (BLOCK / 64)
 
-otd_rc otd_extranonces_init(struct otd_extranonces *x, uint32_t len, uint64_t epoch, size_t i,
-			    size_t n)
+otd_rc otd_extranonces_init(struct otd_extranonces *x, struct otd_extranonce_space *space,
+			    uint32_t len, uint64_t epoch)
 {
 	memset(x, 0, sizeof(*x));
-	if (len < 4 || len > 8 || i >= n || n > WORDS)
+	if (len < 4 || len > 8)
 		return OTD_E_RANGE;
 	x->len = len;
 	x->prefix = epoch << OTD_EXTRANONCE_BITS;
-	x->next = x->first = (uint32_t)(VALUES / n * i);
-	x->end = x->first + (uint32_t)(VALUES / n);
-	x->live = calloc(WORDS, sizeof(*x->live));
-	x->busy = calloc(WORDS, sizeof(*x->busy));
-	if (!x->live || !x->busy) {
-		otd_extranonces_finish(x);
-		return OTD_E_NOMEM;
-	}
+	x->space = space;
+	x->next_pool = space->pools;
+	space->pools = x;
+	space->n_pools++;
 	return OTD_OK;
+}
+
+static void give_back(struct otd_extranonces *x, uint32_t b)
+{
+	free(x->block[b]);
+	x->block[b] = NULL;
+	x->n_blocks--;
+	x->space->taken[b] = false;
+	x->space->n_taken--;
 }
 
 void otd_extranonces_finish(struct otd_extranonces *x)
 {
-	free(x->live);
-	free(x->busy);
+	if (!x->space)
+		return;
+	for (uint32_t b = 0; b < BLOCKS; b++) {
+		if (x->block[b])
+			give_back(x, b);
+	}
+	struct otd_extranonces **at = &x->space->pools;
+	while (*at != x)
+		at = &(*at)->next_pool;
+	*at = x->next_pool;
+	x->space->n_pools--;
 	memset(x, 0, sizeof(*x));
 }
 
-/* The first value at or after from that was not used on this tip; x->end where there is none. */
-static uint32_t find_free(const struct otd_extranonces *x, uint32_t from)
+/* The first value of block b at or after from, in values, that was not used on this tip; BLOCK where
+   there is none. */
+static uint32_t find_in(const struct otd_extranonce_block *k, uint32_t from)
 {
-	for (uint32_t word = from / 64, bit = from % 64; word * 64 < x->end; word++, bit = 0) {
-		uint64_t open = ~x->busy[word] & UINT64_MAX << bit;
-		if (open) {
-			uint32_t v = word * 64 + (uint32_t)__builtin_ctzll(open);
-			return v < x->end ? v : x->end;
-		}
+	for (uint32_t word = from / 64, bit = from % 64; word < WORDS; word++, bit = 0) {
+		uint64_t open = ~k->busy[word] & UINT64_MAX << bit;
+		if (open)
+			return word * 64 + (uint32_t)__builtin_ctzll(open);
 	}
-	return x->end;
+	return BLOCK;
+}
+
+/* From next on, once around; VALUES where there is none. */
+static uint32_t find_free(const struct otd_extranonces *x)
+{
+	uint32_t b = x->next / BLOCK, from = x->next % BLOCK;
+
+	for (uint32_t turn = 0; turn <= BLOCKS; turn++, b = (b + 1) % BLOCKS, from = 0) {
+		uint32_t v = x->block[b] ? find_in(x->block[b], from) : BLOCK;
+		if (v < BLOCK)
+			return b * BLOCK + v;
+	}
+	return VALUES;
+}
+
+/* One more block for this pool; false: it has its part, and what is left is for the others. */
+static bool claim(struct otd_extranonces *x)
+{
+	struct otd_extranonce_space *s = x->space;
+	uint32_t part = BLOCKS / s->n_pools, kept = 0;
+
+	for (const struct otd_extranonces *p = s->pools; p; p = p->next_pool)
+		kept += p != x && p->n_blocks < part ? part - p->n_blocks : 0;
+	if (s->n_taken == BLOCKS || (x->n_blocks >= part && s->n_taken + kept >= BLOCKS))
+		return false;
+	for (uint32_t b = 0; b < BLOCKS; b++) {
+		if (s->taken[b])
+			continue;
+		x->block[b] = calloc(1, sizeof(*x->block[b]));
+		if (!x->block[b])
+			return false;
+		s->taken[b] = true;
+		s->n_taken++;
+		x->n_blocks++;
+		x->next = b * BLOCK;
+		return true;
+	}
+	return false;
 }
 
 otd_rc otd_extranonces_take(struct otd_extranonces *x, uint8_t *out)
 {
-	uint32_t v = find_free(x, x->next);
+	uint32_t v = x->n_blocks ? find_free(x) : VALUES;
 
-	if (v == x->end)
-		v = find_free(x, x->first);
-	if (v == x->end)
+	if (v == VALUES && claim(x))
+		v = find_free(x);
+	if (v == VALUES)
 		return OTD_E_NOMEM;
-	x->next = v + 1 < x->end ? v + 1 : x->first;
-	x->live[v / 64] |= 1ull << v % 64;
-	x->busy[v / 64] |= 1ull << v % 64;
+	struct otd_extranonce_block *k = x->block[v / BLOCK];
+	x->next = (v + 1) % VALUES;
+	k->live[v % BLOCK / 64] |= 1ull << v % 64;
+	k->busy[v % BLOCK / 64] |= 1ull << v % 64;
 	for (uint32_t i = 0; i < x->len; i++)
 		out[i] = (uint8_t)((x->prefix | v) >> 8 * (x->len - 1 - i));
 	return OTD_OK;
@@ -69,10 +123,22 @@ void otd_extranonces_give(struct otd_extranonces *x, const uint8_t *en1)
 	for (uint32_t i = x->len - 4; i < x->len; i++)
 		v = v << 8 | en1[i];
 	v %= VALUES;
-	x->live[v / 64] &= ~(1ull << v % 64);
+	if (x->block[v / BLOCK])
+		x->block[v / BLOCK]->live[v % BLOCK / 64] &= ~(1ull << v % 64);
 }
 
 void otd_extranonces_new_tip(struct otd_extranonces *x)
 {
-	memcpy(x->busy, x->live, WORDS * sizeof(*x->busy));
+	static const uint64_t none[WORDS];
+
+	for (uint32_t b = 0; b < BLOCKS; b++) {
+		struct otd_extranonce_block *k = x->block[b];
+		if (!k)
+			continue;
+		/* Idle for a whole tip: another pool of this chain has left the tip before by now. */
+		if (memcmp(k->busy, none, sizeof(none)) == 0)
+			give_back(x, b);
+		else
+			memcpy(k->busy, k->live, sizeof(k->busy));
+	}
 }

@@ -92,6 +92,7 @@ static const struct shape shapes[] = {
 	  offsetof(struct otd_msg_block, header), offsetof(struct otd_msg_block, coinbase)}},
 	{OTD_MSG_SYNCED, 0, sizeof(struct otd_msg_position), {0}},
 	{OTD_MSG_DRAINED, 0, sizeof(struct otd_msg_position), {0}},
+	{OTD_MSG_POOL_GONE, 0, sizeof(struct otd_msg_pool_gone), {0}},
 };
 
 bool otd_msg_check(const void *bytes, size_t len)

@@ -18,8 +18,9 @@ enum otd_msg_type {
 	/* reactor to coordinator */
 	OTD_MSG_AUTH = 32,
 	OTD_MSG_BLOCK = 33,
-	OTD_MSG_SYNCED = 34, /* of struct otd_msg_position: durable up to seq */
-	OTD_MSG_DRAINED = 35 /* of struct otd_msg_position */
+	OTD_MSG_SYNCED = 34,   /* of struct otd_msg_position: durable up to seq */
+	OTD_MSG_DRAINED = 35,  /* of struct otd_msg_position */
+	OTD_MSG_POOL_GONE = 36 /* nothing of this removed pool comes any more */
 };
 
 struct otd_msg {
@@ -93,6 +94,12 @@ struct otd_msg_ban {
 	uint64_t id;
 	int64_t until_ms; /* wall clock; 0: for ever */
 	struct otd_ref what, reason;
+};
+
+struct otd_msg_pool_gone {
+	struct otd_msg head;
+	uint32_t pool;
+	uint64_t epoch, seq; /* its last record stands at or before it */
 };
 
 struct otd_msg_position {

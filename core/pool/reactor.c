@@ -62,12 +62,14 @@ static void on_job(struct otd_reactor *r, const struct otd_msg_job *m)
 	struct otd_job *job = NULL;
 	bool new_tip = false;
 
-	if (m->pool >= r->conf.n_pools) {
+	if (m->pool >= r->n_pools) {
 		otd_log(OTD_LOG_ERROR, "pool", "job.refused",
 			"job=%u pool=%u reason=\"no such pool\"", m->job, m->pool);
 		return;
 	}
-	struct reactor_pool *p = &r->pools[m->pool];
+	struct reactor_pool *p = r->pools[m->pool];
+	if (p->retired)
+		return; /* it was on its way */
 	if (m->extranonce1_len != p->conf.extranonce1_len ||
 	    m->extranonce2_len != p->conf.extranonce2_len)
 		(void)otd_fail(&err, OTD_E_INVALID, "extranonces of %u and %u bytes, not %u and %u",
@@ -124,49 +126,12 @@ void otd_reactor_drained(struct otd_reactor *r)
 	otd_reactor_check_drained(r);
 }
 
-static void job_gone(void *arg, struct otd_job *job)
+void otd_reactor_job_gone(void *arg, struct otd_job *job)
 {
 	struct reactor_pool *p = arg;
 
 	if (p->reactor->has_front)
 		p->reactor->front.job_gone(p->reactor->front.arg, job);
-}
-
-static otd_rc pool_init(struct otd_reactor *r, struct reactor_pool *p,
-			const struct otd_reactor_pool *conf, struct otd_err *err)
-{
-	const struct otd_algo_info *a = conf->algo_info;
-	char labels[160];
-
-	p->reactor = r;
-	p->conf = *conf;
-	p->conf.extranonce1_len = (uint32_t)or_default(conf->extranonce1_len, 4);
-	p->conf.extranonce2_len = (uint32_t)or_default(conf->extranonce2_len, 4);
-	if (p->conf.extranonce1_len < 4 || p->conf.extranonce1_len > OTD_JOB_EXTRANONCE1_MAX ||
-	    p->conf.extranonce2_len < 2 || p->conf.extranonce2_len > OTD_JOB_EXTRANONCE2_MAX)
-		return otd_fail(err, OTD_E_RANGE,
-				"pool %s: extranonce1 has 4 to 8 bytes, extranonce2 2 to 16",
-				conf->name);
-	if (a->header_len != OTD_SHARE_HEADER || a->nonce_offset != 76 || a->nonce_len != 4 ||
-	    (a->flags & OTD_ALGO_NEEDS_SEED))
-		return otd_fail(err, OTD_E_UNSUPPORTED,
-				"pool %s: this algorithm's headers are not Bitcoin's 80 bytes with "
-				"the nonce last, and no dialect for others is built in",
-				conf->name);
-	otd_jobs_init(&p->jobs, r->conf.dupes_max, job_gone, p);
-	for (int v = 0; v < OTD_SHARE_VERDICTS; v++) {
-		snprintf(labels, sizeof(labels), "pool=\"%s\",verdict=\"%s\"", conf->name,
-			 otd_share_verdict_name((enum otd_share_verdict)v));
-		p->verdicts[v] = otd_metric(r->conf.metrics, OTD_COUNTER, "otd_shares_total",
-					    labels, "Shares by what became of them");
-	}
-	snprintf(labels, sizeof(labels), "pool=\"%s\"", conf->name);
-	p->blocks = otd_metric(r->conf.metrics, OTD_COUNTER, "otd_block_solutions_total", labels,
-			       "Hashes that met the network target");
-	if (otd_extranonces_init(&p->extranonces, p->conf.extranonce1_len, r->conf.epoch,
-				 (size_t)(p - r->pools), r->conf.n_pools))
-		return otd_fail(err, OTD_E_NOMEM, "out of memory");
-	return OTD_OK;
 }
 
 static void set_defaults(struct otd_reactor_conf *c)
@@ -213,22 +178,16 @@ otd_rc otd_reactor_create(struct otd_reactor **out, const struct otd_reactor_con
 	set_defaults(&r->conf);
 	r->segment = r->workers.segment = 1;
 	rc = otd_fail(err, OTD_E_NOMEM, "out of memory");
-	r->pools = calloc(conf->n_pools, sizeof(*r->pools));
-	if (!r->pools)
-		goto out;
 	ops->random(conf->env, seed, sizeof(seed));
 	if (otd_workers_init(&r->workers, seed, r->conf.workers_max, r->conf.names_an_account) ||
 	    otd_reactor_auth_init(r, seed))
 		goto out;
 	r->workers.segment = 1;
-	for (size_t i = 0; i < conf->n_pools; i++) {
-		rc = pool_init(r, &r->pools[i], &conf->pools[i], err);
-		if (rc)
-			goto out;
-	}
-	rc = otd_reactor_shares_init(r, err);
+	struct otd_reactor_added *first = NULL;
+	rc = otd_reactor_prepare(r, &first, conf->pools, conf->n_pools, err);
 	if (rc)
 		goto out;
+	otd_reactor_add(r, first);
 	rc = open_journal(r, err);
 	if (rc)
 		goto out;
@@ -263,14 +222,10 @@ void otd_reactor_destroy(struct otd_reactor *r)
 	otd_journal_close(r->journal);
 	otd_mailbox_destroy(r->mailbox);
 	otd_reactor_shares_finish(r);
-	for (size_t i = 0; r->pools && i < r->conf.n_pools; i++) {
-		otd_jobs_finish(&r->pools[i].jobs);
-		otd_extranonces_finish(&r->pools[i].extranonces);
-	}
+	otd_reactor_pools_finish(r);
 	otd_reactor_auth_finish(r);
 	otd_bans_destroy(r->bans);
 	otd_workers_finish(&r->workers);
-	free(r->pools);
 	free(r);
 }
 
@@ -293,23 +248,23 @@ struct otd_loop *otd_reactor_loop(struct otd_reactor *r)
 
 const struct otd_reactor_pool *otd_reactor_pool(const struct otd_reactor *r, uint32_t pool)
 {
-	return &r->pools[pool].conf;
+	return &r->pools[pool]->conf;
 }
 
 size_t otd_reactor_pools(const struct otd_reactor *r)
 {
-	return r->conf.n_pools;
+	return r->n_pools;
 }
 
 struct otd_jobs *otd_reactor_jobs(struct otd_reactor *r, uint32_t pool)
 {
-	return &r->pools[pool].jobs;
+	return &r->pools[pool]->jobs;
 }
 
 uint32_t otd_reactor_version_mask(struct otd_reactor *r, uint32_t pool)
 {
-	const struct otd_job *job = otd_jobs_newest(&r->pools[pool].jobs);
-	return job ? job->version_mask : r->pools[pool].conf.version_mask;
+	const struct otd_job *job = otd_jobs_newest(&r->pools[pool]->jobs);
+	return job ? job->version_mask : r->pools[pool]->conf.version_mask;
 }
 
 otd_rc otd_reactor_worker_open(struct otd_reactor *r, struct otd_pool_worker **out, uint32_t pool,
@@ -326,7 +281,7 @@ void otd_reactor_worker_close(struct otd_reactor *r, struct otd_pool_worker *w)
 void otd_reactor_refused(struct otd_reactor *r, uint32_t pool, struct otd_pool_worker *w,
 			 enum otd_share_verdict why)
 {
-	otd_metric_add(r->pools[pool].verdicts[why], 1);
+	otd_metric_add(r->pools[pool]->verdicts[why], 1);
 	if (w)
 		otd_workers_refused(&r->workers, w, why);
 }
@@ -334,11 +289,11 @@ void otd_reactor_refused(struct otd_reactor *r, uint32_t pool, struct otd_pool_w
 otd_rc otd_reactor_extranonce_take(struct otd_reactor *r, uint32_t pool,
 				   uint8_t out[OTD_JOB_EXTRANONCE1_MAX])
 {
-	return otd_extranonces_take(&r->pools[pool].extranonces, out);
+	return otd_extranonces_take(&r->pools[pool]->extranonces, out);
 }
 
 void otd_reactor_extranonce_give(struct otd_reactor *r, uint32_t pool,
 				 const uint8_t en1[OTD_JOB_EXTRANONCE1_MAX])
 {
-	otd_extranonces_give(&r->pools[pool].extranonces, en1);
+	otd_extranonces_give(&r->pools[pool]->extranonces, en1);
 }

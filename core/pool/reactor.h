@@ -32,8 +32,10 @@
 
 struct otd_reactor;
 
+#define OTD_POOLS_MAX 1024 /* pools of a process in its life: a number is not given twice */
+
 struct otd_reactor_pool {
-	const char *name;
+	const char *name;                /* copied */
 	const struct otd_algo_ops *algo; /* of the instance: otd_instance_algo() */
 	struct otd_instance *algo_self;  /* otd_instance_self() */
 	const struct otd_algo_info *algo_info;
@@ -113,6 +115,25 @@ struct otd_reactor_front {
 /* Opens (recovers) the journal and measures the algorithms; blocks. */
 otd_rc otd_reactor_create(struct otd_reactor **out, const struct otd_reactor_conf *conf,
 			  struct otd_err *err);
+/*
+ * Pools that come while it runs. Prepared outside of the reactor's loop, before anything is decided;
+ * added on it, behind those that are there and in this order.
+ */
+struct otd_reactor_added;
+/* Measures the algorithms; blocks for some hashes. One preparation at a time. [coordinator] */
+otd_rc otd_reactor_prepare(struct otd_reactor *r, struct otd_reactor_added **out,
+			   const struct otd_reactor_pool *pools, size_t n, struct otd_err *err);
+void otd_reactor_added_destroy(struct otd_reactor_added *added); /* takes NULL. [any-thread] */
+/* Takes added; never fails. */
+void otd_reactor_add(struct otd_reactor *r, struct otd_reactor_added *added);
+/*
+ * The pool is gone and no client of it is left, no share on its way: forgets its jobs, and says so to
+ * the coordinator (OTD_MSG_POOL_GONE). Its number stays used.
+ */
+void otd_reactor_retire(struct otd_reactor *r, uint32_t pool);
+/* Worker names that an account may have from now on. */
+void otd_reactor_names_an_account(struct otd_reactor *r, uint32_t names);
+
 /* The front is gone already. Syncs and closes the journal; blocks. Takes NULL. */
 void otd_reactor_destroy(struct otd_reactor *r);
 /* Where the coordinator sends to. [any-thread] */

@@ -57,6 +57,6 @@ const struct otd_ban *otd_reactor_banned(const struct otd_reactor *r, const char
 	const struct otd_ban *ban = r->bans ? otd_bans_host(r->bans, host) : NULL;
 
 	if (!ban && r->bans)
-		ban = otd_bans_user(r->bans, r->pools[pool].conf.name, account, name);
+		ban = otd_bans_user(r->bans, r->pools[pool]->conf.name, account, name);
 	return ban;
 }

@@ -12,6 +12,8 @@
 struct reactor_pool {
 	struct otd_reactor *reactor;
 	struct otd_reactor_pool conf;
+	char name[80];
+	bool retired;
 	struct otd_jobs jobs;
 	struct otd_extranonces extranonces;
 	uint64_t cost_ns; /* of one hash, measured */
@@ -26,9 +28,18 @@ struct share_list {
 	size_t n, cap;
 };
 
+/* Batches that may be in the compute pool at once. */
+struct compute_set {
+	struct compute_set *next; /* of the old ones */
+	struct compute_task *tasks;
+	size_t n, running;
+	bool old; /* freed with the last that runs */
+};
+
 /* A batch in the compute pool. */
 struct compute_task {
 	struct otd_reactor *reactor;
+	struct compute_set *set;
 	struct compute_task *next; /* of the idle ones */
 	struct reactor_pool *pool;
 	struct otd_share_work work;
@@ -66,7 +77,9 @@ struct otd_reactor {
 	struct otd_journal *journal;
 	struct otd_reactor_front front;
 	bool has_front, draining, drained;
-	struct reactor_pool *pools;
+	struct reactor_pool *pools[OTD_POOLS_MAX];
+	size_t n_pools;
+	struct otd_extranonce_space extranonces;
 	struct otd_workers workers;
 	int64_t record_ms; /* time of the last record */
 	uint64_t segment;  /* of our journal, counted by its restatements; from 1 */
@@ -77,6 +90,7 @@ struct otd_reactor {
 	bool deferred;
 	struct otd_share_work work;
 	void *scratch;
+	uint64_t scratch_size; /* of it, and of each task's */
 	struct pending_ring pending;
 	struct {
 		struct otd_u256 target;
@@ -86,8 +100,9 @@ struct otd_reactor {
 	/* shares for the compute pool */
 	struct share_list queue;
 	size_t queue_done; /* of queue, already in a task */
-	struct compute_task *tasks, *idle;
-	size_t n_tasks, running;
+	struct compute_task *idle;
+	struct compute_set *set, *old_sets; /* set NULL: no costly pool yet */
+	size_t running;
 
 	/* addresses */
 	struct otd_map *accounts; /* pool and account: struct auth_answer */
@@ -107,7 +122,17 @@ void otd_reactor_send_block(struct otd_reactor *r, const struct reactor_pool *p,
 			    int64_t now_ms, uint64_t seq);
 
 /* reactor_share.c */
-otd_rc otd_reactor_shares_init(struct otd_reactor *r, struct otd_err *err);
+/* What hashing needs beyond what there is: of pools on their way in. */
+struct reactor_power {
+	void *scratch; /* NULL: what there is suffices */
+	uint64_t scratch_size;
+	struct compute_set *set; /* NULL: what there is suffices */
+};
+/* Measures the pools, and makes what they need. */
+otd_rc otd_reactor_power_create(struct otd_reactor *r, struct reactor_power *power,
+				struct reactor_pool *const *pools, size_t n, struct otd_err *err);
+void otd_reactor_power_finish(struct reactor_power *power);
+void otd_reactor_power_take(struct otd_reactor *r, struct reactor_power *power);
 void otd_reactor_shares_finish(struct otd_reactor *r);
 void otd_reactor_shares_synced(struct otd_reactor *r, uint64_t seq);
 
@@ -119,7 +144,11 @@ void otd_reactor_auth_answer(struct otd_reactor *r, const struct otd_msg_auth_an
 /* reactor_ban.c */
 void otd_reactor_ban(struct otd_reactor *r, const struct otd_msg_ban *m);
 
+/* reactor_pools.c */
+void otd_reactor_pools_finish(struct otd_reactor *r);
+
 /* reactor.c: OTD_MSG_DRAINED where it is due. */
 void otd_reactor_check_drained(struct otd_reactor *r);
+void otd_reactor_job_gone(void *reactor_pool, struct otd_job *job);
 
 #endif

@@ -19,7 +19,7 @@ static size_t put(uint8_t *to, size_t at, const void *p, size_t n)
 static otd_rc state_worker(struct otd_reactor *r, struct otd_journal *j, struct otd_pool_worker *w)
 {
 	uint8_t buf[sizeof(struct otd_rec_worker) + TEXTS_MAX];
-	const char *pool = r->pools[w->pool].conf.name;
+	const char *pool = r->pools[w->pool]->conf.name;
 	size_t pool_len = strnlen(pool, 256), scheme_len = strnlen(w->scheme, 64);
 	struct otd_rec_worker rec = {
 		.worker = w->number,
@@ -43,7 +43,7 @@ static otd_rc state_worker(struct otd_reactor *r, struct otd_journal *j, struct 
 static otd_rc state_job(struct otd_reactor *r, struct otd_journal *j, struct otd_job *job)
 {
 	uint8_t buf[sizeof(struct otd_rec_job) + 256];
-	const char *pool = r->pools[job->pool].conf.name;
+	const char *pool = r->pools[job->pool]->conf.name;
 	size_t pool_len = strnlen(pool, 256);
 	struct otd_rec_job rec = {
 		.job = job->id, .pool_len = (uint16_t)pool_len, .height = job->height};
@@ -73,9 +73,9 @@ void otd_reactor_restate(void *arg, struct otd_journal *j)
 		    state_worker(r, j, w))
 			return; /* stated before its next share, then */
 	}
-	for (size_t p = 0; p < r->conf.n_pools; p++) {
+	for (size_t p = 0; p < r->n_pools; p++) {
 		for (size_t i = 0; i < OTD_JOB_RING; i++) {
-			struct otd_job *job = r->pools[p].jobs.ring[i];
+			struct otd_job *job = r->pools[p]->jobs.ring[i];
 			if (job && job->stated && state_job(r, j, job))
 				return;
 		}

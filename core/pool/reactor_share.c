@@ -144,6 +144,23 @@ static void task_run(void *arg)
 }
 
 static void tasks_start(struct otd_reactor *r);
+static void set_free(struct compute_set *set);
+
+/* Those of which none runs any more. */
+static void drop_old_sets(struct otd_reactor *r)
+{
+	struct compute_set **at = &r->old_sets;
+
+	while (*at) {
+		struct compute_set *set = *at;
+		if (set->running) {
+			at = &set->next;
+			continue;
+		}
+		*at = set->next;
+		set_free(set);
+	}
+}
 
 static void task_done(void *arg)
 {
@@ -153,9 +170,14 @@ static void task_done(void *arg)
 
 	for (size_t i = 0; i < t->n; i++)
 		share_finish(r, t->pool, &t->shares[i], now_ms);
-	t->next = r->idle;
-	r->idle = t;
 	r->running--;
+	t->set->running--;
+	if (t->set->old) {
+		drop_old_sets(r);
+	} else {
+		t->next = r->idle;
+		r->idle = t;
+	}
 	tasks_start(r);
 	otd_reactor_check_drained(r);
 }
@@ -163,7 +185,7 @@ static void task_done(void *arg)
 /* Shares a task: few enough that several threads have some. */
 static size_t task_size(const struct otd_reactor *r, const struct reactor_pool *p)
 {
-	size_t waiting = r->queue.n - r->queue_done, n = (waiting + r->n_tasks - 1) / r->n_tasks;
+	size_t waiting = r->queue.n - r->queue_done, n = (waiting + r->set->n - 1) / r->set->n;
 
 	if (n < p->conf.algo_info->batch_hint)
 		n = p->conf.algo_info->batch_hint;
@@ -177,7 +199,7 @@ static void tasks_start(struct otd_reactor *r)
 		const struct otd_share *first = &r->queue.at[r->queue_done];
 		size_t max;
 
-		t->pool = &r->pools[first->in.pool];
+		t->pool = r->pools[first->in.pool];
 		max = task_size(r, t->pool);
 		for (t->n = 0; t->n < max && r->queue_done < r->queue.n; t->n++) {
 			if (r->queue.at[r->queue_done].in.pool != first->in.pool)
@@ -190,6 +212,7 @@ static void tasks_start(struct otd_reactor *r)
 		}
 		r->idle = t->next;
 		r->running++;
+		t->set->running++;
 	}
 	if (r->queue_done == r->queue.n) {
 		r->queue.n = r->queue_done = 0;
@@ -236,7 +259,7 @@ static void batch_run(void *arg)
 	r->deferred = false;
 	for (size_t i = 0, n; i < l.n; i += n) {
 		struct otd_share *s = &l.at[i];
-		struct reactor_pool *p = &r->pools[s->in.pool];
+		struct reactor_pool *p = r->pools[s->in.pool];
 		n = 1;
 		if (!s->job) {
 			share_finish(r, p, s, now_ms);
@@ -267,13 +290,13 @@ void otd_reactor_submit(struct otd_reactor *r, const struct otd_submit *s)
 					.worker = s->worker,
 					.job = s->job,
 					.verdict = OTD_SHARE_UNAVAILABLE};
-		refuse(r, &r->pools[s->pool], &share, &v);
+		refuse(r, r->pools[s->pool], &share, &v);
 		return;
 	}
 	struct otd_share *share = &l->at[l->n++];
 	share->in = *s;
 	share->rc = OTD_OK;
-	share->job = otd_jobs_find(&r->pools[s->pool].jobs, s->job);
+	share->job = otd_jobs_find(&r->pools[s->pool]->jobs, s->job);
 	if (share->job)
 		otd_job_hold(share->job);
 	if (r->deferred)
@@ -294,7 +317,8 @@ static void *scratch_alloc(const struct otd_algo_info *a, uint64_t size)
 }
 
 /* What a hash of this algorithm costs here and now; the first call may set things up. */
-static otd_rc measure(struct otd_reactor *r, struct reactor_pool *p, struct otd_err *err)
+static otd_rc measure(struct otd_reactor *r, struct reactor_pool *p, void *scratch,
+		      struct otd_err *err)
 {
 	uint8_t header[OTD_SHARE_HEADER] = {0};
 	uint64_t best = UINT64_MAX;
@@ -303,7 +327,7 @@ static otd_rc measure(struct otd_reactor *r, struct reactor_pool *p, struct otd_
 		struct otd_algo_item it = {.header = {header, sizeof(header)}};
 		uint64_t from = otd_mono_ns(r->conf.env), took;
 		otd_rc rc =
-			p->conf.algo->hash_batch(p->conf.algo_self, r->scratch, &it, sizeof(it), 1);
+			p->conf.algo->hash_batch(p->conf.algo_self, scratch, &it, sizeof(it), 1);
 		took = otd_mono_ns(r->conf.env) - from;
 		if (rc || it.rc)
 			return otd_fail(err, rc ? rc : it.rc,
@@ -319,59 +343,110 @@ static otd_rc measure(struct otd_reactor *r, struct reactor_pool *p, struct otd_
 	return OTD_OK;
 }
 
-static otd_rc tasks_create(struct otd_reactor *r, const struct otd_algo_info *align, uint64_t size)
+static void set_free(struct compute_set *set)
 {
-	r->tasks = calloc(r->conf.compute_tasks, sizeof(*r->tasks));
-	if (!r->tasks)
+	if (!set)
+		return;
+	for (size_t i = 0; set->tasks && i < set->n; i++)
+		free(set->tasks[i].scratch);
+	free(set->tasks);
+	free(set);
+}
+
+static otd_rc set_create(struct compute_set **out, struct otd_reactor *r,
+			 const struct otd_algo_info *need)
+{
+	struct compute_set *set = calloc(1, sizeof(*set));
+
+	*out = set;
+	if (set)
+		set->tasks = calloc(r->conf.compute_tasks, sizeof(*set->tasks));
+	if (!set || !set->tasks)
 		return OTD_E_NOMEM;
-	for (r->n_tasks = 0; r->n_tasks < r->conf.compute_tasks; r->n_tasks++) {
-		struct compute_task *t = &r->tasks[r->n_tasks];
+	for (; set->n < r->conf.compute_tasks; set->n++) {
+		struct compute_task *t = &set->tasks[set->n];
 		t->reactor = r;
-		t->scratch = scratch_alloc(align, size);
-		if (size && !t->scratch)
+		t->set = set;
+		t->scratch = scratch_alloc(need, need->scratch_size);
+		if (need->scratch_size && !t->scratch)
 			return OTD_E_NOMEM;
-		t->next = r->idle;
-		r->idle = t;
 	}
 	return OTD_OK;
 }
 
-otd_rc otd_reactor_shares_init(struct otd_reactor *r, struct otd_err *err)
+otd_rc otd_reactor_power_create(struct otd_reactor *r, struct reactor_power *power,
+				struct reactor_pool *const *pools, size_t n, struct otd_err *err)
 {
 	/* One area for all: the largest size at the strictest alignment. */
-	struct otd_algo_info need = {.scratch_align = 64};
+	struct otd_algo_info need = {.scratch_align = 4096, .scratch_size = r->scratch_size};
 	bool any_costly = false;
 	otd_rc rc = OTD_OK;
 
-	for (size_t i = 0; i < r->conf.n_pools; i++) {
-		const struct otd_algo_info *a = r->pools[i].conf.algo_info;
+	*power = (struct reactor_power){0};
+	for (size_t i = 0; i < n; i++) {
+		const struct otd_algo_info *a = pools[i]->conf.algo_info;
 		if (a->scratch_size > need.scratch_size)
 			need.scratch_size = a->scratch_size;
 		if (a->scratch_align > need.scratch_align)
 			need.scratch_align = a->scratch_align;
 	}
-	r->scratch = scratch_alloc(&need, need.scratch_size);
-	if (need.scratch_size && !r->scratch)
+	/* Always one of their own to measure with: that of the reactor is in use. */
+	power->scratch_size = need.scratch_size;
+	power->scratch = scratch_alloc(&need, need.scratch_size);
+	if (need.scratch_size && !power->scratch)
 		return otd_fail(err, OTD_E_NOMEM, "out of memory for %llu bytes of scratch",
 				(unsigned long long)need.scratch_size);
-	for (size_t i = 0; i < r->conf.n_pools && !rc; i++) {
-		rc = measure(r, &r->pools[i], err);
-		any_costly |= r->pools[i].costly;
+	for (size_t i = 0; i < n && !rc; i++) {
+		rc = measure(r, pools[i], power->scratch, err);
+		any_costly |= pools[i]->costly;
 	}
-	if (!rc && any_costly) {
-		rc = tasks_create(r, &need, need.scratch_size);
+	if (!rc && any_costly && (!r->set || need.scratch_size > r->scratch_size)) {
+		rc = set_create(&power->set, r, &need);
 		if (rc)
 			otd_fail(err, rc, "out of memory for %zu scratch areas of %llu bytes",
 				 r->conf.compute_tasks, (unsigned long long)need.scratch_size);
 	}
+	if (rc)
+		otd_reactor_power_finish(power);
 	return rc;
+}
+
+void otd_reactor_power_finish(struct reactor_power *power)
+{
+	free(power->scratch);
+	set_free(power->set);
+	*power = (struct reactor_power){0};
+}
+
+void otd_reactor_power_take(struct otd_reactor *r, struct reactor_power *power)
+{
+	free(r->scratch);
+	r->scratch = power->scratch;
+	r->scratch_size = power->scratch_size;
+	power->scratch = NULL;
+	if (!power->set)
+		return;
+	if (r->set) {
+		r->set->old = true;
+		r->set->next = r->old_sets;
+		r->old_sets = r->set;
+	}
+	r->set = power->set;
+	power->set = NULL;
+	r->idle = NULL;
+	for (size_t i = 0; i < r->set->n; i++) {
+		r->set->tasks[i].next = r->idle;
+		r->idle = &r->set->tasks[i];
+	}
+	drop_old_sets(r);
+	tasks_start(r);
 }
 
 static void list_finish(struct otd_reactor *r, struct share_list *l, size_t from)
 {
 	for (size_t i = from; i < l->n; i++) {
 		if (l->at[i].job)
-			otd_job_drop(&r->pools[l->at[i].in.pool].jobs, l->at[i].job);
+			otd_job_drop(&r->pools[l->at[i].in.pool]->jobs, l->at[i].job);
 	}
 	free(l->at);
 }
@@ -389,7 +464,6 @@ void otd_reactor_shares_finish(struct otd_reactor *r)
 			r->running);
 		return;
 	}
-	for (size_t i = 0; i < r->n_tasks; i++)
-		free(r->tasks[i].scratch);
-	free(r->tasks);
+	drop_old_sets(r);
+	set_free(r->set);
 }

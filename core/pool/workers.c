@@ -125,18 +125,21 @@ otd_rc otd_workers_open(struct otd_workers *ws, struct otd_pool_worker **out, ui
 	(void)otd_map_get(ws->accounts, key, account_key_len(account), &names);
 	if (names >= ws->names_an_account || room(ws))
 		return OTD_E_NOMEM;
-	w = calloc(1, sizeof(*w) + account.len + name.len);
+	size_t scheme_len = strlen(scheme);
+	w = calloc(1, sizeof(*w) + account.len + name.len + scheme_len + 1);
 	if (!w)
 		return OTD_E_NOMEM;
 	w->number = ++ws->last_number;
 	w->pool = pool;
-	w->scheme = scheme;
 	w->users = 1;
 	w->account_len = (uint16_t)account.len;
 	w->name_len = (uint16_t)name.len;
 	memcpy(w->text, account.ptr, account.len);
 	if (name.len)
 		memcpy(w->text + account.len, name.ptr, name.len);
+	char *own = w->text + account.len + name.len;
+	memcpy(own, scheme, scheme_len);
+	w->scheme = own;
 	if (otd_map_put(ws->accounts, key, account_key_len(account), names + 1) ||
 	    otd_map_put(ws->by_key, key, n, (uint64_t)(uintptr_t)w)) {
 		free(w);

@@ -17,12 +17,12 @@ struct otd_pool_worker {
 	uint32_t users;     /* sessions that have it */
 	uint64_t stated;    /* journal segment in which its record stands; 0: none */
 	uint64_t touched;   /* journal segment of its last share */
-	const char *scheme; /* lives as long as the settings; "" means the pool's */
+	const char *scheme; /* in text; "" means the pool's */
 	uint16_t account_len, name_len;
 	uint64_t refused[OTD_SHARE_VERDICTS]; /* not yet on record */
 	struct otd_pool_worker *next_refused; /* list of those with any */
 	bool in_refused;
-	char text[]; /* account, then name */
+	char text[]; /* account, name, scheme with its zero */
 };
 
 struct otd_workers {
@@ -54,7 +54,7 @@ otd_rc otd_workers_init(struct otd_workers *ws, const uint8_t seed[16], size_t m
 			uint32_t names_an_account);
 void otd_workers_finish(struct otd_workers *ws);
 /*
- * The worker of these names, made where it is new; scheme is not copied. Each success is paired
+ * The worker of these names, made where it is new. Each success is paired
  * with one close. Workers without a session are forgotten once there are too many, numbers never
  * come again. OTD_E_RANGE: a name is too long; OTD_E_NOMEM: too many workers, or names of this
  * account.

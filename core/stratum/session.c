@@ -29,6 +29,8 @@ struct otd_session *otd_session_create(struct otd_stratum *st, const struct otd_
 		return NULL;
 	s->st = st;
 	s->port = port;
+	s->port_revision = ((const struct otd_port *)port)->revision;
+	st->broadcasts[port->pool].sessions++;
 	s->dialect = &otd_dialect_v1;
 	if (ticket) {
 		s->ticket = *ticket;
@@ -82,7 +84,7 @@ void otd_session_close(struct otd_session *s, const char *reason)
 bool otd_session_bad_line(struct otd_session *s)
 {
 	otd_metric_add(s->st->m_malformed, 1);
-	if (++s->bad_lines < s->st->conf.bad_lines)
+	if (++s->bad_lines < s->st->conf.limits.bad_lines)
 		return true;
 	otd_log(OTD_LOG_INFO, "stratum", "session.malformed", "peer=%s lines=%u",
 		s->conn ? otd_conn_host(s->conn) : "", s->bad_lines);
@@ -165,7 +167,8 @@ static void answers_flush(struct otd_session *s)
 		}
 		s->head++;
 	}
-	if (s->paused && s->tail - s->head < OTD_SESSION_PAUSE / 2 && s->conn && !s->st->draining) {
+	if (s->paused && s->tail - s->head < OTD_SESSION_PAUSE / 2 && s->conn && !s->st->draining &&
+	    !s->leaving) {
 		s->paused = false;
 		otd_conn_pause(s->conn, false);
 	}
@@ -173,7 +176,7 @@ static void answers_flush(struct otd_session *s)
 		return;
 	if (s->job_due)
 		otd_session_first_job(s);
-	if (s->st->draining && !s->closing)
+	if ((s->st->draining || s->leaving) && !s->closing)
 		otd_session_close(s, OTD_CONN_SHUTDOWN);
 }
 
@@ -367,12 +370,12 @@ void otd_session_authorize(struct otd_session *s, struct otd_span id, struct otd
 		authorize_end(s, a, OTD_OK, words(""));
 		return;
 	}
-	otd_rc rc = split_user(store, user, s->st->conf.name_max, &account, &name);
+	otd_rc rc = split_user(store, user, s->st->conf.limits.name_max, &account, &name);
 	if (rc) {
 		char why[80];
 		(void)snprintf(why, sizeof(why),
 			       "the user is ADDRESS.NAME, the name of at most %zu characters",
-			       s->st->conf.name_max);
+			       s->st->conf.limits.name_max);
 		authorize_end(s, a, rc, words(why));
 		return;
 	}
@@ -414,7 +417,7 @@ static otd_rc add_worker(struct otd_session *s, struct otd_span user, struct otd
 		*why = MANY_WORKERS;
 		return OTD_E_NOMEM;
 	}
-	rc = split_user(store, user, s->st->conf.name_max, &written, &name);
+	rc = split_user(store, user, s->st->conf.limits.name_max, &written, &name);
 	if (rc)
 		return rc;
 	if (otd_session_banned(s, account, name, banned)) {
@@ -499,7 +502,8 @@ void otd_session_submit(struct otd_session *s, struct otd_span id, struct otd_su
 	sub->request = number;
 	sub->pool = s->port->pool;
 	memcpy(sub->extranonce1, s->extranonce1, sizeof(sub->extranonce1));
-	sub->version_mask = s->version_mask;
+	/* Work of before a change of the mask may use the bits of then. */
+	sub->version_mask = job ? s->asked_mask & job->version_mask : s->version_mask;
 	sub->target = otd_session_target(s, job ? job->order << 8 | repeat : 0);
 	s->outstanding++;
 	otd_reactor_submit(r, sub);

@@ -39,6 +39,8 @@ struct otd_dialect {
 			   struct otd_span reason);
 	void (*reconnect)(struct otd_session *s, const char *host, uint16_t port, uint32_t wait_s);
 	void (*show_message)(struct otd_session *s, const char *text);
+	/* The bits that it may roll are others now. */
+	void (*version_mask)(struct otd_session *s);
 };
 
 extern const struct otd_dialect otd_dialect_v1; /* v1/dialect.c */
@@ -69,21 +71,30 @@ struct otd_session_target {
 	struct otd_u256 target;
 };
 
+/* A port; it stays where it is as long as the server lives. */
+struct otd_port {
+	struct otd_stratum_port conf; /* first: sessions point to it */
+	char scheme[64];
+	uint32_t revision; /* counts changes of its difficulty */
+};
+
 struct otd_session {
 	struct otd_stratum *st;
 	struct otd_conn *conn; /* NULL: gone, only verdicts are awaited */
 	const struct otd_dialect *dialect;
-	const struct otd_stratum_port *port;
-	struct otd_session *prev, *next; /* of all */
-	size_t place;                    /* in st->open */
+	const struct otd_stratum_port *port; /* of a struct otd_port */
+	uint32_t port_revision;              /* that its difficulty follows */
+	struct otd_session *prev, *next;     /* of all */
+	size_t place;                        /* in st->open */
 	struct otd_ticket ticket;
 	bool has_ticket;
 
-	bool subscribed, closing, paused;
+	bool subscribed, closing, paused, leaving;
 	bool job_due; /* the first job follows an answer that is not written yet */
 	bool has_extranonce1;
 	uint8_t extranonce1[OTD_JOB_EXTRANONCE1_MAX];
-	uint32_t version_mask; /* negotiated; 0: none */
+	uint32_t version_mask; /* as it was told last; 0: none */
+	uint32_t asked_mask;   /* the bits that it can roll; 0: it does not */
 	uint32_t bad_lines;
 	uint64_t line_ns; /* when the line in hand came */
 	int64_t opened_ms;
@@ -111,6 +122,8 @@ struct otd_broadcast {
 	uint64_t order; /* of the job */
 	size_t cursor;
 	bool active, clean;
+	bool gone; /* the pool is out of the settings */
+	size_t sessions;
 	int64_t began_ns;
 };
 
@@ -122,7 +135,9 @@ struct otd_stratum {
 	struct otd_session **open; /* those with a connection */
 	size_t n_open, cap_open;
 	_Atomic size_t sessions;
-	struct otd_broadcast *broadcasts; /* one a pool */
+	struct otd_port **ports; /* by number */
+	size_t n_ports;
+	struct otd_broadcast *broadcasts; /* by pool; OTD_POOLS_MAX of them */
 	size_t n_pools;
 	bool slice_posted, draining, drained_told;
 	struct otd_timer *timer;
@@ -200,6 +215,14 @@ bool otd_session_banned(const struct otd_session *s, struct otd_span account, st
 			char why[OTD_BAN_TEXT]);
 /* Tells and closes the sessions that this ban is about. */
 void otd_stratum_ban(struct otd_stratum *st, const struct otd_ban *ban);
+
+/* --- change.c --- */
+otd_rc otd_stratum_port_create(struct otd_port **out, const struct otd_stratum_port *conf);
+otd_rc otd_stratum_ports_check(const struct otd_stratum_port *ports, size_t n, struct otd_err *err);
+void otd_stratum_limits_default(struct otd_stratum_limits *l);
+void otd_stratum_limit(struct otd_stratum *st, const struct otd_stratum_limits *l);
+/* Pools that are gone, and whose last session is. */
+void otd_stratum_retire_pools(struct otd_stratum *st);
 
 /* Out of otd_stratum: takes the session from the lists, ends its ticket. */
 void otd_stratum_forget(struct otd_stratum *st, struct otd_session *s);

@@ -37,6 +37,17 @@ static void target_push(struct otd_session *s, uint64_t sending, struct otd_u256
 	s->targets[s->n_targets++] = (struct otd_session_target){sending, target};
 }
 
+/* The coin's mask was changed: whoever rolls bits must hear it before the work. */
+static void mask_follows(struct otd_session *s, const struct otd_job *job)
+{
+	uint32_t mask = s->asked_mask & job->version_mask;
+
+	if (!s->asked_mask || mask == s->version_mask)
+		return;
+	s->version_mask = mask;
+	s->dialect->version_mask(s);
+}
+
 static void send(struct otd_session *s, const struct otd_job *job, uint32_t repeat, bool clean)
 {
 	uint64_t sending = job->order << 8 | repeat;
@@ -54,6 +65,7 @@ static void send(struct otd_session *s, const struct otd_job *job, uint32_t repe
 		int64_t now_s = otd_wall_ms(s->st->env) / 1000;
 		time_s = now_s > time_s ? now_s : time_s;
 	}
+	mask_follows(s, job);
 	s->sent_order = job->order;
 	s->sent_repeat = repeat;
 	s->sent_ms = otd_session_now_ms(s);
@@ -114,19 +126,33 @@ void otd_session_floor(struct otd_session *s, struct otd_u256 target)
 	target_changed(s);
 }
 
+/* The port's difficulty was changed since this session last looked. */
+static void port_follows(struct otd_session *s, int64_t now_ms)
+{
+	const struct otd_port *p = (const struct otd_port *)s->port;
+
+	if (s->port_revision == p->revision)
+		return;
+	s->port_revision = p->revision;
+	otd_vardiff_limits(&s->vardiff, s->port->start, s->port->min, s->port->max, s->port->aim_ms,
+			   !s->port->vardiff, now_ms);
+	target_changed(s);
+}
+
 void otd_session_tick(struct otd_session *s, int64_t now_ms)
 {
 	const struct otd_stratum_conf *conf = &s->st->conf;
 
 	if (s->closing)
 		return;
-	if ((!s->subscribed || !s->n_workers) && now_ms - s->opened_ms > conf->login_ms) {
+	if ((!s->subscribed || !s->n_workers) && now_ms - s->opened_ms > conf->limits.login_ms) {
 		otd_session_close(s, LOGIN_REASON);
 		return;
 	}
+	port_follows(s, now_ms);
 	if (!s->sent_order)
 		return;
 	if (otd_vardiff_tick(&s->vardiff, now_ms) == OTD_VARDIFF_CUT ||
-	    now_ms - s->sent_ms >= conf->notify_ms)
+	    now_ms - s->sent_ms >= conf->limits.notify_ms)
 		otd_session_send_again(s);
 }

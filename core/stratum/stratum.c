@@ -68,6 +68,7 @@ void otd_stratum_forget(struct otd_stratum *st, struct otd_session *s)
 		st->all = s->next;
 	if (s->next)
 		s->next->prev = s->prev;
+	st->broadcasts[s->port->pool].sessions--;
 	if (s->has_ticket)
 		ended(st, &s->ticket);
 }
@@ -90,9 +91,9 @@ void otd_stratum_accept(struct otd_stratum *st, struct otd_stream *stream, uint3
 {
 	struct otd_session *s = NULL;
 
-	if (port < st->conf.n_ports && !st->draining && st->n_open < st->conf.sessions_max &&
-	    !open_room(st))
-		s = otd_session_create(st, &st->conf.ports[port], ticket);
+	if (port < st->n_ports && !st->broadcasts[st->ports[port]->conf.pool].gone &&
+	    !st->draining && st->n_open < st->conf.limits.sessions_max && !open_room(st))
+		s = otd_session_create(st, &st->ports[port]->conf, ticket);
 	if (!s) {
 		st->env->ops->stream_close(stream);
 		ended(st, ticket);
@@ -240,6 +241,7 @@ static void on_tick(void *arg)
 	size_t turn = st->n_open / TICK_ROUNDS + 1;
 	int64_t now_ms = (int64_t)(otd_mono_ns(st->env) / 1000000);
 
+	otd_stratum_retire_pools(st);
 	if (!st->slice_posted)
 		broadcast_slice(st);
 	for (; turn && st->n_open; turn--) {
@@ -290,20 +292,6 @@ static void on_ban(void *arg, const struct otd_ban *ban)
 
 /* --- life --- */
 
-static void set_defaults(struct otd_stratum_conf *c)
-{
-	c->sessions_max = c->sessions_max ? c->sessions_max : 100000;
-	c->line_max = c->line_max ? c->line_max : 10240;
-	c->out_max = c->out_max ? c->out_max : 262144;
-	c->login_ms = c->login_ms ? c->login_ms : 60000;
-	c->idle_ms = c->idle_ms ? c->idle_ms : 1800000;
-	c->notify_ms = c->notify_ms ? c->notify_ms : 30000;
-	c->bad_lines = c->bad_lines ? c->bad_lines : 16;
-	if (!c->name_max || c->name_max > OTD_WORKER_NAME_MAX)
-		c->name_max = OTD_WORKER_NAME_MAX;
-	c->slice_us = c->slice_us ? c->slice_us : 950;
-}
-
 static void metrics_init(struct otd_stratum *st)
 {
 	struct otd_metrics *m = st->conf.metrics;
@@ -318,10 +306,10 @@ static void metrics_init(struct otd_stratum *st)
 				  "From the first to the last session that was sent a new tip");
 }
 
-static otd_rc check_ports(const struct otd_stratum_conf *conf, struct otd_err *err)
+otd_rc otd_stratum_ports_check(const struct otd_stratum_port *ports, size_t n, struct otd_err *err)
 {
-	for (size_t i = 0; i < conf->n_ports; i++) {
-		const struct otd_stratum_port *p = &conf->ports[i];
+	for (size_t i = 0; i < n; i++) {
+		const struct otd_stratum_port *p = &ports[i];
 		if (otd_u256_is_zero(p->start) || otd_u256_is_zero(p->min) ||
 		    otd_u256_is_zero(p->max))
 			return otd_fail(err, OTD_E_INVALID, "port number %zu has no difficulty", i);
@@ -340,7 +328,7 @@ otd_rc otd_stratum_create(struct otd_stratum **out, const struct otd_stratum_con
 	otd_rc rc;
 
 	*out = NULL;
-	rc = check_ports(conf, err);
+	rc = otd_stratum_ports_check(conf->ports, conf->n_ports, err);
 	if (rc)
 		return rc;
 	st = calloc(1, sizeof(*st));
@@ -348,22 +336,23 @@ otd_rc otd_stratum_create(struct otd_stratum **out, const struct otd_stratum_con
 		return otd_fail(err, OTD_E_NOMEM, "out of memory");
 	st->conf = *conf;
 	st->env = l->env;
-	set_defaults(&st->conf);
+	st->conf.slice_us = conf->slice_us ? conf->slice_us : 950;
 	otd_bytes_init(&st->scratch, SCRATCH_MAX);
 	metrics_init(st);
-	for (size_t i = 0; i < conf->n_ports; i++) {
-		if (conf->ports[i].pool >= st->n_pools)
-			st->n_pools = conf->ports[i].pool + 1;
-	}
-	if (otd_reactor_pools(conf->reactor) > st->n_pools)
-		st->n_pools = otd_reactor_pools(conf->reactor);
-	st->broadcasts = calloc(st->n_pools ? st->n_pools : 1, sizeof(*st->broadcasts));
-	const struct otd_conn_conf cc = {.line_max = st->conf.line_max,
-					 .out_max = st->conf.out_max,
-					 .first_line_ms = st->conf.login_ms,
-					 .idle_ms = st->conf.idle_ms};
-	rc = st->broadcasts ? otd_conns_create(&st->conns, l, &cc, &conn_ops, conf->metrics)
-			    : OTD_E_NOMEM;
+	st->n_pools = otd_reactor_pools(conf->reactor);
+	st->broadcasts = calloc(OTD_POOLS_MAX, sizeof(*st->broadcasts));
+	st->ports = calloc(conf->n_ports ? conf->n_ports : 1, sizeof(struct otd_port *));
+	rc = st->broadcasts && st->ports ? OTD_OK : OTD_E_NOMEM;
+	for (; !rc && st->n_ports < conf->n_ports; st->n_ports++)
+		rc = otd_stratum_port_create(&st->ports[st->n_ports], &conf->ports[st->n_ports]);
+	st->conf.ports = NULL; /* theirs; ours are copies */
+	otd_stratum_limits_default(&st->conf.limits);
+	const struct otd_conn_conf cc = {.line_max = st->conf.limits.line_max,
+					 .out_max = st->conf.limits.out_max,
+					 .first_line_ms = st->conf.limits.login_ms,
+					 .idle_ms = st->conf.limits.idle_ms};
+	if (!rc)
+		rc = otd_conns_create(&st->conns, l, &cc, &conn_ops, conf->metrics);
 	if (!rc)
 		rc = st->env->ops->timer_create(l, &st->timer, on_tick, st);
 	if (rc) {
@@ -400,6 +389,9 @@ void otd_stratum_destroy(struct otd_stratum *st)
 		otd_session_destroy(st->all);
 	free_rendered(st);
 	otd_reactor_set_front(st->conf.reactor, NULL);
+	for (size_t i = 0; st->ports && i < st->n_ports; i++)
+		free(st->ports[i]);
+	free(st->ports);
 	free(st->open);
 	free(st->broadcasts);
 	otd_bytes_finish(&st->scratch);

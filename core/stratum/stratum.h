@@ -16,7 +16,7 @@ struct otd_stratum;
 /* One listening port of one pool. */
 struct otd_stratum_port {
 	uint32_t pool;      /* index in the reactor's pools */
-	const char *scheme; /* payout scheme of this port; "" is the pool's own */
+	const char *scheme; /* payout scheme of this port; "" is the pool's own; copied */
 	/* Difficulty as targets (otd_difficulty_parse()); start lies between the other two, or is
 	   moved there. A larger target is easier. */
 	struct otd_u256 start, min, max; /* min: the easiest, max: the hardest */
@@ -24,11 +24,8 @@ struct otd_stratum_port {
 	bool vardiff;                    /* false: start for ever, but for d= and suggestions */
 };
 
-struct otd_stratum_conf {
-	struct otd_reactor *reactor;
-	const struct otd_stratum_port *ports;
-	size_t n_ports;
-	struct otd_metrics *metrics;
+/* 0 takes the default. */
+struct otd_stratum_limits {
 	size_t sessions_max; /* on this reactor; 0: 100000 */
 	size_t line_max;     /* bytes of one line from a miner; 0: 10 KiB */
 	size_t out_max;      /* bytes that may wait for a client that does not read; 0: 256 KiB */
@@ -37,7 +34,16 @@ struct otd_stratum_conf {
 	int64_t notify_ms;   /* a job at least this often; 0: 30 s */
 	uint32_t bad_lines;  /* malformed lines after which a connection is closed; 0: 16 */
 	size_t name_max;     /* bytes of a worker's name; 0 or too many: OTD_WORKER_NAME_MAX */
-	int64_t slice_us;    /* of one round spent on handing out jobs; 0: 950 */
+	uint32_t names_an_account; /* 0: as the reactor was made */
+};
+
+struct otd_stratum_conf {
+	struct otd_reactor *reactor;
+	const struct otd_stratum_port *ports; /* copied */
+	size_t n_ports;
+	struct otd_metrics *metrics;
+	struct otd_stratum_limits limits;
+	int64_t slice_us; /* of one round spent on handing out jobs; 0: 950 */
 	/* A session has ended: its ticket goes back to the gate (by a post: this is the reactor's
 	   thread). May be NULL. */
 	void (*ended)(void *arg, const struct otd_ticket *ticket);
@@ -61,6 +67,31 @@ otd_rc otd_stratum_accept_post(struct otd_stratum *st, struct otd_stream *s, uin
 			       const struct otd_ticket *ticket);
 /* Sessions now, for the acceptor's choice. [any-thread] */
 size_t otd_stratum_sessions(const struct otd_stratum *st);
+
+/*
+ * What a reload changes, all of it at once or nothing. Sessions stay, but those of pools that are
+ * gone: they are answered, told to connect again and closed. A new scheme of a port is for who
+ * authorizes afterwards; its difficulty reaches who is there within two seconds.
+ */
+struct otd_stratum_change_conf {
+	const struct otd_reactor_pool *pools; /* come behind those that are there */
+	size_t n_pools;
+	const uint32_t *gone; /* numbers of pools */
+	size_t n_gone;
+	/* All ports by their numbers, those of before and new ones behind them. */
+	const struct otd_stratum_port *ports;
+	size_t n_ports;
+	struct otd_stratum_limits limits;
+	void (*applied)(void *arg); /* on the reactor's loop; may be NULL */
+	void *arg;
+};
+struct otd_stratum_change;
+/* Whatever can fail does here. Copies all; blocks for some hashes of new pools. [coordinator] */
+otd_rc otd_stratum_change_create(struct otd_stratum_change **out, struct otd_stratum *st,
+				 const struct otd_stratum_change_conf *conf, struct otd_err *err);
+/* Takes it where it succeeds; it fails only where memory runs out: again later. [any-thread] */
+otd_rc otd_stratum_change_post(struct otd_stratum_change *c);
+void otd_stratum_change_destroy(struct otd_stratum_change *c); /* one not posted; takes NULL */
 
 /* client.reconnect to every session: empty host is the same one. wait_s before it. */
 void otd_stratum_reconnect(struct otd_stratum *st, const char *host, uint16_t port,

@@ -31,10 +31,25 @@ void otd_vardiff_init(struct otd_vardiff *v, struct otd_u256 start, struct otd_u
 {
 	v->min = min;
 	v->max = easier(max, min) ? min : max;
-	v->target = clamp(v, start);
+	v->target = v->start = clamp(v, start);
+	v->floor = (struct otd_u256){0};
 	v->aim_ms = aim_ms > 0 ? aim_ms : 10000;
 	v->fixed = fixed;
 	window_start(v, now_ms);
+}
+
+void otd_vardiff_limits(struct otd_vardiff *v, struct otd_u256 start, struct otd_u256 min,
+			struct otd_u256 max, int64_t aim_ms, bool fixed, int64_t now_ms)
+{
+	struct otd_vardiff old = *v;
+	bool at_start = otd_u256_cmp(old.target, old.start) == 0;
+
+	otd_vardiff_init(v, start, min, max, aim_ms, fixed, now_ms);
+	if (!otd_u256_is_zero(old.floor)) {
+		v->floor = old.floor;
+		v->min = clamp(v, old.floor);
+	}
+	v->target = clamp(v, fixed && at_start ? v->start : old.target);
 }
 
 /* floor(log2(a / b)), 0 for less than 2. */
@@ -123,6 +138,7 @@ void otd_vardiff_floor(struct otd_vardiff *v, struct otd_u256 target, int64_t no
 	struct otd_u256 t = clamp(v, target);
 
 	v->min = t;
+	v->floor = target;
 	if (easier(v->target, t))
 		otd_vardiff_suggest(v, t, now_ms);
 }

@@ -18,6 +18,8 @@
 struct otd_vardiff {
 	struct otd_u256 target;   /* wanted now */
 	struct otd_u256 min, max; /* the easiest and the hardest: max is the smaller number */
+	struct otd_u256 start;    /* of the port */
+	struct otd_u256 floor;    /* that the miner asked for; zero: none */
 	int64_t aim_ms;
 	int64_t since_ms, last_ms; /* of the window; of the last share or step */
 	uint32_t shares;           /* in the window */
@@ -34,6 +36,10 @@ enum otd_vardiff_step {
 /* Moves start between min and max; where these contradict each other, max gives way. */
 void otd_vardiff_init(struct otd_vardiff *v, struct otd_u256 start, struct otd_u256 min,
 		      struct otd_u256 max, int64_t aim_ms, bool fixed, int64_t now_ms);
+/* The port has other limits now. What was steered stays, moved between them; a fixed difficulty that
+   was the port's start is its new one. */
+void otd_vardiff_limits(struct otd_vardiff *v, struct otd_u256 start, struct otd_u256 min,
+			struct otd_u256 max, int64_t aim_ms, bool fixed, int64_t now_ms);
 /* An accepted share. */
 enum otd_vardiff_step otd_vardiff_share(struct otd_vardiff *v, int64_t now_ms);
 /* An accepted share at an easier difficulty than is wanted now: of before a raise, so its pace says

@@ -64,4 +64,5 @@ const struct otd_dialect otd_dialect_v1 = {
 	.authorized = otd_v1_authorized,
 	.reconnect = otd_v1_reconnect,
 	.show_message = otd_v1_show_message,
+	.version_mask = otd_v1_version_mask,
 };

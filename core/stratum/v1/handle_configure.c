@@ -23,11 +23,14 @@ static void version_rolling(struct otd_session *s, const json_t *params, json_t 
 {
 	char text[9];
 
+	s->asked_mask = asked_mask(params);
 	s->version_mask =
-		asked_mask(params) & otd_reactor_version_mask(s->st->conf.reactor, s->port->pool);
+		s->asked_mask & otd_reactor_version_mask(s->st->conf.reactor, s->port->pool);
 	json_object_set_new(result, "version-rolling", json_boolean(s->version_mask != 0));
-	if (!s->version_mask)
+	if (!s->version_mask) {
+		s->asked_mask = 0; /* it was told no: that stays so */
 		return;
+	}
 	snprintf(text, sizeof(text), "%08x", s->version_mask);
 	json_object_set_new(result, "version-rolling.mask", json_string(text));
 }
@@ -53,7 +56,7 @@ static void answer(struct otd_session *s, const struct otd_v1_request *q, const 
 	free(text);
 }
 
-static void set_version_mask(struct otd_session *s)
+void otd_v1_version_mask(struct otd_session *s)
 {
 	char line[96];
 	int n = snprintf(line, sizeof(line),
@@ -94,7 +97,7 @@ void otd_v1_handle_configure(struct otd_session *s, const struct otd_v1_request 
 	answer(s, q, result);
 	json_decref(result);
 	if (rolls)
-		set_version_mask(s);
+		otd_v1_version_mask(s);
 	if (has_floor) /* may send a job, so behind the answer */
 		otd_session_floor(s, floor);
 }

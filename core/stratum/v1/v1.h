@@ -76,4 +76,7 @@ void otd_v1_authorized(struct otd_bytes *out, struct otd_span id, otd_rc rc,
 void otd_v1_reconnect(struct otd_session *s, const char *host, uint16_t port, uint32_t wait_s);
 void otd_v1_show_message(struct otd_session *s, const char *text);
 
+/* mining.set_version_mask. */
+void otd_v1_version_mask(struct otd_session *s);
+
 #endif

@@ -22,6 +22,7 @@ struct job_spec {
 	struct otd_u256 block_target;
 	uint8_t prev_salt; /* 0: the documentation's tip */
 	uint32_t n_branches;
+	uint32_t version_mask; /* 0: all of the usual bits */
 	int64_t time_s, min_time_s;
 };
 
@@ -52,7 +53,7 @@ static inline struct otd_msg *job_message(const struct job_spec *spec)
 	j->flags = spec->flags;
 	j->version = 2;
 	j->nbits = 0x1c2ac4af;
-	j->version_mask = 0x1fffe000;
+	j->version_mask = spec->version_mask ? spec->version_mask : 0x1fffe000;
 	j->height = 1234;
 	j->time_s = spec->time_s ? spec->time_s : 0x504e86ed;
 	j->min_time_s = spec->min_time_s ? spec->min_time_s : 0x504e86ed - 600;

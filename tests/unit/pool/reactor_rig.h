@@ -30,7 +30,7 @@ struct rig {
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	unsigned n_blocks, n_auth, n_drained;
+	unsigned n_blocks, n_auth, n_drained, n_gone;
 	uint64_t synced;          /* as told by the newest OTD_MSG_SYNCED */
 	uint64_t block_share;     /* of the last block */
 	uint64_t synced_at_block; /* durable when its message came */
@@ -87,6 +87,8 @@ static inline void rig_message(void *arg, const struct otd_msg *m)
 		r->synced = ((const struct otd_msg_position *)m)->seq;
 	} else if (m->type == OTD_MSG_DRAINED) {
 		r->n_drained++;
+	} else if (m->type == OTD_MSG_POOL_GONE) {
+		r->n_gone++;
 	}
 	pthread_cond_broadcast(&r->changed);
 	pthread_mutex_unlock(&r->lock);

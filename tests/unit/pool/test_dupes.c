@@ -66,14 +66,15 @@ static uint32_t number(const uint8_t en1[4])
 
 static void extranonces_come_once_a_tip(void **state)
 {
+	struct otd_extranonce_space *space = calloc(1, sizeof(*space));
 	struct otd_extranonces x;
 	uint8_t en1[8], kept[8];
 	uint32_t n = 1u << OTD_EXTRANONCE_BITS;
 	uint8_t *seen = calloc(n, 1);
 
 	(void)state;
-	assert_int_equal(otd_extranonces_init(&x, 3, 1, 0, 1), OTD_E_RANGE);
-	assert_int_equal(otd_extranonces_init(&x, 4, 0x1005, 0, 1), OTD_OK);
+	assert_int_equal(otd_extranonces_init(&x, space, 3, 1), OTD_E_RANGE);
+	assert_int_equal(otd_extranonces_init(&x, space, 4, 0x1005), OTD_OK);
 	for (uint32_t i = 0; i < n; i++) {
 		assert_int_equal(otd_extranonces_take(&x, en1), OTD_OK);
 		assert_int_equal(number(en1) >> OTD_EXTRANONCE_BITS, 0x005);
@@ -92,6 +93,8 @@ static void extranonces_come_once_a_tip(void **state)
 	}
 	assert_int_equal(otd_extranonces_take(&x, en1), OTD_E_NOMEM);
 	otd_extranonces_finish(&x);
+	assert_int_equal(space->n_taken, 0);
+	free(space);
 	free(seen);
 }
 
@@ -99,22 +102,38 @@ static void extranonces_come_once_a_tip(void **state)
    be one of the other. */
 static void pools_share_no_extranonce(void **state)
 {
+	struct otd_extranonce_space *space = calloc(1, sizeof(*space));
 	struct otd_extranonces x[3];
 	uint8_t en1[8];
-	uint32_t n = 1u << OTD_EXTRANONCE_BITS, taken = 0;
+	uint32_t n = 1u << OTD_EXTRANONCE_BITS, part = n / 3 / OTD_EXTRANONCE_BLOCK, got[3] = {0};
 	uint8_t *seen = calloc(n, 1);
 
 	(void)state;
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(otd_extranonces_init(&x[i], space, 4, 5), OTD_OK);
 	for (size_t i = 0; i < 3; i++) {
-		assert_int_equal(otd_extranonces_init(&x[i], 4, 5, i, 3), OTD_OK);
-		for (; otd_extranonces_take(&x[i], en1) == OTD_OK; taken++)
+		for (; otd_extranonces_take(&x[i], en1) == OTD_OK; got[i]++)
 			assert_int_equal(seen[number(en1) % n]++, 0);
+		assert_true(got[i] >= part * OTD_EXTRANONCE_BLOCK);
 	}
-	assert_int_equal(taken, n / 3 * 3);
-	for (size_t i = 0; i < 3; i++) {
-		otd_extranonces_give(&x[i], en1);
+	assert_int_equal(got[0] + got[1] + got[2], n);
+	/* Nobody holds one, but the tip may be known with them; they are free after a tip without. */
+	for (uint32_t v = 0; v < n; v++) {
+		uint8_t e[4] = {(uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8),
+				(uint8_t)v};
+		otd_extranonces_give(&x[0], e);
+	}
+	otd_extranonces_new_tip(&x[0]);
+	assert_int_equal(otd_extranonces_take(&x[1], en1), OTD_E_NOMEM);
+	otd_extranonces_new_tip(&x[0]);
+	assert_int_equal(x[0].n_blocks, 0);
+	for (got[0] = 0; otd_extranonces_take(&x[0], en1) == OTD_OK; got[0]++)
+		continue;
+	assert_true(got[0] >= part * OTD_EXTRANONCE_BLOCK);
+	for (size_t i = 0; i < 3; i++)
 		otd_extranonces_finish(&x[i]);
-	}
+	assert_int_equal(space->n_taken, 0);
+	free(space);
 	free(seen);
 }
 

@@ -57,8 +57,7 @@ static inline void pool_begin(struct pool_rig *p, const char *difficulty, int64_
 					      .ports = &p->port,
 					      .n_ports = 1,
 					      .metrics = p->rig.metrics,
-					      .notify_ms = notify_ms,
-					      .bad_lines = 4,
+					      .limits = {.notify_ms = notify_ms, .bad_lines = 4},
 					      .ended = rig_ended,
 					      .arg = p};
 	if (otd_stratum_create(&p->st, &conf, &err) ||

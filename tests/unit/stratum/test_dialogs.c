@@ -423,6 +423,105 @@ static void drain_answers_first(void **state)
 	end();
 }
 
+static void change(const struct otd_stratum_change_conf *conf)
+{
+	struct otd_stratum_change *made;
+	struct otd_err err = {0};
+	if (otd_stratum_change_create(&made, p.st, conf, &err) != OTD_OK)
+		fail_msg("%s", err.text);
+	assert_int_equal(otd_stratum_change_post(made), OTD_OK);
+}
+
+static const char *submit_one(uint32_t *nonce, const char *easy, const char *job)
+{
+	*nonce = client_mine(&c, target_of(easy), target_of("1e6"), *nonce + 1);
+	client_submit(&c, "goodA.rig", job, *nonce, "9");
+	return client_answer(&c);
+}
+
+/* Another difficulty, another mask, one more pool: who is there stays, and no share is refused. */
+static void a_reload_drops_nobody(void **state)
+{
+	static const char accepted[] = "{\"id\":9,\"result\":true,\"error\":null}";
+	uint32_t nonce = 0;
+
+	(void)state;
+	begin(EASY, 0);
+	client_login(&c);
+	assert_string_equal(submit_one(&nonce, EASY, "0000001a00"), accepted);
+	struct otd_stratum_port ports[2] = {p.port, p.port};
+	ports[0].start = ports[0].min = target_of("4e-9");
+	ports[0].vardiff = false;
+	ports[0].scheme = "solo";
+	ports[1].pool = 1;
+	struct otd_reactor_pool more = p.rig.pool;
+	more.name = "more";
+	const struct otd_stratum_change_conf first = {.pools = &more,
+						      .n_pools = 1,
+						      .ports = ports,
+						      .n_ports = 2,
+						      .limits = {.name_max = 3}};
+	struct otd_err err = {0};
+	struct otd_stratum_change *none;
+	struct otd_stratum_port wrong = p.port;
+	wrong.min = (struct otd_u256){0};
+	const struct otd_stratum_change_conf bad = {.ports = &wrong, .n_ports = 1};
+	assert_int_equal(otd_stratum_change_create(&none, p.st, &bad, &err), OTD_E_INVALID);
+	change(&first);
+	client_until_notify(&c, 2); /* the same work again, harder */
+	assert_string_equal(c.difficulty, "4e-9");
+	/* Of the work of before at the difficulty of before. */
+	assert_string_equal(submit_one(&nonce, EASY, "0000001a00"), accepted);
+	assert_string_equal(submit_one(&nonce, "4e-9", c.job), accepted);
+	client_send(&c, "{\"id\":5,\"method\":\"mining.authorize\","
+			"\"params\":[\"goodB.long\",\"x\"]}\n");
+	assert_non_null(strstr(client_answer(&c), "at most 3 characters"));
+	/* The other pool gets its own jobs; this one goes. */
+	struct job_spec job = first_job;
+	job.block_target = target_of("1e6");
+	job.pool = 1;
+	job.job = 0x1b;
+	rig_job(&p.rig, &job);
+	const uint32_t gone = 0;
+	const struct otd_stratum_change_conf second = {
+		.gone = &gone, .n_gone = 1, .ports = ports, .n_ports = 2};
+	change(&second);
+	assert_true(client_line(&c));
+	assert_string_equal(c.line, "{\"id\":null,\"method\":\"client.reconnect\",\"params\":[]}");
+	assert_false(client_line(&c));
+	assert_true(rig_wait(&p.rig, &p.rig.n_gone, 1));
+	end();
+}
+
+/* The coin's mask gets narrower and wider: told before the work that needs it. */
+static void a_mask_is_told_before_its_work(void **state)
+{
+	static const char line[] = "{\"id\":null,\"method\":\"mining.set_version_mask\","
+				   "\"params\":[\"%s\"]}";
+	static const uint32_t masks[] = {0x00ffe000, 0x1fffe000};
+	struct job_spec job = first_job;
+	char want[128];
+
+	(void)state;
+	begin(EASY, 0);
+	client_send(&c, "{\"id\":1,\"method\":\"mining.configure\",\"params\":"
+			"[[\"version-rolling\"],{\"version-rolling.mask\":\"1fffffff\"}]}\n");
+	client_answer(&c);
+	client_login(&c);
+	job.block_target = target_of("1e6");
+	for (size_t i = 0; i < 2; i++) {
+		job.job++;
+		job.flags = 0;
+		job.version_mask = masks[i];
+		rig_job(&p.rig, &job);
+		assert_true(client_line(&c));
+		snprintf(want, sizeof(want), line, i ? "1fffe000" : "00ffe000");
+		assert_string_equal(c.line, want);
+		client_until_notify(&c, 2 + (unsigned)i);
+	}
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -438,6 +537,8 @@ int main(void)
 		cmocka_unit_test(silence_is_filled_with_a_job_of_now),
 		cmocka_unit_test(notices_of_the_operator),
 		cmocka_unit_test(drain_answers_first),
+		cmocka_unit_test(a_reload_drops_nobody),
+		cmocka_unit_test(a_mask_is_told_before_its_work),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
