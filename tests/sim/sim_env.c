@@ -340,6 +340,18 @@ struct choice {
 	void *what;
 };
 
+static size_t ready_elsewhere(struct sim *s, struct choice *c, size_t cap)
+{
+	size_t n = 0;
+	for (struct otd_http *h = s->https; h; h = sim_http_next(h))
+		if (sim_http_due(h) <= s->now_ns && n < cap)
+			c[n++] = (struct choice){HTTP, h};
+	for (struct outside *o = s->outside; o; o = o->next)
+		if (o->due_ns <= s->now_ns && n < cap)
+			c[n++] = (struct choice){OUTSIDE, o};
+	return n;
+}
+
 static size_t ready(struct sim *s, struct choice *c, size_t cap)
 {
 	size_t n = 0;
@@ -358,13 +370,7 @@ static size_t ready(struct sim *s, struct choice *c, size_t cap)
 		if (w->ran && n < cap)
 			c[n++] = (struct choice){HOME, w};
 	}
-	for (struct otd_http *h = s->https; h; h = sim_http_next(h))
-		if (sim_http_due(h) <= s->now_ns && n < cap)
-			c[n++] = (struct choice){HTTP, h};
-	for (struct outside *o = s->outside; o; o = o->next)
-		if (o->due_ns <= s->now_ns && n < cap)
-			c[n++] = (struct choice){OUTSIDE, o};
-	return n;
+	return n + ready_elsewhere(s, c + n, cap - n);
 }
 
 static uint64_t next_time(struct sim *s)

@@ -1,4 +1,4 @@
-# The database and the payout scheme that the simulation runs on, built in.
+# The database, the payout scheme and the chain that the simulation runs on, built in.
 pkg_check_modules(sqlite3 REQUIRED IMPORTED_TARGET sqlite3)
 file(GLOB sqlite_plugin CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/plugins/store/sqlite/*.c)
 list(FILTER sqlite_plugin EXCLUDE REGEX "/(test|bench)_[^/]*\\.c$")
@@ -12,8 +12,20 @@ if(NOT TARGET sim_pplns)
   target_compile_definitions(sim_pplns PRIVATE otd_plugin_v1=sim_pplns_plugin)
   target_compile_options(sim_pplns PRIVATE -Wno-missing-prototypes)
 endif()
+if(NOT TARGET sim_bitcoin)
+  file(GLOB bitcoin_plugin CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/plugins/chain/bitcoin/*.c
+    ${CMAKE_SOURCE_DIR}/plugins/chain/common/*.c)
+  list(FILTER bitcoin_plugin EXCLUDE REGEX "/(test|bench)_[^/]*\\.c$")
+  add_library(sim_bitcoin OBJECT ${bitcoin_plugin})
+  target_include_directories(sim_bitcoin PRIVATE ${CMAKE_SOURCE_DIR}/core/include
+    ${CMAKE_SOURCE_DIR}/plugins/chain)
+  target_compile_definitions(sim_bitcoin PRIVATE otd_plugin_v1=sim_bitcoin_plugin)
+  target_compile_options(sim_bitcoin PRIVATE -Wno-missing-prototypes)
+  target_link_libraries(sim_bitcoin PRIVATE PkgConfig::jansson)
+endif()
 target_sources(${test_target} PRIVATE ${sqlite_plugin})
-target_link_libraries(${test_target} PRIVATE sim_pplns PkgConfig::sqlite3)
+target_link_libraries(${test_target} PRIVATE sim_pplns sim_bitcoin PkgConfig::sqlite3
+  PkgConfig::jansson)
 # Once, and not under sanitizers: it builds a tree of its own.
 if(name STREQUAL "sim" AND NOT OTEDAMA_SANITIZE)
   add_test(NAME sim.mutants COMMAND ${CMAKE_SOURCE_DIR}/tests/sim/run_mutants.sh)
