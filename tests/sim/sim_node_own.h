@@ -1,4 +1,4 @@
-/* Shared by sim_node.c, sim_faults.c and sim_rpc.c. */
+/* Shared by sim_node.c, sim_tx.c and sim_rpc.c. */
 #ifndef OTD_SIM_NODE_OWN_H
 #define OTD_SIM_NODE_OWN_H
 
@@ -72,9 +72,18 @@ struct nfail {
 };
 int n_fail(struct nfail *f, int code, const char *fmt, ...) OTD_PRINTF(3, 4);
 
+_Noreturn void n_broken(const struct sim_node *n, const char *what);
+
+/* --- sim_tx.c --- */
+bool n_is_ours(const uint8_t *script, size_t len);
+void n_identify(struct ntx *t); /* its txid */
 /* NULL: raw is no transaction. The caller frees by n_tx_free, or gives it to n_take. */
 struct ntx *n_tx_read(const uint8_t *raw, size_t len);
 void n_tx_free(struct ntx *t);
+/* The signed form of raw, malloc; complete: every input is ours. */
+uint8_t *n_sign(const struct sim_node *n, const struct ntx *t, size_t *len, bool *complete);
+
+/* --- sim_node.c --- */
 struct ntx *n_find(const struct sim_node *n, const uint8_t txid[32]);
 /* The output that in spends; NULL: never seen. */
 struct nout *n_out_of(const struct sim_node *n, const struct nin *in, struct ntx **made);
@@ -86,8 +95,6 @@ bool n_wallet_spent(const struct sim_node *n, const struct ntx *t, uint32_t inde
 bool n_is_mature(const struct sim_node *n, const struct ntx *t);
 /* Takes a transaction to those that wait, by Core's rules. Takes t. max_rate 0: any. */
 int n_accept(struct sim_node *n, struct ntx *t, int64_t max_rate, struct nfail *f);
-/* The signed form of raw, malloc; complete: every input is ours. */
-uint8_t *n_sign(const struct sim_node *n, const struct ntx *t, size_t *len, bool *complete);
 struct nblock *n_block_of(const struct sim_node *n, const uint8_t hash[32]);
 /* Makes a signed transaction of one coin. */
 struct ntx *n_make(struct sim_node *n, const struct ntx *from, uint32_t index, int64_t fee,
