@@ -13,8 +13,11 @@ static void answered(struct otd_chain_req *r, otd_rc rc, const struct otd_chain_
 {
 	struct question *q = r->arg;
 	struct otd_chain *c = r->c;
-	struct otd_chain_answer a = {
-		.rc = rc, .why = why, .spoke = !r->unanswered && !r->unsent, .status = r->status, .result = res};
+	struct otd_chain_answer a = {.rc = rc,
+				     .why = why,
+				     .spoke = !r->unanswered && !r->unsent,
+				     .status = r->status,
+				     .result = res};
 	q->fn(q->arg, &a);
 	if (rc == OTD_OK && r->call.kind == OTD_CHAIN_TEMPLATE) {
 		OTD_ON(OTD_THREAD_COORDINATOR);
@@ -29,7 +32,7 @@ otd_rc otd_chain_ask_node(struct otd_chain *c, size_t i, const struct otd_chain_
 	if (!q)
 		return OTD_E_NOMEM;
 	*q = (struct question){fn, arg};
-	struct otd_chain_req *r = otd_chain_ask(&c->nodes[i], call, timeout_ms, answered, q);
+	struct otd_chain_req *r = otd_chain_ask(c->nodes[i], call, timeout_ms, answered, q);
 	if (!r) {
 		free(q);
 		return OTD_E_NOMEM;

@@ -20,13 +20,12 @@ static otd_rc make_nodes(struct otd_chain *c, const struct otd_chain_conf *conf,
 		return otd_fail(err, OTD_E_INVALID,
 				"coin %s has no node; name one under the pool's nodes", c->coin);
 	}
-	c->nodes = calloc(n, sizeof(*c->nodes));
+	c->nodes = calloc(n, sizeof(struct otd_chain_node *));
 	if (!c->nodes)
 		return otd_fail(err, OTD_E_NOMEM, "no memory for %zu nodes", n);
 	for (size_t i = 0; i < n; i++) {
-		c->n_nodes++;
-		otd_rc rc = otd_chain_node_init(&c->nodes[i], c,
-						conf->n_nodes ? &conf->nodes[i] : &own, err);
+		otd_rc rc = otd_chain_node_create(&c->nodes[c->n_nodes++], c,
+						  conf->n_nodes ? &conf->nodes[i] : &own, err);
 		if (rc)
 			return rc;
 	}
@@ -81,8 +80,13 @@ void otd_chain_destroy(struct otd_chain *c)
 		otd_chain_cancel(c->reqs);
 	otd_chain_free_templates(c);
 	for (size_t i = 0; i < c->n_nodes; i++)
-		otd_chain_node_finish(&c->nodes[i]);
+		otd_chain_node_destroy(c->nodes[i]);
 	free(c->nodes);
+	while (c->gone) {
+		struct otd_chain_node *n = c->gone;
+		c->gone = n->next_gone;
+		otd_chain_node_destroy(n);
+	}
 	if (c->queue)
 		c->env->ops->timer_destroy(c->queue);
 	otd_metrics_destroy(c->own_metrics);
@@ -93,7 +97,7 @@ void otd_chain_start(struct otd_chain *c)
 {
 	c->started = true;
 	for (size_t i = 0; i < c->n_nodes; i++)
-		otd_chain_node_probe(&c->nodes[i]);
+		otd_chain_node_probe(c->nodes[i]);
 }
 
 /* --- the plugin's operations --- */
@@ -187,7 +191,7 @@ otd_rc otd_chain_command(struct otd_chain *c, struct otd_span words, struct otd_
 	otd_rc rc = c->ops->command(c->self, words, &b);
 	/* Even a command that failed may have moved the tip. */
 	for (size_t i = 0; i < c->n_nodes; i++)
-		otd_chain_node_poll(&c->nodes[i]);
+		otd_chain_node_poll(c->nodes[i]);
 	if (rc)
 		return fail(c, err, rc, NULL);
 	if (otd_bytes_add(answer, b.ptr, b.len))
@@ -202,5 +206,5 @@ size_t otd_chain_nodes(struct otd_chain *c)
 
 void otd_chain_node_status(struct otd_chain *c, size_t i, struct otd_node_status *out)
 {
-	*out = c->nodes[i].st;
+	*out = c->nodes[i]->st;
 }

@@ -61,6 +61,18 @@ struct otd_node_status {
 
 otd_rc otd_chain_create(struct otd_chain **out, struct otd_loop *l,
 			const struct otd_chain_conf *conf, struct otd_err *err);
+/*
+ * Other nodes, and other times, while it runs. Nodes that are described as before go on undisturbed, in
+ * the new order and with the new roles; others are asked nothing more, but what is on its way to them
+ * ends by itself. Prepared first, where it may fail; then taken or discarded.
+ */
+struct otd_chain_nodes_change;
+otd_rc otd_chain_prepare_nodes(struct otd_chain *c, struct otd_chain_nodes_change **out,
+			       const struct otd_node_conf *nodes, size_t n, struct otd_err *err);
+void otd_chain_take_nodes(struct otd_chain *c, struct otd_chain_nodes_change *change);
+void otd_chain_discard_nodes(struct otd_chain_nodes_change *change); /* takes NULL */
+void otd_chain_set_times(struct otd_chain *c, int64_t poll_ms, int64_t refresh_ms,
+			 int64_t timeout_ms);
 /* Takes NULL. Nobody is called back for what was on its way. Not from within a callback of c's. */
 void otd_chain_destroy(struct otd_chain *c);
 /* Starts probing and polling; nodes that are down are tried again for ever, with a growing pause.

@@ -56,6 +56,7 @@ struct otd_chain_req {
 
 struct otd_chain_node {
 	struct otd_chain *c;
+	struct otd_chain_node *next_gone;
 	char name[32], *url, *wallet_url, *user, *password, *cookie_file;
 	char cookie_user[64], cookie_password[192];
 	unsigned roles;
@@ -87,8 +88,9 @@ struct otd_chain {
 	char coin[32], network[32];
 	const struct otd_chain_ops *ops;
 	struct otd_instance *self;
-	struct otd_chain_node *nodes;
+	struct otd_chain_node **nodes; /* the preferred one first */
 	size_t n_nodes;
+	struct otd_chain_node *gone; /* out of the settings; calls of them may be on their way */
 	struct otd_chain_node *in_use, *from; /* who is asked; who gave the newest template */
 	struct otd_chain_held *held, *newest;
 	uint64_t newest_ns; /* when a template last came, be it the same */
@@ -116,9 +118,14 @@ void otd_chain_run_queue(void *chain);
 void otd_chain_read_cookie(struct otd_chain_node *n);
 
 /* --- node.c --- */
-otd_rc otd_chain_node_init(struct otd_chain_node *n, struct otd_chain *c,
-			   const struct otd_node_conf *conf, struct otd_err *err);
-void otd_chain_node_finish(struct otd_chain_node *n);
+/* *out is set where it fails too: to be destroyed. */
+otd_rc otd_chain_node_create(struct otd_chain_node **out, struct otd_chain *c,
+			     const struct otd_node_conf *conf, struct otd_err *err);
+void otd_chain_node_destroy(struct otd_chain_node *n); /* takes NULL */
+/* It is asked nothing more; what is on its way (a block, a payment) ends by itself. */
+void otd_chain_node_retire(struct otd_chain_node *n);
+/* Whether this is a node as conf describes it, but for its roles. */
+bool otd_chain_node_is(const struct otd_chain_node *n, const struct otd_node_conf *conf);
 void otd_chain_node_probe(struct otd_chain_node *n);
 void otd_chain_node_poll(struct otd_chain_node *n); /* nothing where it is down */
 /* Which node gives templates now; asks it where that changed. */
@@ -138,6 +145,7 @@ char *otd_chain_wallet_url(const char *url, const char *wallet);
 
 /* --- submit.c, place.c --- */
 void otd_chain_free_submissions(struct otd_chain *c);
+bool otd_chain_submits_to(const struct otd_chain *c, const struct otd_chain_node *n);
 void otd_chain_free_askings(struct otd_chain *c);
 
 #endif

@@ -47,9 +47,13 @@ static bool copy(char **out, const char *s)
 	return *out || !s;
 }
 
-otd_rc otd_chain_node_init(struct otd_chain_node *n, struct otd_chain *c,
-			   const struct otd_node_conf *conf, struct otd_err *err)
+otd_rc otd_chain_node_create(struct otd_chain_node **out, struct otd_chain *c,
+			     const struct otd_node_conf *conf, struct otd_err *err)
 {
+	struct otd_chain_node *n = calloc(1, sizeof(*n));
+	*out = n;
+	if (!n)
+		return otd_fail(err, OTD_E_NOMEM, "nodes.%s: no memory", conf->name);
 	n->c = c;
 	n->roles = n->st.roles = conf->roles;
 	snprintf(n->name, sizeof(n->name), "%s", conf->name);
@@ -74,8 +78,10 @@ otd_rc otd_chain_node_init(struct otd_chain_node *n, struct otd_chain *c,
 	return OTD_OK;
 }
 
-void otd_chain_node_finish(struct otd_chain_node *n)
+void otd_chain_node_destroy(struct otd_chain_node *n)
 {
+	if (!n)
+		return;
 	if (n->timer)
 		n->c->env->ops->timer_destroy(n->timer);
 	free(n->url);
@@ -85,6 +91,25 @@ void otd_chain_node_finish(struct otd_chain_node *n)
 		memset(n->password, 0, strlen(n->password));
 	free(n->password);
 	free(n->cookie_file);
+	free(n);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+bool otd_chain_node_is(const struct otd_chain_node *n, const struct otd_node_conf *conf)
+{
+	char *wallet = conf->wallet && *conf->wallet && conf->url
+			       ? otd_chain_wallet_url(conf->url, conf->wallet)
+			       : NULL;
+	bool same = same_text(n->name, conf->name) && same_text(n->url, conf->url) &&
+		    same_text(n->wallet_url, wallet) && same_text(n->user, conf->user) &&
+		    same_text(n->password, conf->password) &&
+		    same_text(n->cookie_file, conf->cookie_file);
+	free(wallet);
+	return same;
 }
 
 static void forget(struct otd_chain_req **r)
@@ -118,6 +143,22 @@ static void go_down(struct otd_chain_node *n, const char *why)
 	}
 	n->c->env->ops->timer_start(n->timer, n->pause_ms, 0);
 	otd_chain_choose(n->c);
+}
+
+void otd_chain_node_retire(struct otd_chain_node *n)
+{
+	forget(&n->probe);
+	forget(&n->tip);
+	forget(&n->tmpl);
+	forget(&n->longpoll);
+	n->c->env->ops->timer_stop(n->timer);
+	n->st.up = n->st.in_use = n->has_tip = false;
+	n->roles = 0;
+	otd_metric_set(n->up, 0);
+	if (n->c->in_use == n)
+		n->c->in_use = NULL;
+	if (n->c->from == n)
+		n->c->from = NULL;
 }
 
 /* --- probe --- */
@@ -274,11 +315,11 @@ static void mark_laggards(struct otd_chain *c)
 {
 	uint64_t now = otd_mono_ns(c->env), best = 0;
 	for (size_t i = 0; i < c->n_nodes; i++) {
-		if (c->nodes[i].st.up && c->nodes[i].has_tip && c->nodes[i].best.height > best)
-			best = c->nodes[i].best.height;
+		if (c->nodes[i]->st.up && c->nodes[i]->has_tip && c->nodes[i]->best.height > best)
+			best = c->nodes[i]->best.height;
 	}
 	for (size_t i = 0; i < c->n_nodes; i++) {
-		struct otd_chain_node *n = &c->nodes[i];
+		struct otd_chain_node *n = c->nodes[i];
 		if (!n->st.up || !n->has_tip || n->best.height >= best)
 			n->behind_since_ns = 0;
 		else if (!n->behind_since_ns)
@@ -354,7 +395,7 @@ static void say_none(struct otd_chain *c)
 	size_t len = 0;
 	why[0] = 0;
 	for (size_t i = 0; i < c->n_nodes && len < sizeof(why); i++) {
-		const struct otd_chain_node *n = &c->nodes[i];
+		const struct otd_chain_node *n = c->nodes[i];
 		if (!(n->roles & OTD_NODE_TEMPLATE))
 			continue;
 		int k = snprintf(why + len, sizeof(why) - len, "%snode %s: %.100s", len ? "; " : "",
@@ -370,7 +411,7 @@ void otd_chain_choose(struct otd_chain *c)
 	uint64_t now = otd_mono_ns(c->env);
 	for (int even_behind = 0; even_behind < 2 && !best; even_behind++) {
 		for (size_t i = 0; i < c->n_nodes && !best; i++)
-			best = usable(&c->nodes[i], now, even_behind) ? &c->nodes[i] : NULL;
+			best = usable(c->nodes[i], now, even_behind) ? c->nodes[i] : NULL;
 	}
 	if (c->in_use != best) {
 		if (c->in_use) {

@@ -98,10 +98,10 @@ otd_rc otd_chain_place(struct otd_chain *c, uint64_t height, const uint8_t hash[
 	a->q.height = height;
 	memcpy(a->q.hash, hash, sizeof(a->q.hash));
 	for (size_t i = 0; i < c->n_nodes; i++) {
-		if (!c->nodes[i].st.up)
+		if (!c->nodes[i]->st.up)
 			continue;
 		struct otd_chain_req *r =
-			otd_chain_ask(&c->nodes[i], &a->q, c->conf.timeout_ms, said, a);
+			otd_chain_ask(c->nodes[i], &a->q, c->conf.timeout_ms, said, a);
 		if (r)
 			a->req[a->n_reqs++] = r;
 	}

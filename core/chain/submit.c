@@ -39,6 +39,15 @@ static void free_submission(struct otd_chain_submission *s)
 	free(s);
 }
 
+bool otd_chain_submits_to(const struct otd_chain *c, const struct otd_chain_node *n)
+{
+	for (const struct otd_chain_submission *s = c->submissions; s; s = s->next)
+		for (size_t i = 0; i < s->n; i++)
+			if (s->target[i].node == n)
+				return true;
+	return false;
+}
+
 void otd_chain_free_submissions(struct otd_chain *c)
 {
 	while (c->submissions)
@@ -107,7 +116,7 @@ otd_rc otd_chain_submit(struct otd_chain *c, struct otd_span block, const uint8_
 {
 	size_t n = 0;
 	for (size_t i = 0; i < c->n_nodes; i++)
-		n += (c->nodes[i].roles & OTD_NODE_SUBMIT) != 0;
+		n += (c->nodes[i]->roles & OTD_NODE_SUBMIT) != 0;
 	if (n == 0)
 		return OTD_E_NOT_FOUND;
 	struct otd_chain_submission *s = calloc(1, sizeof(*s) + n * sizeof(s->target[0]));
@@ -119,11 +128,11 @@ otd_rc otd_chain_submit(struct otd_chain *c, struct otd_span block, const uint8_
 	s->block = malloc(block.len ? block.len : 1);
 	otd_rc rc = s->block ? OTD_OK : OTD_E_NOMEM;
 	for (size_t i = 0; i < c->n_nodes && rc == OTD_OK; i++) {
-		if (!(c->nodes[i].roles & OTD_NODE_SUBMIT))
+		if (!(c->nodes[i]->roles & OTD_NODE_SUBMIT))
 			continue;
 		struct target *t = &s->target[s->n++];
 		t->s = s;
-		t->node = &c->nodes[i];
+		t->node = c->nodes[i];
 		rc = c->env->ops->timer_create(c->loop, &t->timer, try_it, t);
 	}
 	if (rc) {

@@ -50,8 +50,8 @@ char *otd_chain_wallet_url(const char *url, const char *wallet)
 static struct otd_chain_node *wallet_node(struct otd_chain *c)
 {
 	for (size_t i = 0; i < c->n_nodes; i++) {
-		if (c->nodes[i].roles & OTD_NODE_WALLET)
-			return &c->nodes[i];
+		if (c->nodes[i]->roles & OTD_NODE_WALLET)
+			return c->nodes[i];
 	}
 	return NULL;
 }

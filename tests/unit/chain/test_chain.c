@@ -605,6 +605,77 @@ static void destroyed_at_any_moment(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* --- a reload --- */
+
+static void take(const struct otd_node_conf *nodes, size_t n)
+{
+	struct otd_chain_nodes_change *d;
+	struct otd_err err = {0};
+	fake.in_call = true;
+	assert_int_equal(otd_chain_prepare_nodes(chain, &d, nodes, n, &err), OTD_OK);
+	otd_chain_discard_nodes(d); /* changed nothing */
+	assert_int_equal(otd_chain_prepare_nodes(chain, &d, nodes, n, &err), OTD_OK);
+	otd_chain_take_nodes(chain, d);
+	fake.in_call = false;
+}
+
+/* Nodes come, change and go; work goes on, and what is on its way to one that left ends by itself. */
+static void nodes_come_and_go(void **state)
+{
+	const struct otd_node_conf a = {"a",  "http://u:secret@node/0",           "u", "p", NULL,
+					NULL, OTD_NODE_TEMPLATE | OTD_NODE_SUBMIT};
+	const struct otd_node_conf b = {
+		"b", "http://node/1", "u", "p", NULL, NULL, OTD_NODE_TEMPLATE | OTD_NODE_SUBMIT};
+	(void)state;
+	start(1);
+	fake_run(3000);
+	size_t probes = fake.node[0].asked[OTD_CHAIN_PROBE];
+	/* One more behind it: nothing is asked of the first again. */
+	take((const struct otd_node_conf[]){a, b}, 2);
+	fake_run(3000);
+	assert_int_equal(otd_chain_nodes(chain), 2);
+	assert_true(in_use(0) && !in_use(1));
+	assert_int_equal(fake.node[0].asked[OTD_CHAIN_PROBE], probes);
+	assert_int_equal(got.troubles, 0);
+	/* The other one is preferred now. */
+	take((const struct otd_node_conf[]){b, a}, 2);
+	fake_run(3000);
+	assert_true(in_use(0) && !in_use(1));
+	assert_int_equal(fake.node[1].asked[OTD_CHAIN_PROBE], 1);
+	/* The first leaves with a block on its way that it does not answer. */
+	size_t asked = fake.node[0].asked[OTD_CHAIN_TIP];
+	fake.node[0].silent = true;
+	assert_int_equal(submit(), OTD_OK);
+	take(&b, 1);
+	fake_run(120000);
+	assert_int_equal(otd_chain_nodes(chain), 1);
+	assert_int_equal(said.ends, 1);
+	assert_true(fake.node[0].asked[OTD_CHAIN_TIP] <= asked + 1);
+	assert_int_equal(got.troubles, 0);
+	/* A role less: it gives no work any more, and there is no other. Then it does again. */
+	struct otd_node_conf weak = b;
+	weak.roles = OTD_NODE_SUBMIT;
+	take(&weak, 1);
+	assert_false(in_use(0));
+	assert_int_equal(got.troubles, 1);
+	take(&b, 1);
+	fake_run(3000);
+	assert_true(in_use(0));
+	assert_string_equal(got.trouble, "");
+	/* A new password: it is asked anew. */
+	weak = b;
+	weak.password = "q";
+	take(&weak, 1);
+	fake_run(3000);
+	assert_true(in_use(0));
+	assert_int_equal(fake.node[1].asked[OTD_CHAIN_PROBE], 2);
+	/* Asked more often from now on. */
+	asked = fake.node[1].asked[OTD_CHAIN_TIP];
+	otd_chain_set_times(chain, 100, 30000, 10000);
+	fake_run(2000);
+	assert_true(fake.node[1].asked[OTD_CHAIN_TIP] >= asked + 15);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -630,6 +701,7 @@ int main(void)
 		T(buffers_grow),
 		T(a_local_chain_goes_the_same_way),
 		T(destroyed_at_any_moment),
+		T(nodes_come_and_go),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
