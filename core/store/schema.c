@@ -58,15 +58,17 @@ static const char *const version_2[] = {
 	" state {int} NOT NULL, held {int} NOT NULL DEFAULT 0, why {text} NOT NULL DEFAULT '',"
 	" fee_by_miners {int} NOT NULL, total {wide} NOT NULL, created_ms {int} NOT NULL,"
 	" changed_ms {int} NOT NULL, generation {int} NOT NULL DEFAULT 1,"
-	" version {int} NOT NULL DEFAULT 0, paid_version {int} NOT NULL DEFAULT 0,"
+	" version {int} NOT NULL DEFAULT 0, paid_generation {int} NOT NULL DEFAULT 0,"
+	" paid_version {int} NOT NULL DEFAULT 0,"
 	" confirmations {int} NOT NULL DEFAULT 0, height {int} NOT NULL DEFAULT 0,"
 	" conflict_height {int} NOT NULL DEFAULT 0)",
 	"CREATE INDEX payments_by_state ON payments(state)",
-	"CREATE INDEX payments_by_pool ON payments(pool_id)",
-	/* Who gets what: amount leaves the account, sent arrives (less where miners pay the fee). */
+	/* its time is what tells a second try from a second payment */
+	"CREATE UNIQUE INDEX payments_by_pool ON payments(pool_id, created_ms)",
+	/* who gets what: amount leaves the account, and arrives where the pool pays the fee */
 	"CREATE TABLE payment_parts(payment_id {int} NOT NULL, n {int} NOT NULL,"
 	" account_kind {int} NOT NULL, owner {int} NOT NULL, address {text} NOT NULL,"
-	" amount {wide} NOT NULL, sent {wide} NOT NULL, PRIMARY KEY(payment_id, n))",
+	" amount {wide} NOT NULL, PRIMARY KEY(payment_id, n))",
 	"CREATE INDEX payment_parts_by_owner ON payment_parts(account_kind, owner)",
 	/* since: the version from which on it is an input, never taken out within a generation */
 	"CREATE TABLE payment_coins(payment_id {int} NOT NULL, generation {int} NOT NULL,"
@@ -79,13 +81,18 @@ static const char *const version_2[] = {
 	" version {int} NOT NULL, txid {blob} NOT NULL, raw {blob} NOT NULL, fee {wide} NOT NULL,"
 	" change {wide} NOT NULL, vsize {int} NOT NULL, signed_ms {int} NOT NULL,"
 	" PRIMARY KEY(payment_id, generation, version))",
-	"CREATE INDEX payment_txs_by_txid ON payment_txs(txid)",
+	"CREATE UNIQUE INDEX payment_txs_by_txid ON payment_txs(txid)",
+	/* what arrives by one version, where miners pay the fee; n as in payment_parts */
+	"CREATE TABLE payment_sent(payment_id {int} NOT NULL, generation {int} NOT NULL,"
+	" version {int} NOT NULL, n {int} NOT NULL, sent {wide} NOT NULL,"
+	" PRIMARY KEY(payment_id, generation, version, n))",
 	/* accounts that are not paid */
 	"CREATE TABLE payment_holds(account_id {int} PRIMARY KEY, reason {text} NOT NULL,"
 	" created_ms {int} NOT NULL)",
-	/* pools whose operator has seen a dry run and said yes; plan: what he said yes to */
+	/* pools whose operator has seen a dry run and said yes; restored: from a backup since then */
 	"CREATE TABLE payment_pools(pool_id {int} PRIMARY KEY, is_on {int} NOT NULL,"
-	" confirmed_ms {int} NOT NULL, last_run_ms {int} NOT NULL)",
+	" confirmed_ms {int} NOT NULL, last_run_ms {int} NOT NULL,"
+	" restored {int} NOT NULL DEFAULT 0)",
 	/* enum otd_ban_scope of net/bans.h */
 	"CREATE TABLE bans(id {key}, scope {int} NOT NULL, what {text} NOT NULL,"
 	" reason {text} NOT NULL, by_whom {text} NOT NULL, created_ms {int} NOT NULL,"
