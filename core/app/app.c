@@ -1,16 +1,13 @@
 #include "app/app.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/app_ban.h"
 #include "app/app_parts.h"
+#include "app/data_dir.h"
 #include "app/where.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -21,48 +18,6 @@
 static int64_t mono_ms(struct otd_app *app)
 {
 	return (int64_t)(otd_mono_ns(app->env) / 1000000);
-}
-
-static otd_rc make_folders(const char *path, struct otd_err *err)
-{
-	char part[512];
-	size_t n = strlen(path);
-	if (n == 0 || n >= sizeof(part))
-		return otd_fail(err, OTD_E_RANGE, "data_dir: '%s' is not a usable path", path);
-	memcpy(part, path, n + 1);
-	for (size_t i = 1; i <= n; i++) {
-		if (part[i] != '/' && part[i] != '\0')
-			continue;
-		part[i] = '\0';
-		if (mkdir(part, 0750) != 0 && errno != EEXIST)
-			return otd_fail(err, OTD_E_IO, "data_dir: cannot make %s: %s", part,
-					strerror(errno));
-		part[i] = path[i];
-	}
-	return OTD_OK;
-}
-
-/* One process a data folder; the lock file says who. */
-static otd_rc lock_data_dir(struct otd_app *app, struct otd_err *err)
-{
-	char path[600], pid[32] = "";
-	snprintf(path, sizeof(path), "%s/otedama.lock", app->data_dir);
-	app->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-	if (app->lock_fd < 0)
-		return otd_fail(err, OTD_E_IO, "cannot open %s: %s", path, strerror(errno));
-	if (flock(app->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-		ssize_t n = pread(app->lock_fd, pid, sizeof(pid) - 1, 0);
-		pid[n > 0 ? n : 0] = '\0';
-		pid[strcspn(pid, "\n")] = '\0';
-		return otd_fail(err, OTD_E_BUSY,
-				"a pool runs on %s already, pid %s; stop it first or use another "
-				"data_dir",
-				app->data_dir, *pid ? pid : "unknown");
-	}
-	int n = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
-	if (ftruncate(app->lock_fd, 0) != 0 || pwrite(app->lock_fd, pid, (size_t)n, 0) != n)
-		return otd_fail(err, OTD_E_IO, "cannot write %s: %s", path, strerror(errno));
-	return OTD_OK;
 }
 
 static int64_t log_clock(void *arg)
@@ -305,9 +260,9 @@ otd_rc otd_app_start(struct otd_app *app, struct otd_err *err)
 	otd_thread_is(OTD_THREAD_COORDINATOR | OTD_THREAD_STORE | OTD_THREAD_COMPUTE);
 	app->started_ms = otd_wall_ms(app->env);
 	snprintf(app->socket, sizeof(app->socket), "%s", s->socket);
-	otd_rc rc = make_folders(app->data_dir, err);
+	otd_rc rc = otd_data_dir_lock(&app->lock_fd, app->data_dir, true, err);
 	if (rc == OTD_OK)
-		rc = lock_data_dir(app, err);
+		rc = otd_data_dir_whole(app->data_dir, err);
 	if (rc == OTD_OK)
 		rc = start_log(app, err);
 	if (rc == OTD_OK)

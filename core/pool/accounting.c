@@ -411,6 +411,26 @@ otd_rc otd_accounting_verdict(struct otd_accounting *a, uint64_t epoch, uint64_t
 	return OTD_OK;
 }
 
+void otd_accounting_hold(struct otd_accounting *a, bool on)
+{
+	a->held = on;
+	if (on || !a->started)
+		return;
+	for (struct acct_epoch *ep = a->epochs; ep; ep = ep->next_epoch)
+		if (a->events.release && !ep->left_over && ep->saved > 1)
+			a->events.release(a->events.arg, ep->epoch, ep->saved - 1);
+	if (a->release_to)
+		otd_journal_release(a->journal, a->release_to);
+}
+
+void otd_accounting_journals(struct otd_accounting *a,
+			     void (*each)(void *arg, uint64_t epoch, uint64_t durable), void *arg)
+{
+	each(arg, 0, otd_journal_synced(a->journal));
+	for (struct acct_epoch *ep = a->epochs; ep; ep = ep->next_epoch)
+		each(arg, ep->epoch, ep->durable);
+}
+
 void otd_accounting_flush(struct otd_accounting *a, otd_fn done, void *arg)
 {
 	a->flush_done = done;

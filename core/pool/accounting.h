@@ -159,6 +159,16 @@ bool otd_accounting_is_done(const struct otd_accounting *a, const char *pool, ui
    database fails it does not come. A second call replaces the first. */
 void otd_accounting_flush(struct otd_accounting *a, otd_fn done, void *arg);
 
+/*
+ * While held, no segment and no folder of a journal is given back: what a backup's database does not
+ * have yet stays there to be copied. To let go makes up for what was not released, by events.release
+ * from within this call.
+ */
+void otd_accounting_hold(struct otd_accounting *a, bool on);
+/* How far each journal is durable now; epoch 0: the coordinator's own. */
+void otd_accounting_journals(struct otd_accounting *a,
+			     void (*each)(void *arg, uint64_t epoch, uint64_t durable), void *arg);
+
 /* --- reading; texts live as long as the status --- */
 
 struct otd_acct_pool_status {

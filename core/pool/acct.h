@@ -318,6 +318,8 @@ struct otd_accounting {
 	bool flush_wanted;
 	uint64_t flush_verdicts; /* of the coordinator's journal: must be applied */
 	uint64_t flush_seq;      /* of it: must be in SQL; UINT64_MAX: not known yet */
+	bool held;               /* nothing of a journal goes */
+	uint64_t release_to;     /* of the coordinator's journal: not needed any more */
 };
 
 /* Room for one more item of an array; NULL: out of memory. */

@@ -156,10 +156,12 @@ void acct_commit_booked(struct otd_accounting *a, struct acct_commit *c)
 		if (!ep || c->places[i].saved <= ep->saved)
 			continue;
 		ep->saved = c->places[i].saved;
-		if (a->started && a->events.release && !ep->left_over)
+		if (a->started && a->events.release && !ep->left_over && !a->held)
 			a->events.release(a->events.arg, ep->epoch, ep->saved - 1);
 	}
-	if (c->saves && a->journal)
+	if (c->saves)
+		a->release_to = c->position;
+	if (c->saves && a->journal && !a->held)
 		otd_journal_release(a->journal, c->position);
 	tell_blocks(a, c);
 }

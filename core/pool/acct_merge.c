@@ -262,7 +262,7 @@ static bool in_use(const struct otd_accounting *a, const struct acct_epoch *ep)
 /* What nobody writes, is wholly in SQL and not needed for a replay. */
 static void remove_old(struct otd_accounting *a)
 {
-	for (struct acct_epoch *ep = a->epochs; ep; ep = ep->next_epoch) {
+	for (struct acct_epoch *ep = a->held ? NULL : a->epochs; ep; ep = ep->next_epoch) {
 		if (!ep->left_over || ep->removing || ep->saved <= ep->durable ||
 		    ep->applied <= ep->durable || in_use(a, ep))
 			continue;
