@@ -38,7 +38,8 @@ size_t otd_settings_enter(struct otd_reading *r, const char *section, const char
 
 bool otd_settings_faulty(const struct otd_settings *s, const struct otd_yaml *y)
 {
-	return otd_read_faulty(&s->own->faulty, y);
+	/* The whole file stands for what is not written: its default is not faulty. */
+	return y != otd_yaml_root(s->doc) && otd_read_faulty(&s->own->faulty, y);
 }
 
 static void on_yaml_problem(void *arg, const struct otd_err *err, const struct otd_yaml *at)
