@@ -11,12 +11,15 @@
 #include "chain/common/address.c"
 #include "chain/common/bytes.c"
 #include "chain/common/merkle.c"
+#include "chain/common/pay.c"
 #include "chain/common/template.c"
+#include "chain/devnet/accept.c"
 #include "chain/devnet/check.c"
 #include "chain/devnet/coins.c"
 #include "chain/devnet/command.c"
 #include "chain/devnet/mempool.c"
 #include "chain/devnet/tx.c"
+#include "chain/devnet/wallet.c"
 /* Statics of the same name: each file is a world of its own. */
 #define create file_create
 #include "chain/devnet/file.c"
@@ -62,6 +65,20 @@ static void use(struct otd_instance *in, const uint8_t *data, size_t n)
 	r.size = sizeof(r);
 	if (ops->local(in, &call, &r) == OTD_OK)
 		ops->template_free(in, r.u.tmpl.handle);
+	/* The same bytes as a transaction: to be signed, and to be passed on. */
+	static uint8_t signed_tx[1 << 20];
+	struct otd_buf out = {signed_tx, 0, sizeof(signed_tx)};
+	call = (struct otd_chain_call){
+		.size = sizeof(call), .kind = OTD_CHAIN_SIGN, .raw = {data, n}, .out = &out};
+	if (ops->local(in, &call, &r) == OTD_OK) {
+		call.kind = OTD_CHAIN_SEND;
+		call.raw = (struct otd_span){signed_tx, out.len};
+		if (ops->local(in, &call, &r) == OTD_OK && r.u.send.verdict == OTD_CHAIN_SENT)
+			(void)ops->command(in, (struct otd_span){(const uint8_t *)"mine 2", 6}, &b);
+	}
+	call = (struct otd_chain_call){
+		.size = sizeof(call), .kind = OTD_CHAIN_SEND, .raw = {data, n}};
+	(void)ops->local(in, &call, &r);
 	if (n < 200)
 		(void)ops->command(in, (struct otd_span){data, n}, &b);
 }

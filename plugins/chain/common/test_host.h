@@ -95,9 +95,9 @@ static inline struct otd_span span_of(const char *s)
  * What a pool and a miner do with a template: a job that pays all to script, the first nonce that
  * meets target, and the whole block in *block (malloc). Returns its length.
  */
-static size_t solve(const struct otd_chain_ops *ops, struct otd_instance *in,
-		    const struct otd_chain_template *t, struct otd_span script, uint32_t time_s,
-		    uint8_t **block, uint8_t hash[32])
+static inline size_t solve(const struct otd_chain_ops *ops, struct otd_instance *in,
+			   const struct otd_chain_template *t, struct otd_span script,
+			   uint32_t time_s, uint8_t **block, uint8_t hash[32])
 {
 	static uint8_t c1[256], c2[512], branches[1024], coinbase[1024];
 	struct otd_chain_payee payee = {.script = script, .value = -1};

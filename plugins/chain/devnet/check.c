@@ -242,10 +242,26 @@ static const char *check_witness(struct work *w, otd_rc *rc)
 
 /* --- changes --- */
 
+/* The wallet's transactions bear a mark in the index of those that it knows. */
+static otd_rc know(struct work *w, const struct devnet_tx *tx)
+{
+	struct devnet_coin mark = {.height = w->height};
+	memcpy(mark.outpoint, tx->txid, 32);
+	memset(mark.outpoint + 32, 0xff, 4);
+	return devnet_coins_add(&w->in->known, &mark);
+}
+
+static bool is_wallets(const struct work *w, const struct devnet_coin *c)
+{
+	return memcmp(c->owner, w->in->wallet_owner, 20) == 0;
+}
+
 static void drop_outputs(struct otd_instance *in, const struct devnet_tx *tx)
 {
 	uint8_t outpoint[36];
 	memcpy(outpoint, tx->txid, 32);
+	memset(outpoint + 32, 0xff, 4);
+	devnet_coins_remove(&in->known, outpoint);
 	for (uint64_t i = 0; i < tx->n_out; i++) {
 		btc_store_u32(outpoint + 32, (uint32_t)i);
 		devnet_coins_remove(&in->coins, outpoint);
@@ -271,6 +287,8 @@ static const char *add_outputs(struct work *w, const struct devnet_tx *tx, uint6
 		btc_store_u32(coin.outpoint + 32, (uint32_t)i);
 		devnet_owner(coin.owner, script, n);
 		*rc = devnet_coins_add(&w->in->coins, &coin);
+		if (*rc == OTD_OK && is_wallets(w, &coin))
+			*rc = know(w, tx);
 	}
 	return NULL;
 }
@@ -301,21 +319,20 @@ static otd_rc take_coin(struct work *w, const struct devnet_coin *coin)
 }
 
 /* Each input's witness against the owner of what it spends. */
-static const char *check_proofs(const struct work *w, const struct devnet_tx *tx, size_t mark,
-				otd_rc *rc)
+const char *devnet_check_proofs(struct otd_instance *in, const struct devnet_tx *tx,
+				const struct devnet_coin *coins, size_t n, otd_rc *rc)
 {
 	const char *bad = "mandatory-script-verify-flag-failed";
-	size_t n = w->n_spent - mark;
-	uint64_t *values = btc_alloc(&w->in->host, n * sizeof(*values));
+	uint64_t *values = btc_alloc(&in->host, n * sizeof(*values));
 	if (!values) {
-		*rc = btc_fail(&w->in->host, OTD_E_NOMEM, "no memory for a block");
+		*rc = btc_fail(&in->host, OTD_E_NOMEM, "no memory for a block");
 		return NULL;
 	}
 	for (size_t i = 0; i < n; i++)
-		values[i] = w->spent[mark + i].value;
+		values[i] = coins[i].value;
 	uint8_t both[64], made[32], script[22], owner[20];
 	devnet_spend_digest(both, tx->txid, values, n);
-	btc_free(&w->in->host, values);
+	btc_free(&in->host, values);
 	/* Each witness is 02 20 PROOF 20 SECRET. */
 	if (tx->witness_len != n * 67)
 		return bad;
@@ -327,43 +344,53 @@ static const char *check_proofs(const struct work *w, const struct devnet_tx *tx
 		otd_sha256(made, both, sizeof(both));
 		devnet_key_script(script, p + 35);
 		devnet_owner(owner, script, sizeof(script));
-		if (memcmp(made, p + 2, 32) != 0 ||
-		    memcmp(owner, w->spent[mark + i].owner, 20) != 0)
+		if (memcmp(made, p + 2, 32) != 0 || memcmp(owner, coins[i].owner, 20) != 0)
 			return bad;
+	}
+	return NULL;
+}
+
+/* Takes the coins of every input; *ours: one of them is the wallet's. */
+static const char *take_inputs(struct work *w, const struct devnet_tx *tx, uint64_t *sum,
+			       bool *ours, otd_rc *rc)
+{
+	struct btc_reader r = {tx->ins, tx->ins_len, false};
+	for (uint64_t i = 0; i < tx->n_in && *rc == OTD_OK; i++) {
+		const uint8_t *outpoint = btc_take(&r, 36);
+		(void)btc_take(&r, (size_t)btc_get_varint(&r));
+		(void)btc_get_u32(&r);
+		struct devnet_coin *coin =
+			outpoint ? devnet_coins_find(&w->in->coins, outpoint) : NULL;
+		if (!coin)
+			return "bad-txns-inputs-missingorspent";
+		if (coin->coinbase && w->height - coin->height < (uint64_t)w->in->opt->maturity)
+			return "bad-txns-premature-spend-of-coinbase";
+		*sum += coin->value;
+		*ours = *ours || is_wallets(w, coin);
+		*rc = take_coin(w, coin);
 	}
 	return NULL;
 }
 
 static const char *spend(struct work *w, const struct devnet_tx *tx, otd_rc *rc)
 {
-	struct btc_reader r = {tx->ins, tx->ins_len, false};
 	size_t mark = w->n_spent;
+	bool ours = false;
 	uint64_t in_sum = 0, out_sum = 0;
-	const char *reason = NULL;
-	for (uint64_t i = 0; i < tx->n_in && !reason && *rc == OTD_OK; i++) {
-		const uint8_t *outpoint = btc_take(&r, 36);
-		(void)btc_take(&r, (size_t)btc_get_varint(&r));
-		(void)btc_get_u32(&r);
-		struct devnet_coin *coin =
-			outpoint ? devnet_coins_find(&w->in->coins, outpoint) : NULL;
-		if (!coin) {
-			reason = "bad-txns-inputs-missingorspent";
-		} else if (coin->coinbase &&
-			   w->height - coin->height < (uint64_t)w->in->opt->maturity) {
-			reason = "bad-txns-premature-spend-of-coinbase";
-		} else {
-			in_sum += coin->value;
-			*rc = take_coin(w, coin);
-		}
-	}
+	const char *reason = take_inputs(w, tx, &in_sum, &ours, rc);
 	if (!reason && *rc == OTD_OK)
-		reason = check_proofs(w, tx, mark, rc);
-	if (!reason && *rc == OTD_OK)
+		reason = devnet_check_proofs(w->in, tx, w->spent + mark, w->n_spent - mark, rc);
+	/* A transaction that stands in the chain already fails before this; its outputs stay. */
+	bool added = !reason && *rc == OTD_OK;
+	if (added)
 		reason = add_outputs(w, tx, &out_sum, rc);
+	if (!reason && *rc == OTD_OK && ours)
+		*rc = know(w, tx);
 	if (!reason && *rc == OTD_OK && out_sum > in_sum)
 		reason = "bad-txns-in-belowout";
 	if (reason || *rc) {
-		drop_outputs(w->in, tx);
+		if (added)
+			drop_outputs(w->in, tx);
 		unspend(w, mark);
 		return reason;
 	}
@@ -465,26 +492,42 @@ otd_rc devnet_connect(struct otd_instance *in, const char **reason, struct otd_s
 	return rc;
 }
 
-/* Transactions by command wait again; generated ones are made anew. */
+/* Its inputs less its outputs; what was spent was checked when the block came. */
+static uint64_t fee_of(const struct devnet_tx *tx, const struct devnet_coin *spent)
+{
+	struct btc_reader r = {tx->outs, tx->outs_len, false};
+	uint64_t fee = 0;
+	for (uint64_t i = 0; i < tx->n_in; i++)
+		fee += spent[i].value;
+	for (uint64_t i = 0; i < tx->n_out; i++) {
+		fee -= btc_get_u64(&r);
+		(void)btc_take(&r, (size_t)btc_get_varint(&r));
+	}
+	return fee;
+}
+
+/* What somebody sent waits again; generated ones are made anew. */
 static void keep_sends(struct otd_instance *in, const struct work *w)
 {
-	uint8_t secret[32], script[22], owner[20];
-	devnet_secret(secret, DEVNET_WALLET);
+	uint8_t secret[32], script[22], faucet[20];
+	devnet_secret(secret, DEVNET_FAUCETS);
 	devnet_key_script(script, secret);
-	devnet_owner(owner, script, sizeof(script));
+	devnet_owner(faucet, script, sizeof(script));
 	size_t at = 0;
 	for (size_t i = 1; i < w->n_tx; i++) {
 		const struct devnet_tx *tx = &w->tx[i];
-		bool ours = memcmp(w->spent[at].owner, owner, 20) == 0;
+		const struct devnet_coin *spent = &w->spent[at];
+		bool keep = memcmp(spent->owner, faucet, 20) != 0 && tx->witness &&
+			    tx->ins_len == 41 * tx->n_in;
 		at += (size_t)tx->n_in;
-		struct devnet_mtx m = {.len = tx->len};
-		m.raw = ours ? btc_alloc(&in->host, tx->len) : NULL;
+		struct devnet_mtx m = {.len = tx->len, .n_in = (size_t)tx->n_in};
+		m.raw = keep ? btc_alloc(&in->host, tx->len) : NULL;
 		if (!m.raw)
 			continue;
 		memcpy(m.raw, tx->raw, tx->len);
 		memcpy(m.txid, tx->txid, 32);
 		memcpy(m.wtxid, tx->wtxid, 32);
-		m.fee = (uint64_t)in->opt->fee;
+		m.fee = fee_of(tx, spent);
 		if (devnet_pool_add(&in->host, &in->sends, &m))
 			btc_free(&in->host, m.raw);
 	}

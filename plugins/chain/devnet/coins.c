@@ -12,9 +12,9 @@ static size_t place(const struct devnet_coins *c, const uint8_t outpoint[36])
 	return (size_t)h & (c->cap - 1);
 }
 
-void devnet_coins_init(struct devnet_coins *c, const struct btc_host *host)
+void devnet_coins_init(struct devnet_coins *c, const struct btc_host *host, size_t first)
 {
-	*c = (struct devnet_coins){.host = host};
+	*c = (struct devnet_coins){.host = host, .first = first};
 }
 
 void devnet_coins_finish(struct devnet_coins *c)
@@ -48,7 +48,8 @@ static void insert(struct devnet_coins *c, const struct devnet_coin *coin)
 
 static otd_rc grow(struct devnet_coins *c)
 {
-	struct devnet_coins bigger = {.host = c->host, .cap = c->cap ? c->cap * 2 : 16384};
+	struct devnet_coins bigger = {
+		.host = c->host, .first = c->first, .cap = c->cap ? c->cap * 2 : c->first};
 	bigger.slot = btc_alloc(c->host, bigger.cap * sizeof(*bigger.slot));
 	if (!bigger.slot)
 		return btc_fail(c->host, OTD_E_NOMEM, "no memory for %zu coins", bigger.cap);

@@ -169,9 +169,10 @@ static otd_rc mine(struct otd_instance *in, const struct words *w, struct btc_bu
 		return btc_fail(&in->host, OTD_E_INVALID, "mine: how many, at most %d?", MAX_MINE);
 	if (w->n > 2)
 		rc = btc_address_script(&in->host, script, &len, w->w[2], &in->form, 1);
-	for (; n > 0 && rc == OTD_OK; n--)
+	for (; n > 0 && rc == OTD_OK; n--) {
 		rc = mine_one(in, (struct otd_span){script, len}, true, NULL);
-	devnet_pool_sweep(in);
+		devnet_pool_sweep(in); /* the next block is made of what is left */
+	}
 	if (rc == OTD_OK)
 		btc_put_text(answer, "height=%zu hash=%s", in->n_blocks - 1,
 			     btc_hash_text(hash, in->block[in->n_blocks - 1].hash));
@@ -294,12 +295,15 @@ otd_rc devnet_command(struct otd_instance *in, struct otd_span text, struct otd_
 		rc = send_coins(in, &w, &answer);
 	else if (is(w.w[0], "balance"))
 		rc = balance(in, &w, &answer);
+	else if (is(w.w[0], "wallet"))
+		rc = devnet_wallet_command(in, w.w + 1, w.n - 1, &answer);
 	else if (is(w.w[0], "help"))
 		btc_put_text(&answer, "tip | mempool | mine [N [ADDRESS]] | reorg [N] | "
-				      "send ADDRESS AMOUNT | balance ADDRESS");
+				      "send ADDRESS AMOUNT | balance ADDRESS | "
+				      "wallet [lock | unlock | fee RATE | conflict TXID]");
 	else
 		rc = OTD_E_NOT_FOUND;
-	if (rc == OTD_E_NOT_FOUND && w.n && !is(w.w[0], "send"))
+	if (rc == OTD_E_NOT_FOUND && w.n && !is(w.w[0], "send") && !is(w.w[0], "wallet"))
 		rc = btc_fail(&in->host, OTD_E_NOT_FOUND,
 			      "the devnet knows no command '%.*s'; try help",
 			      w.w[0].len > 40 ? 40 : (int)w.w[0].len, (const char *)w.w[0].ptr);

@@ -30,6 +30,12 @@ static const struct otd_option options[] = {
 	    .max = DEVNET_FAUCET - 1),
 	OPT(fee, OTD_OPT_INT, "fee", "1000", "fee of a transaction, in base units", .min = 1,
 	    .max = 1000000),
+	OPT(fee_rate, OTD_OPT_INT, "fee_rate", "2000",
+	    "fee that its wallet advises, in base units per 1000 virtual bytes", .min = 1,
+	    .max = 100000000),
+	OPT(min_fee_rate, OTD_OPT_INT, "min_fee_rate", "1000",
+	    "fee below which a transaction is refused, in base units per 1000 virtual bytes",
+	    .min = 0, .max = 100000000),
 	OPT(addresses, OTD_OPT_LIST, "addresses", "[p2pkh 111, p2sh 196, bech32 bcrt]",
 	    "form of its addresses, that of Bitcoin's regtest unless said otherwise", .min = 0),
 };
@@ -48,6 +54,8 @@ static void destroy(struct otd_instance *in)
 	devnet_pool_finish(&host, &in->sends);
 	devnet_pool_finish(&host, &in->generated);
 	devnet_coins_finish(&in->coins);
+	devnet_coins_finish(&in->known);
+	devnet_coins_finish(&in->locked);
 	btc_free(&host, in->block);
 	btc_free(&host, in);
 }
@@ -96,7 +104,21 @@ static otd_rc genesis(struct otd_instance *in)
 	if (rc == OTD_OK)
 		rc = genesis_coins(in, header + 36, DEVNET_WALLET, DEVNET_FAUCET, WALLET_COINS,
 				   WALLET_AMOUNT);
+	if (rc == OTD_OK) {
+		struct devnet_coin mark = {.height = 0}; /* the wallet knows where they are from */
+		memcpy(mark.outpoint, header + 36, 32);
+		memset(mark.outpoint + 32, 0xff, 4);
+		rc = devnet_coins_add(&in->known, &mark);
+	}
 	return rc;
+}
+
+static void name_wallet(struct otd_instance *in)
+{
+	uint8_t secret[32], script[22];
+	devnet_secret(secret, DEVNET_WALLET);
+	devnet_key_script(script, secret);
+	devnet_owner(in->wallet_owner, script, sizeof(script));
 }
 
 static otd_rc create(struct otd_instance **out, struct otd_host *h,
@@ -113,7 +135,11 @@ static otd_rc create(struct otd_instance **out, struct otd_host *h,
 	in->clock = core->service(h, "clock/1");
 	in->hash = core->service(h, "hash/1");
 	in->files = core->service(h, "files/1");
-	devnet_coins_init(&in->coins, &in->host);
+	devnet_coins_init(&in->coins, &in->host, 16384);
+	devnet_coins_init(&in->known, &in->host, 1024);
+	devnet_coins_init(&in->locked, &in->host, 64);
+	in->min_fee_rate = (uint64_t)opt->min_fee_rate;
+	name_wallet(in);
 	otd_rc rc = OTD_OK;
 	if (!in->clock || !in->hash)
 		rc = btc_fail(&host, OTD_E_UNSUPPORTED,
@@ -221,8 +247,25 @@ static otd_rc local(struct otd_instance *in, const struct otd_chain_call *call,
 	case OTD_CHAIN_TEMPLATE: return devnet_template(in, &out->u.tmpl, true);
 	case OTD_CHAIN_SUBMIT: return submit(in, call, &out->u.submit);
 	case OTD_CHAIN_BLOCK: block_at(in, call, &out->u.block); return OTD_OK;
-	default: return OTD_E_UNSUPPORTED;
+	default: return devnet_wallet(in, call, out);
 	}
+}
+
+static otd_rc pay_build(struct otd_instance *in, const struct otd_chain_pay *p, struct otd_buf *raw,
+			struct otd_chain_pay_info *info)
+{
+	return btc_pay_build(&in->host, p, raw, info);
+}
+
+static otd_rc pay_check(struct otd_instance *in, const struct otd_chain_pay *p, struct otd_span raw,
+			struct otd_chain_pay_info *info)
+{
+	return btc_pay_check(&in->host, p, raw, info);
+}
+
+static otd_rc dust(struct otd_instance *in, struct otd_span script, otd_i128 *least)
+{
+	return btc_dust(&in->host, script, DEVNET_DUST_RATE, 0, least);
 }
 
 static otd_rc address(struct otd_instance *in, struct otd_span text, struct otd_buf *script)
@@ -264,6 +307,9 @@ static const struct otd_chain_ops chain_ops = {
 	.template_free = template_free,
 	.job = job,
 	.assemble = assemble,
+	.pay_build = pay_build,
+	.pay_check = pay_check,
+	.dust = dust,
 };
 
 static const struct otd_plugin_desc desc = {

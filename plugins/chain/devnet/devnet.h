@@ -11,6 +11,7 @@
 #define OTD_PLUGIN_DEVNET_H
 
 #include "common/address.h"
+#include "common/pay.h"
 #include "common/template.h"
 #include <otedama/files.h>
 
@@ -19,6 +20,7 @@
 #define DEVNET_FAUCET     4096 /* coins that the generated transactions move about */
 #define DEVNET_MAX_FUTURE 7200 /* seconds, as nodes have it */
 #define DEVNET_MAX_SENDS  256
+#define DEVNET_DUST_RATE  3000         /* as Bitcoin's nodes have it, per 1000 bytes */
 #define DEVNET_COIN       100000000ULL /* base units of one coin */
 
 struct devnet_options {
@@ -29,6 +31,8 @@ struct devnet_options {
 	int64_t maturity;     /* confirmations before a coinbase may be spent */
 	int64_t transactions; /* generated ones in a template */
 	int64_t fee;          /* of a generated one, base units */
+	int64_t fee_rate;     /* that the wallet advises, base units per 1000 virtual bytes */
+	int64_t min_fee_rate; /* below which no transaction is taken */
 	struct otd_option_list addresses;
 };
 
@@ -44,7 +48,7 @@ struct devnet_coin {
 struct devnet_coins {
 	const struct btc_host *host;
 	struct devnet_coin *slot;
-	size_t n, cap;
+	size_t n, cap, first; /* first: places that it begins with, a power of two */
 };
 
 struct devnet_block {
@@ -57,10 +61,10 @@ struct devnet_block {
 	struct devnet_coin *spent; /* in the order in which it spent them */
 };
 
-/* A transaction that waits. */
+/* A transaction that waits; its inputs have no scripts (see devnet_outpoint). */
 struct devnet_mtx {
 	uint8_t *raw;
-	size_t len;
+	size_t len, n_in;
 	uint8_t txid[32], wtxid[32];
 	uint64_t fee;
 };
@@ -92,12 +96,18 @@ struct otd_instance {
 	size_t n_blocks, cap_blocks;
 	struct devnet_pool sends, generated; /* by command; made anew on each tip */
 	bool generated_fresh;
+	/* The wallet: who it is, its transactions in the chain (outpoint: txid and ffffffff; height),
+	   and the coins that it was told to leave alone. */
+	uint8_t wallet_owner[20];
+	struct devnet_coins known, locked;
+	bool wallet_locked;
+	uint64_t min_fee_rate;
 	uint32_t extra; /* makes blocks of our own differ from those they replace */
 	uint32_t bits;
 };
 
 /* --- coins.c --- */
-void devnet_coins_init(struct devnet_coins *c, const struct btc_host *host);
+void devnet_coins_init(struct devnet_coins *c, const struct btc_host *host, size_t first);
 void devnet_coins_finish(struct devnet_coins *c);
 struct devnet_coin *devnet_coins_find(const struct devnet_coins *c, const uint8_t outpoint[36]);
 /* Replaces one of the same outpoint. */
@@ -144,14 +154,39 @@ int64_t devnet_now_s(const struct otd_instance *in);
 /* Height of a block on the chain, -1 where it is not. */
 int64_t devnet_height_of(const struct otd_instance *in, const uint8_t hash[32]);
 
+/* NULL, or why the witnesses of tx do not prove that it may spend these coins, one an input. */
+const char *devnet_check_proofs(struct otd_instance *in, const struct devnet_tx *tx,
+				const struct devnet_coin *coins, size_t n, otd_rc *rc);
+
 /* --- mempool.c --- */
+/* The i-th coin that a waiting transaction spends, 36 bytes. */
+const uint8_t *devnet_outpoint(const struct devnet_mtx *m, size_t i);
+/* Every coin that something waiting spends, into an empty set. */
+otd_rc devnet_pool_used(const struct otd_instance *in, struct devnet_coins *used);
+/* The one of this identity, or NULL. */
+struct devnet_mtx *devnet_pool_find(struct otd_instance *in, const uint8_t txid[32]);
 void devnet_pool_finish(const struct btc_host *host, struct devnet_pool *p);
 otd_rc devnet_pool_add(const struct btc_host *host, struct devnet_pool *p,
 		       const struct devnet_mtx *tx);
-/* Drops what the chain has made impossible or has taken in. */
+/* Drops what the chain, or what stands before it, has made impossible; parents come first then. */
 void devnet_pool_sweep(struct otd_instance *in);
 otd_rc devnet_template(struct otd_instance *in, struct otd_chain_template *out, bool with_txs);
 otd_rc devnet_send(struct otd_instance *in, uint8_t txid[32], const struct devnet_out *to);
+
+/* --- accept.c --- */
+/* A coin that may be spent by what comes next: in the chain, or of a transaction that waits. */
+bool devnet_coin_find(struct otd_instance *in, struct devnet_coin *out, const uint8_t outpoint[36]);
+bool devnet_mature(const struct otd_instance *in, const struct devnet_coin *c);
+/* What a node says to a transaction; a good one waits from now on. */
+otd_rc devnet_accept(struct otd_instance *in, struct otd_span raw, struct otd_chain_send *s);
+
+/* --- wallet.c --- */
+/* The calls from OTD_CHAIN_WALLET on. */
+otd_rc devnet_wallet(struct otd_instance *in, const struct otd_chain_call *call,
+		     struct otd_chain_result *out);
+/* "wallet lock", "wallet fee 5000", ...: words behind "wallet". */
+otd_rc devnet_wallet_command(struct otd_instance *in, const struct otd_span *words, size_t n,
+			     struct btc_buf *answer);
 
 /* --- file.c --- */
 otd_rc devnet_file_open(struct otd_instance *in);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MAX_BODY (DEVNET_MAX_BLOCK - 100000) /* room for the coinbase */
+
 void devnet_pool_finish(const struct btc_host *host, struct devnet_pool *p)
 {
 	for (size_t i = 0; i < p->n; i++)
@@ -31,27 +33,85 @@ otd_rc devnet_pool_add(const struct btc_host *host, struct devnet_pool *p,
 	return OTD_OK;
 }
 
-/* The outpoint of the first input; what waits here has one input. */
-static const uint8_t *outpoint_of(const struct devnet_mtx *m)
+const uint8_t *devnet_outpoint(const struct devnet_mtx *m, size_t i)
 {
-	return m->raw + 7; /* version, marker, flag, count */
+	/* version, marker, flag, count; then outpoint, no script, sequence */
+	size_t count = m->n_in < 0xfd ? 1 : m->n_in <= 0xffff ? 3 : 5;
+	return m->raw + 6 + count + 41 * i;
+}
+
+static otd_rc use_coins(struct devnet_coins *used, const struct devnet_mtx *m)
+{
+	struct devnet_coin mark = {.value = 0};
+	otd_rc rc = OTD_OK;
+	for (size_t i = 0; i < m->n_in && rc == OTD_OK; i++) {
+		memcpy(mark.outpoint, devnet_outpoint(m, i), 36);
+		rc = devnet_coins_add(used, &mark);
+	}
+	return rc;
+}
+
+otd_rc devnet_pool_used(const struct otd_instance *in, struct devnet_coins *used)
+{
+	otd_rc rc = OTD_OK;
+	devnet_coins_init(used, &in->host, 256);
+	for (size_t i = 0; i < in->sends.n && rc == OTD_OK; i++)
+		rc = use_coins(used, &in->sends.tx[i]);
+	return rc;
+}
+
+static struct devnet_mtx *find(struct devnet_mtx *tx, size_t n, const uint8_t txid[32])
+{
+	for (size_t i = 0; i < n; i++) {
+		if (memcmp(tx[i].txid, txid, 32) == 0)
+			return &tx[i];
+	}
+	return NULL;
+}
+
+struct devnet_mtx *devnet_pool_find(struct otd_instance *in, const uint8_t txid[32])
+{
+	return find(in->sends.tx, in->sends.n, txid);
+}
+
+/* Whether the next block could hold m behind the first kept ones, which spend used. */
+static bool can_wait(struct otd_instance *in, const struct devnet_mtx *m, size_t kept,
+		     const struct devnet_coins *used)
+{
+	for (size_t i = 0; i < m->n_in; i++) {
+		const uint8_t *outpoint = devnet_outpoint(m, i);
+		const struct devnet_coin *c = devnet_coins_find(&in->coins, outpoint);
+		if (devnet_coins_find(used, outpoint))
+			return false;
+		if (c ? !devnet_mature(in, c) : !find(in->sends.tx, kept, outpoint))
+			return false;
+	}
+	return true;
 }
 
 void devnet_pool_sweep(struct otd_instance *in)
 {
+	struct devnet_mtx *tx = in->sends.tx;
+	struct devnet_coins used;
 	size_t kept = 0;
-	for (size_t i = 0; i < in->sends.n; i++) {
-		struct devnet_mtx *m = &in->sends.tx[i];
-		bool twice = false;
-		for (size_t k = 0; k < kept; k++)
-			twice = twice ||
-				memcmp(outpoint_of(&in->sends.tx[k]), outpoint_of(m), 36) == 0;
-		if (twice || !devnet_coins_find(&in->coins, outpoint_of(m)))
-			btc_free(&in->host, m->raw);
-		else
-			in->sends.tx[kept++] = *m;
+	devnet_coins_init(&used, &in->host, 256);
+	/* A reorganisation gives back the last block's first, so that a child may stand before its
+	   parent: again, until none is added. */
+	for (bool more = true; more;) {
+		more = false;
+		for (size_t i = kept; i < in->sends.n; i++) {
+			struct devnet_mtx m = tx[i];
+			if (!can_wait(in, &m, kept, &used) || use_coins(&used, &m))
+				continue;
+			memmove(&tx[kept + 1], &tx[kept], (i - kept) * sizeof(m));
+			tx[kept++] = m;
+			more = true;
+		}
 	}
+	for (size_t i = kept; i < in->sends.n; i++)
+		btc_free(&in->host, tx[i].raw);
 	in->sends.n = kept;
+	devnet_coins_finish(&used);
 }
 
 static int by_outpoint(const void *a, const void *b)
@@ -107,25 +167,27 @@ otd_rc devnet_send(struct otd_instance *in, uint8_t txid[32], const struct devne
 	devnet_secret(secret, DEVNET_WALLET);
 	devnet_key_script(outs[1].script, secret);
 	devnet_owner(owner, outs[1].script, outs[1].script_len);
-	for (size_t i = 0; i < in->coins.cap; i++) {
+	struct devnet_coins used;
+	otd_rc rc = devnet_pool_used(in, &used);
+	for (size_t i = 0; i < in->coins.cap && rc == OTD_OK; i++) {
 		const struct devnet_coin *c = &in->coins.slot[i];
-		bool waits = false;
 		if (!c->used || c->coinbase || c->value < to->value + fee ||
-		    memcmp(c->owner, owner, 20) != 0)
+		    memcmp(c->owner, owner, 20) != 0 || devnet_coins_find(&used, c->outpoint) ||
+		    devnet_coins_find(&in->locked, c->outpoint))
 			continue;
-		for (size_t k = 0; k < in->sends.n; k++)
-			waits = waits ||
-				memcmp(outpoint_of(&in->sends.tx[k]), c->outpoint, 36) == 0;
-		if (!waits && (!best || by_outpoint(c, best) < 0))
+		if (!best || by_outpoint(c, best) < 0)
 			best = c;
 	}
+	devnet_coins_finish(&used);
+	if (rc)
+		return rc;
 	if (!best || in->sends.n >= DEVNET_MAX_SENDS)
 		return btc_fail(&in->host, OTD_E_NOT_FOUND,
 				"the devnet's wallet has no free coin as large as that; mine a "
 				"block, or send less");
 	struct devnet_mtx m;
 	outs[1].value = best->value - to->value - fee;
-	otd_rc rc = devnet_tx_make(&in->host, &m, best, secret, outs, outs[1].value ? 2 : 1);
+	rc = devnet_tx_make(&in->host, &m, best, secret, outs, outs[1].value ? 2 : 1);
 	if (rc)
 		return rc;
 	rc = devnet_pool_add(&in->host, &in->sends, &m);
@@ -136,11 +198,14 @@ otd_rc devnet_send(struct otd_instance *in, uint8_t txid[32], const struct devne
 	return rc;
 }
 
+/* Until the block is full; nothing that stands behind what did not fit, which may be its parent. */
 static void put_txs(struct otd_template *t, uint8_t *txids, uint8_t *wtxids,
 		    const struct devnet_pool *p)
 {
 	for (size_t i = 0; i < p->n; i++) {
 		const struct devnet_mtx *m = &p->tx[i];
+		if (t->body_len + m->len > MAX_BODY)
+			return;
 		memcpy(txids + 32 * (size_t)t->info.n_tx, m->txid, 32);
 		memcpy(wtxids + 32 * (size_t)t->info.n_tx, m->wtxid, 32);
 		memcpy(t->body + t->body_len, m->raw, m->len);
@@ -163,8 +228,7 @@ static otd_rc fill(struct otd_instance *in, struct otd_template *t, bool with_tx
 	for (size_t i = 0; i < b->n; i++)
 		bytes += b->tx[i].len;
 	uint8_t *ids = btc_alloc(&in->host, 2 * 32 * (n + 1));
-	t->n_branches = btc_branch_count(n);
-	t->branches = btc_alloc(&in->host, 32 * ((size_t)t->n_branches + 1));
+	t->branches = btc_alloc(&in->host, 32 * ((size_t)btc_branch_count(n) + 1));
 	t->body = btc_alloc(&in->host, bytes + 1);
 	if (!ids || !t->branches || !t->body) {
 		rc = btc_fail(&in->host, OTD_E_NOMEM, "no memory for a template");
@@ -172,9 +236,12 @@ static otd_rc fill(struct otd_instance *in, struct otd_template *t, bool with_tx
 	}
 	put_txs(t, ids, ids + 32 * (n + 1), a);
 	put_txs(t, ids, ids + 32 * (n + 1), b);
+	size_t wtxids = 32 * (n + 1);
+	n = t->info.n_tx;
+	t->n_branches = btc_branch_count(n);
 	rc = btc_merkle_branches(&in->host, t->branches, ids, n);
 	if (rc == OTD_OK)
-		rc = btc_witness_commitment(&in->host, commitment, ids + 32 * (n + 1), n);
+		rc = btc_witness_commitment(&in->host, commitment, ids + wtxids, n);
 	if (rc == OTD_OK)
 		btc_template_commit(t, commitment);
 out:

@@ -172,6 +172,7 @@ out:
 	otd_sha256d(out->wtxid, b.ptr, b.len);
 	out->raw = b.ptr;
 	out->len = b.len;
+	out->n_in = 1;
 	out->fee = coin->value - paid;
 	return OTD_OK;
 }
