@@ -81,7 +81,7 @@ struct journal_copy {
 	const char *from, *to;
 	const struct otd_copy_watch *watch;
 	struct otd_journal_window w;
-	bool any;
+	bool any, gap;
 	uint64_t next; /* the sequence that comes next */
 };
 
@@ -115,13 +115,16 @@ static otd_rc copy_segment(struct journal_copy *c, uint64_t id, struct otd_err *
 	/* Without a header it was just begun, or never synced. */
 	if (rc || !c->w.has_header)
 		return rc;
-	if (c->any && c->w.header.first > c->next)
-		return otd_fail(
-			err, OTD_E_CORRUPT,
-			"journal %s: damaged, or sequences %llu to %llu are missing before it; "
-			"a backup of that would not start",
-			c->w.path, (unsigned long long)c->next,
-			(unsigned long long)c->w.header.first - 1);
+	if (c->any && c->w.header.first > c->next) {
+		/* A list that was read while segments came may lack one of those: made anew it does not. */
+		c->gap = true;
+		otd_fail(err, OTD_E_CORRUPT,
+			 "journal %s: damaged, or sequences %llu to %llu are missing before it; "
+			 "a backup of that would not start",
+			 c->w.path, (unsigned long long)c->next,
+			 (unsigned long long)c->w.header.first - 1);
+		return OTD_E_STALE;
+	}
 	rc = good_end(c, &end, &expect, err);
 	if (rc == OTD_OK && !otd_journal_path(to, sizeof(to), c->to, id))
 		rc = otd_fail(err, OTD_E_RANGE, "journal %s: the path is too long", c->to);
@@ -133,11 +136,11 @@ static otd_rc copy_segment(struct journal_copy *c, uint64_t id, struct otd_err *
 	return rc;
 }
 
-/* OTD_E_STALE: a segment has gone since the list was made. */
+/* OTD_E_STALE: a segment has gone, or come, while the list was made or since. */
 static otd_rc copy_segments(struct journal_copy *c, struct otd_err *err)
 {
 	struct otd_journal_ids ids;
-	c->any = false;
+	c->any = c->gap = false;
 	c->next = 1;
 	otd_rc rc = otd_journal_ids(&ids, c->e, c->from, err);
 	if (rc)
@@ -164,8 +167,10 @@ otd_rc otd_copy_journal(struct otd_env *e, const char *dir, const char *to, uint
 	}
 	otd_journal_window_finish(&c.w);
 	if (rc == OTD_E_STALE)
-		return otd_fail(err, OTD_E_BUSY,
-				"journal %s: its files go faster than they can be copied", dir);
+		return c.gap ? OTD_E_CORRUPT
+			     : otd_fail(err, OTD_E_BUSY,
+					"journal %s: its files go faster than they can be copied",
+					dir);
 	if (rc == OTD_OK && c.any && c.next - 1 < durable)
 		rc = otd_fail(err, OTD_E_CORRUPT,
 			      "journal %s: damaged: it can be read up to sequence %llu and was "

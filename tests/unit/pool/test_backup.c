@@ -161,6 +161,11 @@ static void check_copy(struct rig *r)
 	struct otd_journal_range range;
 	struct otd_journal_reader *reader;
 	struct otd_record rec;
+	/* Segments went faster than they were copied: said, and nothing to look at. */
+	if (r->release && r->rc == OTD_E_BUSY) {
+		otd_remove_tree(r->env->files, r->to);
+		return;
+	}
 	if (r->rc)
 		fail_msg("%s", r->err.text);
 	assert_int_equal(otd_journal_recover(r->env, r->to, &range, &r->err), OTD_OK);
