@@ -64,7 +64,9 @@ otd_rc otd_ledger_reverse(struct otd_db *db, const char *key, const char *memo, 
 otd_rc otd_ledger_balance(struct otd_db *db, enum otd_account_kind kind, uint64_t owner,
 			  const char *asset, otd_i128 *out, struct otd_err *err);
 /* Every posting sums to zero; every balance is the sum of its entries; the hash chain of the audit
-   log holds; all balances of an asset sum to zero. The first fault in words. */
+   log holds; all balances of an asset sum to zero; payments are what the audit log says, each has the
+   postings of its state, what is put aside is that of live ones, and no two hold a coin. The first
+   fault in words. */
 otd_rc otd_ledger_verify(struct otd_db *db, uint64_t *postings, struct otd_err *err);
 
 /* --- lists, for status and tools; texts live for the length of the callback --- */

@@ -55,15 +55,19 @@ void otd_pay_reserve_text(char out[OTD_PAY_TEXT], const struct otd_payment *p);
 void otd_pay_sign_text(char out[OTD_PAY_TEXT], const struct otd_payment *p,
 		       const struct otd_pay_tx *tx);
 
-/* payment_verify.c, for otd_ledger_verify(). */
-otd_rc otd_pay_verify(struct otd_db *db, struct otd_err *err);
-/* A row of the audit log that begins with "payment.": against what is stored. */
-otd_rc otd_pay_verify_row(struct otd_db *db, int64_t row_id, const char *what, const char *data,
-			  struct otd_err *err);
+/* --- payment_verify.c, for otd_ledger_verify() --- */
 
-/* SQL: payments p that hold their coins. Live states are 1 to 4. */
+struct otd_pay_audited {
+	uint64_t reserved, txs; /* rows of the audit log so far */
+};
+/* A row of the audit log, against what is stored. */
+otd_rc otd_pay_verify_row(struct otd_db *db, struct otd_pay_audited *seen, int64_t row_id,
+			  const char *what, const char *data, struct otd_err *err);
+/* After all rows: payments against postings, balances and one another. */
+otd_rc otd_pay_verify(struct otd_db *db, const struct otd_pay_audited *seen, struct otd_err *err);
+
+/* SQL: payments p that hold their coins. */
 #define OTD_PAY_HOLDS_COINS "(p.state BETWEEN 2 AND 4 OR (p.state = 5 AND p.height = 0))"
-#define OTD_PAY_IS_LIVE     "(p.state BETWEEN 1 AND 4)"
 
 static inline bool otd_pay_fallen(const struct otd_payment *p)
 {

@@ -1,6 +1,7 @@
 /* Whether the ledger still says what was posted. */
 #include "base/text.h"
 #include "ledger/audit.h"
+#include "ledger/payment_own.h"
 #include "ledger/posting.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,10 +11,11 @@ struct checking {
 	struct otd_db *db;
 	struct otd_err *err;
 	uint64_t postings;
+	struct otd_pay_audited payments;
 };
 
-/* One posting against what the audit log says of it. */
-static otd_rc check_posting(void *arg, int64_t row_id, const char *what, const char *data)
+/* One posting, or step of a payment, against what the audit log says of it. */
+static otd_rc check_row(void *arg, int64_t row_id, const char *what, const char *data)
 {
 	struct checking *c = arg;
 	struct otd_ledger_row row;
@@ -22,7 +24,7 @@ static otd_rc check_posting(void *arg, int64_t row_id, const char *what, const c
 	uint64_t id = 0;
 	otd_rc rc;
 	if (strcmp(what, OTD_LEDGER_AUDIT) != 0)
-		return OTD_OK;
+		return otd_pay_verify_row(c->db, &c->payments, row_id, what, data, c->err);
 	if (otd_parse_u64(&id, data, strcspn(data, " ")) || id > INT64_MAX)
 		return otd_fail(c->err, OTD_E_CORRUPT, "audit: row %lld names no posting",
 				(long long)row_id);
@@ -169,8 +171,8 @@ static otd_rc check_accounts(struct checking *c)
 
 otd_rc otd_ledger_verify(struct otd_db *db, uint64_t *postings, struct otd_err *err)
 {
-	struct checking c = {db, err, 0};
-	otd_rc rc = otd_audit_verify(db, NULL, check_posting, &c, err);
+	struct checking c = {.db = db, .err = err};
+	otd_rc rc = otd_audit_verify(db, NULL, check_row, &c, err);
 	if (!rc)
 		rc = expect(&c, "SELECT COUNT(*) FROM postings", c.postings,
 			    "postings that the audit log does not know");
@@ -187,6 +189,8 @@ otd_rc otd_ledger_verify(struct otd_db *db, uint64_t *postings, struct otd_err *
 			    0, "entries of an account without a balance");
 	if (!rc)
 		rc = check_accounts(&c);
+	if (!rc)
+		rc = otd_pay_verify(db, &c.payments, err);
 	if (postings)
 		*postings = c.postings;
 	return rc;

@@ -123,7 +123,7 @@ static void test_post_and_reverse(void **state)
 			 OTD_E_INVALID);
 	assert_non_null(strstr(e.f.err.text, "below zero"));
 	assert_int_equal(post(&e, (struct otd_posting){.key = "x"}), OTD_E_INVALID);
-	assert_int_equal(post(&e, (struct otd_posting){.key = "x", ENTRIES({9, 5, 0})}),
+	assert_int_equal(post(&e, (struct otd_posting){.key = "x", ENTRIES({99, 5, 0})}),
 			 OTD_E_INVALID);
 	assert_int_equal(post(&e, (struct otd_posting){.key = "", ENTRIES({1, 5, 0})}),
 			 OTD_E_INVALID);
