@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/app_backup.h"
 #include "app/app_ban.h"
 #include "app/app_parts.h"
 #include "app/data_dir.h"
@@ -358,9 +359,11 @@ void otd_app_stop(struct otd_app *app)
 	otd_app_bans_finish(app);
 	otd_app_ask_stop(app);
 	otd_coordinator_destroy(app->coordinator);
+	otd_app_backup_stop(app);
 	otd_accounting_destroy(app->accounting);
 	if (app->store)
 		otd_store_destroy(app->store);
+	otd_app_backup_free(app);
 	if (app->store_plugin)
 		otd_instance_destroy(app->store_plugin);
 	otd_app_free_chains(app);

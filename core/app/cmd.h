@@ -4,6 +4,7 @@
 
 #include "app/args.h"
 
+extern const struct otd_cmd otd_cmd_backup;
 extern const struct otd_cmd otd_cmd_ban;
 extern const struct otd_cmd otd_cmd_chain;
 extern const struct otd_cmd otd_cmd_config;
@@ -13,6 +14,7 @@ extern const struct otd_cmd otd_cmd_mine;
 extern const struct otd_cmd otd_cmd_miners;
 extern const struct otd_cmd otd_cmd_node;
 extern const struct otd_cmd otd_cmd_plugin;
+extern const struct otd_cmd otd_cmd_restore;
 extern const struct otd_cmd otd_cmd_serve;
 extern const struct otd_cmd otd_cmd_status;
 

@@ -1,0 +1,17 @@
+/* A backup of a running pool: "backup start DIR", "backup progress", "backup cancel". */
+#ifndef OTD_APP_APP_BACKUP_H
+#define OTD_APP_APP_BACKUP_H
+
+#include "app/app.h"
+#include "pool/backup.h"
+
+void otd_app_backup_request(struct otd_app *app, struct otd_control_request *r, const char *words);
+/* Gives up one that is under way; before the store goes. And the rest of it, afterwards. */
+void otd_app_backup_stop(struct otd_app *app);
+void otd_app_backup_free(struct otd_app *app);
+
+/* What the backup of this configuration is made of; for a stopped pool too. */
+otd_rc otd_app_backup_create(struct otd_backup **out, struct otd_app *app, const char *dir,
+			     bool live, struct otd_err *err);
+
+#endif
