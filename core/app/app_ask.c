@@ -1,4 +1,6 @@
 /* Questions in a running pool: step by step over the store thread and a reader of files. */
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +50,7 @@ void otd_question_destroy(struct otd_question *q)
 	for (size_t i = 0; i < q->n_pools; i++) {
 		free(q->pools[i].name);
 		free(q->pools[i].asset);
+		free(q->pools[i].scheme);
 	}
 	free(q->pools);
 	json_decref(q->answer);
@@ -67,9 +70,10 @@ otd_rc otd_question_pool_set(struct otd_question_pool *to, const struct otd_sett
 {
 	to->name = copy(p->name);
 	to->asset = copy(p->coin->symbol);
+	to->scheme = copy(p->payout.id);
 	to->decimals = (unsigned)p->coin->decimals;
 	to->maturity = (uint32_t)p->coin->maturity;
-	return to->name && to->asset ? OTD_OK : OTD_E_NOMEM;
+	return to->name && to->asset && to->scheme ? OTD_OK : OTD_E_NOMEM;
 }
 
 const struct otd_question_pool *otd_question_pool(const struct otd_question *q, const char *name)
@@ -125,6 +129,59 @@ void otd_ask_hash(json_t *o, const char *key, const uint8_t hash[32])
 	char hex[65];
 	otd_hex_encode_reverse(hex, hash, 32);
 	(void)json_object_set_new(o, key, json_string(hex));
+}
+
+void otd_ask_set_s(json_t *o, const char *key, const char *s)
+{
+	json_t *t = json_string(s);
+	(void)json_object_set_new(o, key, t ? t : json_string("?"));
+}
+
+void otd_ask_set_n(json_t *o, const char *key, int64_t n)
+{
+	(void)json_object_set_new(o, key, json_integer(n));
+}
+
+void otd_ask_say(json_t *o, const char *fmt, ...)
+{
+	json_t *says = json_object_get(o, "says"), *line;
+	char text[1200];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (!says) {
+		says = json_array();
+		(void)json_object_set_new(o, "says", says);
+	}
+	line = json_string(text);
+	(void)json_array_append_new(says, line ? line : json_string("?"));
+}
+
+const char *otd_ask_difficulty(char out[OTD_ASK_DIFFICULTY], otd_u128 work,
+			       const struct otd_question_pool *pool)
+{
+	struct otd_u256 target, rest;
+	char text[OTD_DIFFICULTY_TEXT];
+	out[0] = '\0';
+	if (!pool || !pool->has_diff1 || work == 0 ||
+	    otd_u256_div(&target, &rest, otd_u256_max(), otd_u256_from_u128(work)) != OTD_OK ||
+	    otd_u256_is_zero(target))
+		return out;
+	/* Work is a whole number: only so many digits of it are the difficulty's. */
+	snprintf(out, OTD_ASK_DIFFICULTY, "%.4g",
+		 strtod(otd_difficulty_format(text, target, pool->diff1), NULL));
+	return out;
+}
+
+const char *otd_ask_money(char out[OTD_ASK_MONEY], otd_i128 v, const char *asset,
+			  const struct otd_question_pool *coin)
+{
+	char text[OTD_AMOUNT_TEXT];
+	snprintf(out, OTD_ASK_MONEY, "%s %.40s%s",
+		 otd_format_amount(text, v, coin ? coin->decimals : 0), asset,
+		 coin ? "" : " base units");
+	return out;
 }
 
 /* --- the steps --- */

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "app/app_backup.h"
-#include "app/app_ban.h"
+#include "app/app_explain.h"
 #include "app/app_node.h"
 #include "app/app_parts.h"
 #include "base/log.h"
@@ -90,9 +90,14 @@ static const struct {
 	const char *word;
 	void (*answer)(struct otd_app *app, struct otd_control_request *r, const char *words);
 } verbs[] = {
-	{"status", status_request},   {"backup", otd_app_backup_request},
-	{"chain", chain_request},     {"miners", miners_request},
-	{"ban", otd_app_ban_request}, {"node", otd_app_node_request},
+	{"status", status_request},
+	{"backup", otd_app_backup_request},
+	{"chain", chain_request},
+	{"miners", miners_request},
+	{"account", otd_app_account_request},
+	{"ban", otd_app_ban_request},
+	{"explain", otd_app_explain_request},
+	{"node", otd_app_node_request},
 };
 
 void otd_app_request(void *arg, struct otd_control_request *r, const char *line)

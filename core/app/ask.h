@@ -32,7 +32,7 @@ struct otd_topic {
 
 /* What is known of a pool of the settings. */
 struct otd_question_pool {
-	char *name, *asset;
+	char *name, *asset, *scheme; /* scheme: its own, as records name it */
 	unsigned decimals;
 	uint32_t maturity;
 	bool has_diff1;
@@ -84,6 +84,18 @@ void otd_ask_set_text(json_t *o, const char *key, const struct otd_value *v);
 void otd_ask_amount(json_t *o, const char *key, otd_i128 v, const struct otd_question_pool *coin);
 /* A decimal text: work does not fit in JSON's integers. */
 void otd_ask_wide(json_t *o, const char *key, otd_i128 v);
+void otd_ask_set_s(json_t *o, const char *key, const char *s); /* not UTF-8: "?" */
+void otd_ask_set_n(json_t *o, const char *key, int64_t n);
+/* One more line in plain words, for people, in the array "says" of o. */
+void otd_ask_say(json_t *o, const char *fmt, ...) OTD_PRINTF(2, 3);
+/* About so much in four digits, of the work of a share; "" where difficulty 1 is not known. */
+#define OTD_ASK_DIFFICULTY 40
+const char *otd_ask_difficulty(char out[OTD_ASK_DIFFICULTY], otd_u128 work,
+			       const struct otd_question_pool *pool);
+/* The amount and its unit, as people read it. */
+#define OTD_ASK_MONEY 128
+const char *otd_ask_money(char out[OTD_ASK_MONEY], otd_i128 v, const char *asset,
+			  const struct otd_question_pool *coin);
 void otd_ask_hash(json_t *o, const char *key, const uint8_t hash[32]); /* last byte first */
 
 /* --- the command's side: cmd_ask.c --- */

@@ -4,10 +4,12 @@
 
 #include "app/args.h"
 
+extern const struct otd_cmd otd_cmd_account;
 extern const struct otd_cmd otd_cmd_backup;
 extern const struct otd_cmd otd_cmd_ban;
 extern const struct otd_cmd otd_cmd_chain;
 extern const struct otd_cmd otd_cmd_config;
+extern const struct otd_cmd otd_cmd_explain;
 extern const struct otd_cmd otd_cmd_hash;
 extern const struct otd_cmd otd_cmd_ledger;
 extern const struct otd_cmd otd_cmd_mine;
