@@ -36,6 +36,7 @@ struct otd_check {
 	json_t *nodes;
 	bool running;     /* a pool runs on the data_dir of the settings */
 	long running_pid; /* 0: unknown */
+	bool data_readable;
 	struct otd_check_pool *pools;
 	size_t n_pools;
 	struct otd_check_node *asked; /* config_check_nodes.c */
@@ -63,6 +64,9 @@ void otd_check_note(struct otd_check *c, const char *fmt, ...) OTD_PRINTF(2, 3);
 /* config_check_machine.c: folders, disk, files with secrets, limits. Before the others: it sees
    whether a pool runs. */
 void otd_check_machine(struct otd_check *c);
+/* Whether a cookie file can be read and is one: *why says what is wrong with it (0: it has no
+   USER:PASSWORD), as errno. */
+bool otd_check_cookie_good(const char *path, int *why);
 /* config_check_ports.c */
 void otd_check_ports(struct otd_check *c);
 /* config_check_plugins.c: an instance of everything that the file chooses; addresses; the schema. */

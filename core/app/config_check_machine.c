@@ -226,6 +226,7 @@ static void check_data_dir(struct otd_check *c)
 		return;
 	}
 	see_running(c, dir);
+	c->data_readable = access(dir, R_OK | X_OK) == 0;
 	e = try_write(dir);
 	if (e)
 		say_unwritable(c, dir, &st, e);
@@ -283,47 +284,56 @@ static const char *shown_path(const char *path)
 	return strchr(path, ':') && !strchr(path, '/') ? "what is written there" : path;
 }
 
+bool otd_check_cookie_good(const char *path, int *why)
+{
+	char text[300] = "";
+	FILE *f = fopen(path, "re");
+	*why = f ? 0 : errno;
+	if (!f)
+		return false;
+	bool good = fgets(text, sizeof(text), f) && strchr(text, ':');
+	if (ferror(f))
+		*why = errno;
+	explicit_bzero(text, sizeof(text));
+	fclose(f);
+	return good;
+}
+
 static void check_cookie(struct otd_check *c, const struct otd_settings_node *n)
 {
 	const struct otd_yaml *at = otd_settings_at(c->app.settings, "nodes", n->name, "cookie");
 	const char *key = otd_check_key(c, "nodes.%s.cookie", n->name);
-	char text[300] = "";
+	char me[64];
 	mode_t mode = 0;
+	int why = 0;
 	if (!*n->cookie || otd_settings_faulty(c->app.settings, at))
 		return;
-	FILE *f = fopen(n->cookie, "re");
-	if (!f && errno == ENOENT) {
+	if (otd_check_cookie_good(n->cookie, &why)) {
+		if (open_to_all(n->cookie, &mode))
+			otd_check_say(
+				c, OTD_CHECK_WARNING, at, key,
+				"every user of this machine may read %s (mode %04o), and with "
+				"it spend what is in the node's wallet; chmod o-rwx %s",
+				n->cookie, (unsigned)mode, n->cookie);
+	} else if (why == ENOENT) {
 		otd_check_say(
 			c, OTD_CHECK_FAULT, at, key,
 			"%s is not there: a node writes it when it starts; start the node, or "
 			"name the .cookie in its data folder",
 			shown_path(n->cookie));
-		return;
-	}
-	if (!f) {
-		char me[64];
+	} else if (why) {
 		otd_check_say(
 			c, OTD_CHECK_FAULT, at, key,
 			"%s cannot be read: %s; let %s read it, as by rpccookieperms=group in "
 			"the node's configuration and the node's group",
-			shown_path(n->cookie), strerror(errno), user_name(me, geteuid()));
-		return;
-	}
-	bool got = fgets(text, sizeof(text), f) != NULL;
-	if (!got || !strchr(text, ':'))
+			shown_path(n->cookie), strerror(why), user_name(me, geteuid()));
+	} else {
 		otd_check_say(
 			c, OTD_CHECK_FAULT, at, key,
 			"%s is no cookie file: it has no USER:PASSWORD in it; name the .cookie "
 			"in the node's data folder",
 			shown_path(n->cookie));
-	else if (open_to_all(n->cookie, &mode))
-		otd_check_say(
-			c, OTD_CHECK_WARNING, at, key,
-			"every user of this machine may read %s (mode %04o), and with it spend "
-			"what is in the node's wallet; chmod o-rwx %s",
-			n->cookie, (unsigned)mode, n->cookie);
-	explicit_bzero(text, sizeof(text));
-	fclose(f);
+	}
 }
 
 /* --- limits --- */

@@ -91,16 +91,20 @@ static void say_refused(struct otd_check_node *n, const struct otd_chain_answer 
 {
 	char text[400];
 	const char *key = "rpc";
-	if (a->status == 401 && n->settings)
+	bool no_login = n->settings && !*n->settings->cookie && !*n->settings->user;
+	if (a->status == 401 && n->settings && !no_login)
 		key = *n->settings->cookie     ? "cookie"
 		      : *n->settings->password ? "password"
 					       : "user";
-	if (a->status == 401 && n->settings && !*n->settings->cookie && !*n->settings->user)
+	if (a->status == 401 && no_login)
 		snprintf(text, sizeof(text),
 			 "it wants a user and a password; write cookie: FILE, or user: and "
 			 "password:");
 	else
-		snprintf(text, sizeof(text), "%s%s", question, a->why);
+		snprintf(text, sizeof(text), "%s%.300s%s", question, a->why,
+			 a->rc == OTD_E_BUSY && !strchr(a->why, ';')
+				 ? "; wait until it is ready, and check again"
+				 : "");
 	fault(n, key, text);
 }
 
@@ -332,16 +336,10 @@ static bool is_asked(const struct otd_check *c, const struct otd_settings_node *
 static bool fit(const struct otd_check *c, const struct otd_settings_node *n)
 {
 	const struct otd_settings *s = c->app.settings;
-	struct otd_file *f = NULL;
-	const struct otd_files *files = c->app.env->files;
+	int why;
 	if (!n->whole || otd_settings_faulty(s, otd_settings_at(s, "nodes", n->name, "")))
 		return false;
-	if (!*n->cookie)
-		return true;
-	if (files->open(files->ctx, &f, n->cookie, OTD_OPEN_READ) != OTD_OK)
-		return false;
-	files->close(files->ctx, f);
-	return true;
+	return !*n->cookie || otd_check_cookie_good(n->cookie, &why);
 }
 
 static void add_node(struct otd_check *c, const struct otd_check_pool *p,

@@ -175,8 +175,11 @@ static const char *secret_of_file(struct otd_reading *r, const struct otd_key *k
 	if (!rc)
 		rc = files->read(files->ctx, f, &got, line, sizeof(line), 0);
 	if (rc) {
-		otd_read_problem(r, rc, y, k->name, "file '%.200s' cannot be read: %s", path,
-				 files->last_error(files->ctx));
+		otd_read_problem(
+			r, rc, y, k->name,
+			"file '%.120s' cannot be read: %.120s; write the %s into its first "
+			"line, and let the pool's user read it",
+			path, files->last_error(files->ctx), k->name);
 		goto out;
 	}
 	size_t n = 0;
@@ -184,7 +187,9 @@ static const char *secret_of_file(struct otd_reading *r, const struct otd_key *k
 		n++;
 	if (n == 0 || n == sizeof(line) || (n < got && !line[n])) {
 		otd_read_problem(r, OTD_E_INVALID, y, k->name,
-				 "file '%.200s' has no first line of 1 to 1024 bytes", path);
+				 "file '%.200s' has no first line of 1 to 1024 bytes; write the %s "
+				 "there",
+				 path, k->name);
 		goto out;
 	}
 	secret = otd_arena_text(&r->extra->arena, line, n);

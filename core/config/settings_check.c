@@ -51,8 +51,9 @@ static void check_pool_nodes(struct otd_reading *r, const struct otd_settings *s
 			continue;
 		if (!same(n->coin, p->coin_id))
 			otd_read_problem(r, OTD_E_INVALID, at, "nodes",
-					 "'%s' is a node of %s; this pool mines %s", n->name,
-					 n->coin, p->coin_id);
+					 "'%s' is a node of %s; this pool mines %s: name a node of "
+					 "%s, or change one of the two",
+					 n->name, n->coin, p->coin_id, p->coin_id);
 		else if (!same(n->network, p->network))
 			otd_read_problem(r, OTD_E_INVALID, at, "nodes",
 					 "'%s' is on network %s, this pool on %s; set network to "

@@ -122,7 +122,8 @@ static void derive_pool(struct otd_reading *r, struct otd_settings *s, struct ot
 	derive_ports(r, p);
 	if (!p->network && p->n_nodes)
 		p->network = p->nodes[0]->network;
-	if (!p->network && p->coin)
+	/* Nodes that cannot be found leave open which network was meant. */
+	if (!p->network && p->coin && p->node_names.n == 0)
 		p->network = usual_network(p->coin);
 	if (!p->coin || !p->network)
 		return;

@@ -42,7 +42,8 @@ static otd_rc create(struct otd_instance **out, struct otd_host *h,
 	const struct options *o = given;
 	const uint64_t table = (uint64_t)128 * (uint64_t)o->r * (uint64_t)o->n;
 	if (o->n & (o->n - 1)) {
-		core->set_error(h, "n: %lld is not a power of two", (long long)o->n);
+		core->set_error(h, "n: %lld is not a power of two; Litecoin takes 1024",
+				(long long)o->n);
 		return OTD_E_INVALID;
 	}
 	if (table > TABLE_MAX) {

@@ -236,7 +236,7 @@ static void life(void **state)
 	poor.alloc = no_alloc;
 	assert_int_equal(base.create(&in, NULL, &poor, &usual), OTD_E_NOMEM);
 	assert_int_equal(base.create(&in, NULL, &core, &odd), OTD_E_INVALID);
-	assert_string_equal(said, "n: 1000 is not a power of two");
+	assert_string_equal(said, "n: 1000 is not a power of two; Litecoin takes 1024");
 	assert_int_equal(base.create(&in, NULL, &core, &huge), OTD_E_RANGE);
 	assert_non_null(strstr(said, "8192 MiB"));
 	assert_null(in);
