@@ -177,8 +177,9 @@ static void write_blocks(struct otd_app *app, struct otd_bytes *b, const struct 
 
 static const char *kind_name(uint32_t kind)
 {
-	static const char *const names[] = {"",    "reward",       "immature", "spendable",
-					    "fee", "fee_immature", "dust"};
+	static const char *const names[] = {
+		"",       "reward",     "immature", "spendable",   "fee",   "fee_immature", "dust",
+		"paying", "fee_paying", "paid",     "network_fee", "funds", "risk"};
 	return kind < sizeof(names) / sizeof(names[0]) ? names[kind] : "other";
 }
 
@@ -256,8 +257,30 @@ static void attention(struct otd_bytes *b, const char *text)
 	(void)otd_bytes_json(b, text, strlen(text));
 }
 
+/* From the ledger, so that it is there after a restart too, until the pool's fee has made up for it. */
+static void write_risk(struct otd_app *app, struct otd_bytes *b,
+		       const struct otd_acct_balance *rows, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct otd_coin *coin = coin_of(app, rows[i].pool);
+		char amount[OTD_AMOUNT_TEXT], text[400];
+		if (rows[i].kind != OTD_ACC_RISK || rows[i].amount >= 0)
+			continue;
+		(void)otd_format_amount(amount, rows[i].amount,
+					coin ? (unsigned)coin->decimals : 0);
+		snprintf(text, sizeof(text),
+			 "pool %s has lost %s %s that it paid and does not have (a block orphaned "
+			 "afterwards, or a payment that came twice): see the postings '.../risk' "
+			 "and "
+			 "'.../lost/...'; its fee is not paid out before it has made up for it",
+			 rows[i].pool, amount + (amount[0] == '-'), rows[i].asset);
+		attention(b, text);
+	}
+}
+
 static void write_attention(struct otd_app *app, struct otd_bytes *b,
-			    const struct otd_acct_status *s, const char *database)
+			    const struct otd_acct_status *s, const struct otd_acct_balance *rows,
+			    size_t n, const char *database)
 {
 	(void)otd_bytes_text(b, ",\"attention\":[");
 	for (size_t i = 0; i < app->n_warnings; i++)
@@ -268,6 +291,7 @@ static void write_attention(struct otd_app *app, struct otd_bytes *b,
 		attention(b, otd_coordinator_trouble(app->coordinator, i));
 	for (size_t i = 0; i < s->n_alerts; i++)
 		attention(b, s->alerts[i]);
+	write_risk(app, b, rows, n);
 	attention(b, database);
 	(void)otd_bytes_text(b, "]");
 }
@@ -306,7 +330,7 @@ static void answer(struct status *st, const struct otd_err *err,
 	(void)otd_bytes_text(&b, ",\"plugins\":[");
 	otd_plugins_each(app->plugins, write_plugin, &b);
 	(void)otd_bytes_text(&b, "]");
-	write_attention(app, &b, s, database);
+	write_attention(app, &b, s, rows, n, database);
 	(void)otd_bytes_text(&b, "}");
 	if (b.failed)
 		otd_fail(&none, OTD_E_NOMEM, "the status is too long");

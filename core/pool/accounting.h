@@ -224,7 +224,7 @@ struct otd_acct_balance {
 	uint32_t kind;       /* enum otd_account_kind */
 	otd_i128 amount;
 };
-/* Called once on the loop; the largest first. err: as of otd_store_do. */
+/* Called once on the loop; the pools' own first, then the largest. err: as of otd_store_do. */
 typedef void (*otd_acct_balances_fn)(void *arg, const struct otd_err *err,
 				     const struct otd_acct_balance *rows, size_t n);
 /* Reads from SQL, at most max rows. */

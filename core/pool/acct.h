@@ -220,7 +220,9 @@ struct acct_op {
 	bool held;
 	struct acct_credit *credits;
 	size_t n_credits;
-	/* set by the work: the ledger refused the reversal */
+	/* set by the work: what of an orphaned block was spent already; the ledger refused the
+	   reversal */
+	otd_i128 risk;
 	bool refused;
 	char why[200];
 };

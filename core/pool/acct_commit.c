@@ -1,5 +1,6 @@
 /* The transaction in memory: gathered while the one before it is with the store. */
 #include "base/log.h"
+#include "base/text.h"
 #include "pool/acct.h"
 #include <stdlib.h>
 #include <string.h>
@@ -124,6 +125,17 @@ static void tell_blocks(struct otd_accounting *a, const struct acct_commit *c)
 		if (!b)
 			continue;
 		b->in_sql = true;
+		if (op->risk > 0) {
+			char lost[OTD_I128_TEXT];
+			acct_alert(
+				a,
+				"block %llu-%llu at height %llu is orphaned, %s base units of %s "
+				"of it were paid out or put aside: miners keep them, the pool's "
+				"risk account bears them",
+				(unsigned long long)op->epoch, (unsigned long long)op->share_seq,
+				(unsigned long long)b->height, otd_format_i128(lost, op->risk),
+				b->asset);
+		}
 		if (op->refused) {
 			b->held = true;
 			acct_alert(a,

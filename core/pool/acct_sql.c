@@ -250,6 +250,105 @@ static otd_rc mature(const struct acct_op *op, struct otd_db *db, struct otd_err
 	return rc;
 }
 
+/* --- orphaned --- */
+
+/* Spendable entries of a posting that matured, and where they are not there any more. */
+struct gone {
+	struct otd_entry *e;
+	size_t n, cap;
+	char asset[64];
+};
+
+static otd_rc take_matured(void *ctx, const struct otd_value *c, size_t n)
+{
+	struct gone *g = ctx;
+	(void)n;
+	if (g->n == g->cap) {
+		size_t cap = g->cap ? 2 * g->cap : 64;
+		struct otd_entry *more = realloc(g->e, cap * sizeof(*more));
+		if (!more)
+			return OTD_E_NOMEM;
+		g->e = more;
+		g->cap = cap;
+	}
+	g->e[g->n++] =
+		(struct otd_entry){(enum otd_account_kind)c[0].i, (uint64_t)c[1].i, c[2].wide};
+	size_t len = c[3].bytes.len < sizeof(g->asset) ? c[3].bytes.len : sizeof(g->asset) - 1;
+	memcpy(g->asset, c[3].bytes.ptr, len);
+	g->asset[len] = '\0';
+	return OTD_OK;
+}
+
+/* Leaves what the accounts are short of, and *total of it. */
+static otd_rc shortages(struct gone *g, otd_i128 *total, struct otd_db *db, struct otd_err *err)
+{
+	size_t n = 0;
+	*total = 0;
+	for (size_t i = 0; i < g->n; i++) {
+		otd_i128 has = 0;
+		struct otd_entry e = g->e[i];
+		otd_rc rc = otd_ledger_balance(db, e.kind, e.owner, g->asset, &has, err);
+		if (rc)
+			return rc;
+		if (has >= e.amount)
+			continue;
+		e.amount -= has;
+		*total += e.amount; /* at most the block's value */
+		g->e[n++] = e;
+	}
+	g->n = n;
+	return OTD_OK;
+}
+
+/*
+ * Credits of a mature block are spendable: where they have been paid out, or are put aside for a
+ * payment, they cannot be taken back. Miners keep what they got; the pool's risk account makes up for
+ * it, under a key of its own, so that the reversal stays exact.
+ */
+static otd_rc cover(struct acct_op *op, struct otd_db *db, struct otd_err *err)
+{
+	static const uint32_t wants[] = {OTD_VALUE_INT, OTD_VALUE_INT, OTD_VALUE_WIDE,
+					 OTD_VALUE_TEXT};
+	struct gone g = {0};
+	char mature_key[KEY_MAX], key[KEY_MAX], memo[80];
+	otd_i128 total = 0;
+	int64_t pool = 0;
+	key_of(mature_key, op, "mature");
+	key_of(key, op, "risk");
+	const struct otd_value block[] = {OTD_INT(op->epoch), OTD_INT(op->share_seq)};
+	const struct otd_value v[] = {OTD_TEXT(mature_key), OTD_INT(OTD_ACC_MINER),
+				      OTD_INT(OTD_ACC_FEE)};
+	otd_rc rc = otd_db_int(db, "SELECT pool_id FROM blocks WHERE epoch = ? AND share_seq = ?",
+			       block, 2, &pool, err);
+	if (rc == OTD_OK)
+		rc = otd_db_query(db,
+				  "SELECT e.account_kind, e.owner, e.amount, p.asset FROM entries e"
+				  " JOIN postings p ON p.id = e.posting_id WHERE p.k = ?"
+				  " AND (e.account_kind = ? OR e.account_kind = ?) ORDER BY e.n",
+				  v, 3, wants, 4, take_matured, &g, err);
+	if (rc == OTD_OK)
+		rc = shortages(&g, &total, db, err);
+	if (rc == OTD_OK && total > 0) {
+		const struct otd_value risk[] = {OTD_INT(OTD_ACC_RISK), OTD_INT(pool),
+						 OTD_WIDE(-total), OTD_TEXT(g.asset)};
+		rc = take_matured(&g, risk, 4);
+	}
+	if (rc == OTD_OK && total > 0) {
+		(void)snprintf(memo, sizeof(memo), "orphaned after %zu accounts had spent of it",
+			       g.n - 1);
+		const struct otd_posting p = {.key = key,
+					      .asset = g.asset,
+					      .memo = memo,
+					      .time_ms = op->time_ms,
+					      .entries = g.e,
+					      .n = g.n};
+		rc = otd_ledger_post(db, &p, err);
+		op->risk = total;
+	}
+	free(g.e);
+	return rc;
+}
+
 static otd_rc reverse(struct acct_op *op, const char *what, struct otd_db *db, struct otd_err *err)
 {
 	char key[KEY_MAX];
@@ -259,9 +358,11 @@ static otd_rc reverse(struct acct_op *op, const char *what, struct otd_db *db, s
 	otd_rc rc = otd_db_int(db, "SELECT id FROM postings WHERE k = ?", v, 1, &there, err);
 	if (rc == OTD_E_NOT_FOUND)
 		return OTD_OK;
+	if (rc == OTD_OK && strcmp(what, "mature") == 0)
+		rc = cover(op, db, err);
 	if (rc == OTD_OK)
 		rc = otd_ledger_reverse(db, key, "block is orphaned", op->time_ms, err);
-	if (rc == OTD_E_INVALID) { /* spent already: for a person */
+	if (rc == OTD_E_INVALID) { /* no way that we know leads here: for a person */
 		op->refused = true;
 		(void)snprintf(op->why, sizeof(op->why), "%.199s", err ? err->text : "");
 		rc = OTD_OK;
@@ -273,6 +374,7 @@ static otd_rc state(struct acct_op *op, struct otd_db *db, struct otd_err *err)
 {
 	otd_rc rc = OTD_OK;
 	op->refused = false;
+	op->risk = 0;
 	if (op->kind == ACCT_STATE && op->state == OTD_BLOCK_MATURE)
 		rc = mature(op, db, err);
 	if (op->kind == ACCT_STATE && op->state == OTD_BLOCK_ORPHANED) {

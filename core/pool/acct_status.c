@@ -339,9 +339,12 @@ static otd_rc take_balance(void *ctx, const struct otd_value *c, size_t n)
 	return OTD_OK;
 }
 
+/* The pool's own first: where there are too many to show, what it lost is among them. */
 static int by_amount(const void *x, const void *y)
 {
 	const struct otd_acct_balance *a = x, *b = y;
+	if (!a->account[0] != !b->account[0])
+		return a->account[0] ? 1 : -1;
 	return a->amount > b->amount ? -1 : a->amount < b->amount;
 }
 
@@ -351,20 +354,22 @@ static otd_rc read_balances(void *arg, struct otd_db *db, struct otd_err *err)
 					 OTD_VALUE_INT, OTD_VALUE_WIDE};
 	struct balances *b = arg;
 	drop_rows(b);
-	const struct otd_value v[] = {OTD_INT(OTD_ACC_IMMATURE), OTD_INT(OTD_ACC_MINER)};
+	/* Whose number the owner is follows from the kind. */
+	const struct otd_value v[] = {OTD_INT(OTD_ACC_IMMATURE), OTD_INT(OTD_ACC_MINER),
+				      OTD_INT(OTD_ACC_PAYING)};
 	otd_rc rc = otd_db_query(
 		db,
 		"SELECT p.name, a.address, x.asset, x.account_kind, x.amount FROM balances x"
 		" JOIN accounts a ON a.id = x.owner JOIN pools p ON p.id = a.pool_id"
-		" WHERE x.account_kind = ? OR x.account_kind = ?",
-		v, 2, wants, 5, take_balance, b, err);
+		" WHERE x.account_kind = ? OR x.account_kind = ? OR x.account_kind = ?",
+		v, 3, wants, 5, take_balance, b, err);
 	if (rc == OTD_OK)
 		rc = otd_db_query(
 			db,
 			"SELECT p.name, '', x.asset, x.account_kind, x.amount FROM balances x"
-			" JOIN pools p ON p.id = x.owner"
-			" WHERE x.account_kind <> ? AND x.account_kind <> ?",
-			v, 2, wants, 5, take_balance, b, err);
+			" JOIN pools p ON p.id = x.owner WHERE x.account_kind <> ?"
+			" AND x.account_kind <> ? AND x.account_kind <> ?",
+			v, 3, wants, 5, take_balance, b, err);
 	if (b->n > 1)
 		qsort(b->rows, b->n, sizeof(*b->rows), by_amount);
 	return rc;

@@ -1,5 +1,6 @@
 /* Single situations of accounting, on the simulated env without faults of its own. */
 #include "ledger/ledger.h"
+#include "ledger/payment.h"
 #include "tally.h"
 #include "world.h"
 
@@ -14,7 +15,7 @@
 
 struct got {
 	size_t n;
-	otd_i128 sum, immature, spendable, fee;
+	otd_i128 sum, immature, spendable, fee, paying, paid, risk;
 	bool called;
 };
 
@@ -29,7 +30,17 @@ static void on_balances(void *arg, const struct otd_err *err, const struct otd_a
 		g->immature += rows[i].kind == OTD_ACC_IMMATURE ? rows[i].amount : 0;
 		g->spendable += rows[i].kind == OTD_ACC_MINER ? rows[i].amount : 0;
 		g->fee += rows[i].kind == OTD_ACC_FEE ? rows[i].amount : 0;
-		assert_true(i == 0 || rows[i].amount <= rows[i - 1].amount);
+		g->paying += rows[i].kind == OTD_ACC_PAYING ? rows[i].amount : 0;
+		g->paid += rows[i].kind == OTD_ACC_PAID ? rows[i].amount : 0;
+		g->risk += rows[i].kind == OTD_ACC_RISK ? rows[i].amount : 0;
+		/* The pools' own first, each with the largest first. */
+		if (i > 0 && !rows[i].account[0] == !rows[i - 1].account[0])
+			assert_true(rows[i].amount <= rows[i - 1].amount);
+		else
+			assert_true(i == 0 || !rows[i - 1].account[0]);
+		assert_true(!rows[i].account[0] ==
+			    (rows[i].kind != OTD_ACC_IMMATURE && rows[i].kind != OTD_ACC_MINER &&
+			     rows[i].kind != OTD_ACC_PAYING));
 	}
 }
 
@@ -163,6 +174,125 @@ static void block_through_its_life(void **state)
 	assert_int_equal(st->pools[0].blocks_orphaned, 1);
 	assert_int_equal(st->blocks[0].state, OTD_BLOCK_ORPHANED);
 	otd_accounting_status_destroy(st);
+	finish(&w);
+}
+
+/* --- a block that is orphaned after it was paid --- */
+
+struct spend {
+	struct otd_pay_terms terms;
+	size_t n; /* so many of those due */
+	uint64_t id;
+	otd_i128 fee, total;
+	unsigned number;
+};
+
+static otd_rc put_aside(void *arg, struct otd_db *db, struct otd_err *err)
+{
+	struct spend *s = arg;
+	struct otd_pay_part *parts = NULL;
+	size_t n = 0;
+	otd_rc rc = otd_pay_pool_id(db, "alpha", &s->terms.pool_id, err);
+	if (rc == OTD_OK)
+		rc = otd_pay_pool_set(db, s->terms.pool_id, true, 1, err);
+	if (rc == OTD_OK)
+		rc = otd_pay_plan(db, &s->terms, &parts, &n, err);
+	if (rc == OTD_OK && n < s->n)
+		rc = OTD_E_NOT_FOUND;
+	s->total = 0;
+	for (size_t i = 0; rc == OTD_OK && i < s->n; i++)
+		s->total += parts[i].amount;
+	if (rc == OTD_OK)
+		rc = otd_pay_reserve(db, &s->terms, parts, s->n, s->number, &s->id, err);
+	free(parts);
+	return rc;
+}
+
+static otd_rc pay(void *arg, struct otd_db *db, struct otd_err *err)
+{
+	struct spend *s = arg;
+	uint8_t raw = 1;
+	const struct otd_pay_coin coin = {.txid = {1}, .value = s->total + s->fee};
+	const struct otd_pay_tx tx = {.generation = 1,
+				      .version = 1,
+				      .txid = {2},
+				      .fee = s->fee,
+				      .raw = &raw,
+				      .raw_len = 1};
+	struct otd_payment p;
+	otd_i128 *sent = NULL;
+	otd_rc rc = otd_pay_load(db, s->id, false, &p, err);
+	if (rc == OTD_OK)
+		sent = calloc(p.n_parts, sizeof(*sent));
+	for (size_t i = 0; sent && i < p.n_parts; i++)
+		sent[i] = p.parts[i].amount;
+	otd_payment_finish(&p);
+	if (rc == OTD_OK)
+		rc = otd_pay_fund(db, s->id, 1, &coin, 1, 2, err);
+	if (rc == OTD_OK)
+		rc = otd_pay_sign(db, s->id, &tx, sent, NULL, 0, 3, err);
+	if (rc == OTD_OK)
+		rc = otd_pay_paid(db, s->id, 1, 1, 6, 200, NULL, 4, err);
+	free(sent);
+	return rc;
+}
+
+static void must_do(struct world *w, otd_store_work work, void *arg)
+{
+	if (otd_store_do_now(w->store, true, work, arg, &w->err) != OTD_OK)
+		fail_msg("%s", w->err.text);
+}
+
+static otd_rc verify(void *arg, struct otd_db *db, struct otd_err *err)
+{
+	return otd_ledger_verify(db, arg, err);
+}
+
+/* A wallet paid some, others are put aside, the network fee came out of the pool's fee; then the block
+   is gone. Miners keep what they got, and the pool's risk account has the rest. */
+static void a_paid_block_is_orphaned(void **state)
+{
+	(void)state;
+	struct world w;
+	struct got g = {0};
+	struct spend paid = {.terms = {.asset = "BTC", .minimum = 1, .max_parts = 100},
+			     .n = 2,
+			     .fee = 1000,
+			     .number = 1},
+		     aside = paid;
+	uint64_t postings = 0;
+	start(&w, 1);
+	mine(&w, 60, 0);
+	struct otd_acct_status *st = status(&w);
+	const struct otd_acct_block b = st->blocks[0];
+	paid.terms.asset = aside.terms.asset = strdup(b.asset);
+	otd_accounting_status_destroy(st);
+	assert_int_equal(
+		otd_accounting_verdict(w.acct, b.epoch, b.share_seq, OTD_BLOCK_MATURE, 100),
+		OTD_OK);
+	flush(&w);
+	must_do(&w, put_aside, &paid);
+	must_do(&w, pay, &paid);
+	aside.n = 1;
+	aside.number = 2;
+	must_do(&w, put_aside, &aside);
+	assert_int_equal(
+		otd_accounting_verdict(w.acct, b.epoch, b.share_seq, OTD_BLOCK_ORPHANED, 0),
+		OTD_OK);
+	flush(&w);
+	assert_int_equal(otd_accounting_balances(w.acct, 100, on_balances, &g), OTD_OK);
+	assert_true(sim_run(w.sim, 5000, balances_came, &g));
+	assert_true(g.sum == 0 && g.spendable == 0 && g.immature == 0 && g.fee == 0);
+	assert_true(g.paid == paid.total && g.paying == aside.total);
+	assert_true(g.risk == -(paid.total + aside.total + paid.fee));
+	st = status(&w);
+	assert_false(st->blocks[0].held);
+	assert_int_equal(st->blocks[0].state, OTD_BLOCK_ORPHANED);
+	assert_int_equal(st->n_alerts, 1);
+	assert_non_null(strstr(st->alerts[0], "the pool's risk account bears them"));
+	otd_accounting_status_destroy(st);
+	must_do(&w, verify, &postings);
+	free((void *)(uintptr_t)paid.terms.asset);
 	finish(&w);
 }
 
@@ -571,6 +701,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(block_through_its_life),
+		cmocka_unit_test(a_paid_block_is_orphaned),
 		cmocka_unit_test(wrong_sum_is_held),
 		cmocka_unit_test(database_fails_for_a_while),
 		cmocka_unit_test(database_and_journal_of_two_times),
