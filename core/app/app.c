@@ -202,6 +202,7 @@ static otd_rc start_parts(struct otd_app *app, struct otd_err *err)
 		return rc;
 	for (size_t i = 0; i < app->n_chains; i++)
 		otd_chain_start(app->chains[i].chain);
+	otd_payer_start(app->payer);
 	rc = otd_app_run_reactors(app, err);
 	if (rc == OTD_OK && app->settings->miner.on)
 		rc = otd_app_miner_start(app, err);
@@ -281,6 +282,8 @@ otd_rc otd_app_start(struct otd_app *app, struct otd_err *err)
 	if (rc == OTD_OK)
 		rc = make_coordinator(app, err);
 	if (rc == OTD_OK)
+		rc = otd_app_make_payer(app, err);
+	if (rc == OTD_OK)
 		rc = start_parts(app, err);
 	if (rc == OTD_OK)
 		rc = start_clocks(app, err);
@@ -332,6 +335,13 @@ static void on_drained(void *arg)
 	otd_app_flush(arg);
 }
 
+/* A payment goes on from any step; waiting for one that is under way spares the next start a look. */
+static void on_payer_drained(void *arg)
+{
+	(void)arg;
+	otd_log(OTD_LOG_DEBUG, "app", "end.payments", "quiet=yes");
+}
+
 void otd_app_drain(struct otd_app *app)
 {
 	app->draining = true;
@@ -342,6 +352,7 @@ void otd_app_drain(struct otd_app *app)
 	for (size_t i = 0; i < app->n_listeners; i++)
 		otd_listener_drain(app->listeners[i].listener);
 	app->env->ops->timer_start(app->second, 100, 100);
+	otd_payer_drain(app->payer, on_payer_drained, app);
 	otd_coordinator_drain(app->coordinator, on_drained, app);
 }
 
@@ -358,6 +369,7 @@ void otd_app_stop(struct otd_app *app)
 	otd_app_free_reactors(app);
 	otd_app_bans_finish(app);
 	otd_app_ask_stop(app);
+	otd_payer_destroy(app->payer);
 	otd_coordinator_destroy(app->coordinator);
 	otd_app_backup_stop(app);
 	otd_accounting_destroy(app->accounting);

@@ -18,6 +18,7 @@
 #include "net/listener.h"
 #include "pool/accounting.h"
 #include "pool/coordinator.h"
+#include "pool/payer.h"
 #include "pool/reactor.h"
 #include "store/store.h"
 #include "stratum/stratum.h"
@@ -110,6 +111,7 @@ struct otd_app {
 	size_t n_pools;
 	struct otd_accounting *accounting;
 	struct otd_coordinator *coordinator;
+	struct otd_payer *payer;
 	struct otd_reactor_pool *reactor_pools;
 	struct otd_stratum_port *ports;
 	size_t n_ports;

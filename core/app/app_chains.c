@@ -138,11 +138,13 @@ static otd_rc make_chain(struct otd_app_chain *c, const struct otd_settings_pool
 					       .user = *node->user ? node->user : NULL,
 					       .password = *node->user ? node->password : NULL,
 					       .cookie_file = *node->cookie ? node->cookie : NULL,
+					       .wallet = *node->wallet ? node->wallet : NULL,
 					       .roles = node->role_bits};
 	}
 	if (rc == OTD_OK && n == 0) {
 		nodes[n++] = (struct otd_node_conf){.name = p->coin_id,
-						    .roles = OTD_NODE_TEMPLATE | OTD_NODE_SUBMIT};
+						    .roles = OTD_NODE_TEMPLATE | OTD_NODE_SUBMIT |
+							     OTD_NODE_WALLET};
 		if (!otd_instance_chain(c->plugin)->local)
 			return otd_yaml_fail(err, OTD_E_INVALID, p->at,
 					     "pools.%s: no nodes; name at least one under 'nodes'",

@@ -98,6 +98,7 @@ static const struct {
 	{"ban", otd_app_ban_request},
 	{"explain", otd_app_explain_request},
 	{"node", otd_app_node_request},
+	{"payment", otd_app_payment_request},
 };
 
 void otd_app_request(void *arg, struct otd_control_request *r, const char *line)

@@ -16,6 +16,12 @@ void otd_app_free_listeners(struct otd_app *app);
 void otd_app_request(void *arg, struct otd_control_request *r, const char *line);
 otd_rc otd_app_make_apis(struct otd_app *app, struct otd_err *err);
 
+/* app_payment.c */
+otd_rc otd_app_make_payer(struct otd_app *app, struct otd_err *err);
+/* What the settings say now; after a reload, too. */
+otd_rc otd_app_configure_payer(struct otd_app *app, struct otd_err *err);
+void otd_app_payment_request(struct otd_app *app, struct otd_control_request *r, const char *words);
+
 /* app.c */
 void otd_app_drain(struct otd_app *app);
 void otd_app_flush(struct otd_app *app);

@@ -292,6 +292,9 @@ static void write_attention(struct otd_app *app, struct otd_bytes *b,
 	for (size_t i = 0; i < s->n_alerts; i++)
 		attention(b, s->alerts[i]);
 	write_risk(app, b, rows, n);
+	const char *payment;
+	for (size_t i = 0; (payment = otd_payer_trouble(app->payer, i)); i++)
+		attention(b, payment);
 	attention(b, database);
 	(void)otd_bytes_text(b, "]");
 }

@@ -15,6 +15,7 @@ extern const struct otd_cmd otd_cmd_ledger;
 extern const struct otd_cmd otd_cmd_mine;
 extern const struct otd_cmd otd_cmd_miners;
 extern const struct otd_cmd otd_cmd_node;
+extern const struct otd_cmd otd_cmd_payment;
 extern const struct otd_cmd otd_cmd_plugin;
 extern const struct otd_cmd otd_cmd_restore;
 extern const struct otd_cmd otd_cmd_serve;

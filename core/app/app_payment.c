@@ -1,0 +1,74 @@
+/* The payer as a part of the running pool: made from the settings, asked over the control socket. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/app_parts.h"
+#include "base/log.h"
+
+static void set_pool(struct otd_payer_pool *to, const struct otd_app_pool *pool,
+		     struct otd_pay_recipient *fee)
+{
+	const struct otd_settings_pool *s = pool->settings;
+	const struct otd_settings_payments *m = &s->payments;
+	for (size_t i = 0; i < s->n_recipients; i++)
+		fee[i] = (struct otd_pay_recipient){s->recipients[i].address,
+						    (uint32_t)s->recipients[i].share_ppm};
+	*to = (struct otd_payer_pool){.name = s->name,
+				      .asset = s->coin->symbol,
+				      .decimals = (unsigned)s->coin->decimals,
+				      .chain = pool->chain->chain,
+				      .on = m->on,
+				      .minimum = m->minimum,
+				      .cap = m->cap,
+				      .max_parts = (size_t)m->max_recipients,
+				      .every_ms = m->every_ms,
+				      .fee_by_miners = m->network_fee == OTD_SETTINGS_MINERS_PAY,
+				      .confirmations = (uint32_t)m->confirmations,
+				      .fee_rate = (otd_i128)m->fee_rate * 1000,
+				      .max_fee_rate = (otd_i128)m->max_fee_rate * 1000,
+				      .max_fee_ppm = (uint32_t)m->max_fee_ppm,
+				      .coin_confirmations = (uint32_t)m->coin_confirmations,
+				      .change = s->address,
+				      .fee = fee,
+				      .n_fee = s->n_recipients};
+}
+
+otd_rc otd_app_configure_payer(struct otd_app *app, struct otd_err *err)
+{
+	size_t n = app->n_pools, n_fee = 0, used = 0, at = 0;
+	for (size_t i = 0; i < n; i++)
+		n_fee += app->pools[i].settings ? app->pools[i].settings->n_recipients : 0;
+	struct otd_payer_pool *pools = calloc(n ? n : 1, sizeof(*pools));
+	struct otd_pay_recipient *fee = calloc(n_fee ? n_fee : 1, sizeof(*fee));
+	otd_rc rc = pools && fee ? OTD_OK : otd_fail(err, OTD_E_NOMEM, "out of memory");
+	for (size_t i = 0; rc == OTD_OK && i < n; i++) {
+		if (!app->pools[i].settings || !app->pools[i].chain)
+			continue;
+		set_pool(&pools[used++], &app->pools[i], fee + at);
+		at += app->pools[i].settings->n_recipients;
+	}
+	if (rc == OTD_OK)
+		rc = otd_payer_configure(app->payer, pools, used, err);
+	free(pools);
+	free(fee);
+	return rc;
+}
+
+otd_rc otd_app_make_payer(struct otd_app *app, struct otd_err *err)
+{
+	struct otd_payer_conf conf = {
+		.loop = app->loop, .store = app->store, .metrics = app->metrics};
+	otd_rc rc = otd_payer_create(&app->payer, &conf, err);
+	return rc ? rc : otd_app_configure_payer(app, err);
+}
+
+static void on_answer(void *arg, const struct otd_err *err, const struct otd_bytes *json)
+{
+	otd_control_answer(arg, err, json);
+}
+
+void otd_app_payment_request(struct otd_app *app, struct otd_control_request *r, const char *words)
+{
+	otd_payer_ask(app->payer, words, on_answer, r);
+}
