@@ -449,6 +449,7 @@ void otd_session_auth_answer(struct otd_session *s, uint64_t request, otd_rc rc,
 			     struct otd_span account, struct otd_span reason)
 {
 	struct otd_answer *a = answer_at(s, request);
+	char banned[OTD_BAN_TEXT]; /* the reason may lie in it until the answer is written */
 	uint8_t *user = a->text;
 	size_t user_len = a->text_len;
 
@@ -456,7 +457,6 @@ void otd_session_auth_answer(struct otd_session *s, uint64_t request, otd_rc rc,
 	a->text = NULL;
 	a->text_len = 0;
 	if (!rc && s->conn) {
-		char banned[OTD_BAN_TEXT];
 		const char *why;
 		rc = add_worker(s, (struct otd_span){user, user_len}, account, &why, banned);
 		if (rc)
