@@ -77,6 +77,8 @@ static void on_template(void *arg, const struct otd_chain_template *t, bool new_
 		if (c->app->pools[i].chain == c)
 			otd_coordinator_template(c->app->coordinator, i, t, new_tip);
 	}
+	if (new_tip && c->app->payer)
+		otd_payer_tip(c->app->payer, c->chain);
 }
 
 static void on_trouble(void *arg, const char *why)

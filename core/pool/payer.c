@@ -421,6 +421,15 @@ static void tick(void *arg)
 	count(o);
 }
 
+void otd_payer_tip(struct otd_payer *o, const struct otd_chain *chain)
+{
+	for (struct payer_pay *y = o->pays; y; y = y->next) {
+		const struct payer_pool *p = payer_pool_by_id(o, y->p.pool_id);
+		if (p && p->conf->c.chain == chain && y->p.state == OTD_PAY_SENT && !y->fails)
+			y->next_ms = 0; /* the tick goes on with it */
+	}
+}
+
 static void make_metrics(struct otd_payer *o)
 {
 	static const char help[] = "payments on their way, by state; held ones are counted twice";

@@ -62,6 +62,8 @@ otd_rc otd_payer_configure(struct otd_payer *p, const struct otd_payer_pool *poo
 			   struct otd_err *err);
 /* From now on things move. First everything that is on its way is read, its coins locked again. */
 void otd_payer_start(struct otd_payer *p);
+/* The chain has a new best block: what was sent is looked at soon. */
+void otd_payer_tip(struct otd_payer *p, const struct otd_chain *chain);
 /* No new step begins; done(arg) when none is under way. */
 void otd_payer_drain(struct otd_payer *p, otd_fn done, void *arg);
 
