@@ -147,7 +147,7 @@ install)
     esac
   done
   # shellcheck disable=SC2086
-  setup $BUILD_PACKAGES
+  setup $BUILD_PACKAGES python3 # the manual page and the completion are made by it
   # The prefix is compiled in: it is where the program looks for plugins that are not beside it.
   build release -DCMAKE_INSTALL_PREFIX="$PREFIX"
   DESTDIR=$DESTDIR cmake --install build >build/install.log || die "installing failed, see build/install.log"

@@ -9,6 +9,7 @@
 #include "app/app_ban.h"
 #include "app/app_parts.h"
 #include "app/data_dir.h"
+#include "app/notify.h"
 #include "app/where.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -241,6 +242,15 @@ static void on_second(void *arg)
 	otd_app_terminal(app);
 }
 
+/* The line of 'systemctl status'. */
+static void status_text(void *arg, char *to, size_t cap)
+{
+	struct otd_app *app = arg;
+	snprintf(to, cap, "%s: %zu pool%s, %u connections, %zu warnings at start",
+		 app->draining ? "draining" : "serving", app->n_pools, app->n_pools == 1 ? "" : "s",
+		 otd_gate_count(app->gate), app->n_warnings);
+}
+
 static otd_rc start_clocks(struct otd_app *app, struct otd_err *err)
 {
 	otd_rc rc = app->env->ops->timer_create(app->loop, &app->second, on_second, app);
@@ -250,6 +260,8 @@ static otd_rc start_clocks(struct otd_app *app, struct otd_err *err)
 		rc = otd_loop_signal(app->loop, SIGINT, on_drain_signal, app);
 	if (rc == OTD_OK)
 		rc = otd_loop_signal(app->loop, SIGUSR1, on_reopen_signal, app);
+	if (rc == OTD_OK)
+		rc = otd_notify_start(app->loop, status_text, app);
 	if (rc != OTD_OK)
 		return otd_fail(err, rc, "cannot set up signals and timers: %s", otd_rc_name(rc));
 	app->env->ops->timer_start(app->second, 1000, 1000);
@@ -291,6 +303,7 @@ otd_rc otd_app_start(struct otd_app *app, struct otd_err *err)
 		return rc;
 	otd_thread_is(OTD_THREAD_COORDINATOR | OTD_THREAD_COMPUTE);
 	atomic_store(&app->healthy, true);
+	otd_notify_ready();
 	otd_where_publish(app->socket);
 	app->published = true;
 	otd_log(OTD_LOG_INFO, "app", "start.serving", "version=%s pid=%ld pools=%zu reactors=%zu",
@@ -346,6 +359,7 @@ void otd_app_drain(struct otd_app *app)
 {
 	app->draining = true;
 	app->drain_began_ms = mono_ms(app);
+	otd_notify_stopping();
 	atomic_store(&app->healthy, false);
 	otd_log(OTD_LOG_INFO, "app", "end.draining", "connections=%u", otd_gate_count(app->gate));
 	otd_app_miner_stop(app);
@@ -363,6 +377,7 @@ void otd_app_stop(struct otd_app *app)
 	otd_control_destroy(app->control);
 	otd_api_destroy(app->api);
 	otd_api_destroy(app->metrics_api);
+	otd_notify_stop();
 	if (app->second)
 		app->env->ops->timer_destroy(app->second);
 	otd_app_free_listeners(app);

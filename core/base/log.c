@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,6 +33,7 @@ static struct {
 	int fd;
 	int64_t (*wall_ms)(void *);
 	void *ctx;
+	bool journal;        /* it is read by journald, which adds the time and takes the level */
 	bool torn;           /* the last write stopped within a line */
 	int64_t left_out_at; /* the second in which something was first left out; 0: none */
 	uint64_t lost_told;
@@ -98,13 +100,34 @@ static bool put(const uint8_t *p, size_t n)
 	return done == n;
 }
 
+/* Whether stderr goes to journald: it says so by device and inode of what it gave us (sd-daemon(3)). */
+static bool stderr_is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long device = 0, inode = 0;
+	struct stat st;
+	return stream && sscanf(stream, "%20llu:%20llu", &device, &inode) == 2 &&
+	       fstat(STDERR_FILENO, &st) == 0 && (unsigned long long)st.st_dev == device &&
+	       (unsigned long long)st.st_ino == inode;
+}
+
+/* Syslog's numbers: error, warning, informational, debug. */
+static int priority(int level)
+{
+	static const int of[] = {3, 4, 6, 7};
+	return level >= 0 && level < 4 ? of[level] : 7;
+}
+
 static bool write_line(int64_t ms, int level, const char *module, const char *event, char *pairs)
 {
 	struct otd_bytes line;
-	otd_bytes_init(&line, OTD_LOG_LINE_MAX + 1);
+	otd_bytes_init(&line, OTD_LOG_LINE_MAX + 8);
 	if (g.torn)
 		(void)otd_bytes_text(&line, "\n");
-	otd_log_line(&line, g.conf.form, ms, level, module, event, pairs);
+	if (g.journal)
+		(void)otd_bytes_format(&line, "<%d>", priority(level));
+	otd_log_line(&line, g.conf.form, g.journal ? OTD_LOG_NO_TIME : ms, level, module, event,
+		     pairs);
 	bool written = !line.failed && line.len && put(line.ptr, line.len);
 	otd_bytes_finish(&line);
 	return written;
@@ -242,6 +265,7 @@ otd_rc otd_log_init(const struct otd_log_conf *conf, int64_t (*wall_ms)(void *),
 	swap_target(fd, path);
 	g.conf = *conf;
 	g.conf.path = NULL;
+	g.journal = !path && stderr_is_journal();
 	g.wall_ms = wall_ms;
 	g.ctx = ctx;
 	pthread_mutex_unlock(&g.lock);
@@ -270,6 +294,7 @@ void otd_log_finish(void)
 	g.conf.level = OTD_LOG_INFO;
 	g.wall_ms = NULL;
 	g.ctx = NULL;
+	g.journal = false;
 	g.left_out_at = 0;
 	pthread_mutex_unlock(&g.lock);
 	atomic_store(&most, OTD_LOG_INFO);

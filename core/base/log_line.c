@@ -135,14 +135,21 @@ void otd_log_line(struct otd_bytes *out, enum otd_log_form form, int64_t wall_ms
 	size_t start = out->len;
 	bool json = form == OTD_LOG_JSON;
 	clean(pairs);
-	(void)otd_bytes_text(out, json ? "{\"ts\":\"" : "ts=");
-	add_time(out, wall_ms);
+	bool timed = wall_ms != OTD_LOG_NO_TIME;
+	if (json)
+		(void)otd_bytes_text(out, timed ? "{\"ts\":\"" : "{");
+	else if (timed)
+		(void)otd_bytes_text(out, "ts=");
+	if (timed)
+		add_time(out, wall_ms);
 	if (!json) {
-		(void)otd_bytes_format(out, " level=%s module=%.32s event=%.64s%s%s\n",
-				       level_name(level), module, event, *pairs ? " " : "", pairs);
+		(void)otd_bytes_format(out, "%slevel=%s module=%.32s event=%.64s%s%s\n",
+				       timed ? " " : "", level_name(level), module, event,
+				       *pairs ? " " : "", pairs);
 		return;
 	}
-	(void)otd_bytes_format(out, "\",\"level\":\"%s\",\"module\":", level_name(level));
+	(void)otd_bytes_format(out, "%s\"level\":\"%s\",\"module\":", timed ? "\"," : "",
+			       level_name(level));
 	(void)otd_bytes_json(out, module, strnlen(module, 32));
 	(void)otd_bytes_text(out, ",\"event\":");
 	(void)otd_bytes_json(out, event, strnlen(event, 64));

@@ -5,6 +5,9 @@
 #include "base/bytes.h"
 #include "base/log.h"
 
+/* Instead of a time: whoever reads the line adds one. */
+#define OTD_LOG_NO_TIME INT64_MIN
+
 /* Longest line with its newline: what a pipe takes in one piece. */
 #define OTD_LOG_LINE_MAX 4096
 

@@ -59,8 +59,13 @@ def test_install_for_a_package():
         want |= {f"{lib}/pkgconfig/otedama-plugin.pc", "usr/include/otedama/plugin.h", "etc/otedama/devnet.yaml",
                  "etc/otedama/coins/bitcoin.yaml", "usr/share/doc/otedama/LICENSE"}
         assert want <= have, f"missing: {sorted(want - have)}"
+        want |= {"usr/lib/systemd/system/otedama.service", "usr/lib/sysusers.d/otedama.conf",
+                 "usr/share/man/man1/otedama.1", "usr/share/bash-completion/completions/otedama"}
+        assert want <= have, f"missing: {sorted(want - have)}"
+        with open(os.path.join(stage, "usr/lib/systemd/system/otedama.service"), encoding="utf-8") as f:
+            assert "ExecStart=/usr/bin/otedama serve --quiet -c /etc/otedama/pool.yaml\n" in f.read()
         strange = {f for f in have if not f.startswith(("usr/bin/", "usr/include/otedama/", f"{lib}/", "etc/otedama/",
-                                                        "usr/share/doc/otedama/"))}
+                                                        "usr/share/doc/otedama/"))} - want
         assert not strange, f"not where they belong: {sorted(strange)}"
         # A changed configuration outlives the next installation.
         with open(os.path.join(stage, "etc/otedama/devnet.yaml"), "a", encoding="utf-8") as f:
@@ -81,6 +86,10 @@ def test_installed_program():
             assert p[:-3] in listed, f"{p} is not listed:\n{listed}"
         assert os.path.join(prefix, "lib") in run([program, "plugin", "list", "--json"], cwd="/"), \
             "the plugins listed are not the installed ones"
+        with open(os.path.join(prefix, "lib/systemd/system/otedama.service"), encoding="utf-8") as f:
+            unit = f.read()
+        assert f"ExecStart={program} serve --quiet -c {prefix}/etc/otedama/pool.yaml\n" in unit, unit
+        assert "ConfigurationDirectory" not in unit
         digest = run([program, "hash", "sha256d", "00" * 80], cwd="/").strip()
         assert digest == "14508459b221041eab257d2baaa7459775ba748246c8403609eb708f0e57e74b", digest
         pc = next(os.path.join(d, "otedama-plugin.pc") for d, _, f in os.walk(prefix) if "otedama-plugin.pc" in f)
