@@ -9,6 +9,7 @@
 #define DEVNET_FAUCET 8
 
 #include "chain/common/address.c"
+#include "chain/common/address_text.c"
 #include "chain/common/bytes.c"
 #include "chain/common/merkle.c"
 #include "chain/common/pay.c"

@@ -132,9 +132,11 @@ enum otd_chain_sent {
 	OTD_CHAIN_SENT = 1,       /* it has taken it */
 	OTD_CHAIN_SENT_KNOWN = 2, /* it had it already, in its pool of transactions or in a block */
 	OTD_CHAIN_SENT_FEE = 3,   /* refused: pays too little now */
-	OTD_CHAIN_SENT_CONFLICT = 4, /* refused: an input is spent by another one, or not there */
-	OTD_CHAIN_SENT_REFUSED = 5,  /* refused for another reason */
-	OTD_CHAIN_SENT_UNSURE = 6    /* neither yes nor no: look by TX */
+	/* refused: an input is spent, or not there. By which is another question: by one that waits (a
+	   node may replace nothing), or by this very one, long in the chain: look by TX */
+	OTD_CHAIN_SENT_CONFLICT = 4,
+	OTD_CHAIN_SENT_REFUSED = 5, /* refused for another reason */
+	OTD_CHAIN_SENT_UNSURE = 6   /* neither yes nor no: look by TX */
 };
 
 struct otd_chain_send {

@@ -2,17 +2,6 @@
 
 #include <string.h>
 
-/* Bitcoin Core, src/rpc/protocol.h. */
-enum {
-	RPC_MISC = -1,
-	RPC_NOT_FOUND = -5,     /* a block hash that it does not know */
-	RPC_BAD_PARAMETER = -8, /* a height above its best chain */
-	RPC_NOT_CONNECTED = -9,
-	RPC_SYNCING = -10,
-	RPC_DESERIALIZATION = -22,
-	RPC_WARMUP = -28
-};
-
 /* --- members --- */
 
 otd_rc bitcoin_u64(const struct btc_host *host, uint64_t *out, const json_t *o, const char *key,
@@ -75,6 +64,19 @@ static otd_rc rpc_error(const struct btc_host *host, const json_t *error)
 				"it has no peers (%s); wait, or give it some with addnode", words);
 	case RPC_SYNCING:
 		return btc_fail(host, OTD_E_BUSY, "it is still downloading blocks (%s)", words);
+	case RPC_WALLET_LOCKED:
+		return btc_fail(host, OTD_E_BUSY,
+				"the wallet is locked: unlock it with walletpassphrase (%s)",
+				words);
+	case RPC_WALLET_NOT_FOUND:
+		return btc_fail(host, OTD_E_BUSY,
+				"its wallet is not loaded (%s); load it with loadwallet, and look "
+				"at the node's 'wallet' in our configuration",
+				words);
+	case RPC_WALLET_NOT_NAMED:
+		return btc_fail(host, OTD_E_REFUSED,
+				"it has several wallets; name one as the node's 'wallet' (%s)",
+				words);
 	default: break;
 	}
 	/* Litecoin's last block before MWEB: its first HogEx has nothing to spend. */
@@ -106,11 +108,9 @@ static const json_t *call_of(const json_t *root, json_int_t id)
 	return NULL;
 }
 
-/* The result of the call with this id, or its error said. *code: the error's, 0 where none. */
-static otd_rc result_of(const struct btc_host *host, const json_t **result, json_int_t *code,
-			const json_t *root, json_int_t id)
+otd_rc bitcoin_result(const struct btc_host *host, const json_t **result, json_int_t *code,
+		      const json_t *c)
 {
-	const json_t *c = call_of(root, id);
 	const json_t *error = json_object_get(c, "error");
 	*code = 0;
 	*result = json_object_get(c, "result");
@@ -124,7 +124,34 @@ static otd_rc result_of(const struct btc_host *host, const json_t **result, json
 	return OTD_OK;
 }
 
-static otd_rc parse(const struct btc_host *host, json_t **root, int status, struct otd_span body)
+/* The result of the call with this id. */
+static otd_rc result_of(const struct btc_host *host, const json_t **result, json_int_t *code,
+			const json_t *root, json_int_t id)
+{
+	return bitcoin_result(host, result, code, call_of(root, id));
+}
+
+otd_rc bitcoin_calls(const struct btc_host *host, struct bitcoin_calls *out, const json_t *root,
+		     size_t n)
+{
+	out->n = n;
+	out->at = btc_alloc(host, (n ? n : 1) * sizeof(*out->at));
+	if (!out->at)
+		return btc_fail(host, OTD_E_NOMEM, "no memory for an answer");
+	if (json_is_object(root) && n) /* one, or an error that stands for all */
+		out->at[0] = root;
+	for (size_t i = 0; i < json_array_size(root); i++) {
+		const json_t *c = json_array_get(root, i), *v = json_object_get(c, "id");
+		json_int_t id = json_is_integer(v) ? json_integer_value(v) : -1;
+		if (id >= 0 && (size_t)id < n)
+			out->at[id] = c;
+	}
+	return OTD_OK;
+}
+
+/* exact: amounts are in it; see bitcoin_quote(). */
+static otd_rc parse(const struct btc_host *host, json_t **root, int status, struct otd_span body,
+		    bool exact)
 {
 	json_error_t err;
 	if (status == 401)
@@ -138,7 +165,17 @@ static otd_rc parse(const struct btc_host *host, json_t **root, int status, stru
 		return btc_fail(host, OTD_E_BUSY,
 				"it has too many requests at once; raise rpcworkqueue in the "
 				"node's configuration");
-	*root = json_loadb((const char *)body.ptr, body.len, JSON_REJECT_DUPLICATES, &err);
+	if (exact) {
+		uint8_t *text = NULL;
+		size_t n = 0;
+		otd_rc rc = bitcoin_quote(host, &text, &n, body);
+		if (rc)
+			return rc;
+		*root = json_loadb((const char *)text, n, JSON_REJECT_DUPLICATES, &err);
+		btc_free(host, text);
+	} else {
+		*root = json_loadb((const char *)body.ptr, body.len, JSON_REJECT_DUPLICATES, &err);
+	}
 	if (*root && (json_is_object(*root) || json_is_array(*root)))
 		return OTD_OK;
 	json_decref(*root);
@@ -287,7 +324,7 @@ otd_rc bitcoin_answer(struct otd_instance *in, const struct otd_chain_call *call
 	json_t *root = NULL;
 	const json_t *result;
 	json_int_t code;
-	otd_rc rc = parse(host, &root, http_status, body);
+	otd_rc rc = parse(host, &root, http_status, body, call->kind >= OTD_CHAIN_WALLET);
 	if (rc)
 		return rc;
 	out->kind = call->kind;
@@ -301,7 +338,7 @@ otd_rc bitcoin_answer(struct otd_instance *in, const struct otd_chain_call *call
 		break;
 	case OTD_CHAIN_SUBMIT: rc = read_submit(host, &out->u.submit, root); break;
 	case OTD_CHAIN_BLOCK: rc = read_block(host, &out->u.block, root, call); break;
-	default: rc = OTD_E_UNSUPPORTED;
+	default: rc = bitcoin_wallet_answer(in, call, root, out);
 	}
 	json_decref(root);
 	return rc;

@@ -15,6 +15,13 @@ static const struct otd_option options[] = {
 		   "network of the coin, as its node calls it", .min = 1, .max = 31),
 	OTD_OPTION(struct bitcoin_options, rules, OTD_OPT_LIST, "rules", "[segwit]",
 		   "rules that getblocktemplate is told we know"),
+	OTD_OPTION(struct bitcoin_options, dust_relay_fee, OTD_OPT_INT, "dust_relay_fee", "3000",
+		   "rate by which the coin's nodes reckon what is too small to be spent, in base "
+		   "units per 1000 bytes",
+		   .min = 0, .max = 1000000000),
+	OTD_OPTION(struct bitcoin_options, dust_limit, OTD_OPT_INT, "dust_limit", "0",
+		   "least amount of an output whatever its kind, in base units", .min = 0,
+		   .max = 1000000000000),
 	FORM(0, "main"),
 	FORM(1, "test"),
 	FORM(2, "testnet4"),
@@ -90,6 +97,34 @@ static otd_rc address(struct otd_instance *in, struct otd_span text, struct otd_
 	return rc ? rc : btc_give(script, bytes, n);
 }
 
+static otd_rc pay_build(struct otd_instance *in, const struct otd_chain_pay *p, struct otd_buf *raw,
+			struct otd_chain_pay_info *info)
+{
+	return btc_pay_build(&in->host, p, raw, info);
+}
+
+static otd_rc pay_check(struct otd_instance *in, const struct otd_chain_pay *p, struct otd_span raw,
+			struct otd_chain_pay_info *info)
+{
+	return btc_pay_check(&in->host, p, raw, info);
+}
+
+static otd_rc dust(struct otd_instance *in, struct otd_span script, otd_i128 *least)
+{
+	return btc_dust(&in->host, script, in->opt->dust_relay_fee, in->opt->dust_limit, least);
+}
+
+static otd_rc canonical(struct otd_instance *in, struct otd_span text, struct otd_buf *out)
+{
+	uint8_t script[BTC_MAX_SCRIPT];
+	char same[BTC_MAX_ADDRESS];
+	size_t n = 0;
+	otd_rc rc = btc_address_script(&in->host, script, &n, text, in->forms, BITCOIN_NETWORKS);
+	if (rc == OTD_OK)
+		rc = btc_address_text(&in->host, same, script, n, &in->forms[0]);
+	return rc ? rc : btc_give(out, same, strlen(same));
+}
+
 static void template_free(struct otd_instance *in, struct otd_template *t)
 {
 	btc_template_free(&in->host, t);
@@ -121,6 +156,10 @@ static const struct otd_chain_ops chain_ops = {
 	.template_free = template_free,
 	.job = job,
 	.assemble = assemble,
+	.pay_build = pay_build,
+	.pay_check = pay_check,
+	.dust = dust,
+	.canonical = canonical,
 };
 
 static const struct otd_plugin_desc desc = {

@@ -4,11 +4,17 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Calls of a batch bear their place as id, by which answer.c finds them. */
-static void put_call(struct btc_buf *b, int id, const char *method, const char *params)
+void bitcoin_put_call(struct btc_buf *b, const char *comma, size_t id, const char *method,
+		      const char *params)
 {
-	btc_put_text(b, "%s{\"jsonrpc\":\"1.0\",\"id\":%d,\"method\":\"%s\",\"params\":%s}",
-		     id > 0 ? "," : "", id, method, params);
+	btc_put_text(b, "%s{\"jsonrpc\":\"1.0\",\"id\":%zu,\"method\":\"%s\",\"params\":%s}", comma,
+		     id, method, params);
+}
+
+/* Calls of a batch bear their place as id, by which answer.c finds them. */
+static void put_call(struct btc_buf *b, size_t id, const char *method, const char *params)
+{
+	bitcoin_put_call(b, id ? "," : "", id, method, params);
 }
 
 static otd_rc put_template_call(struct otd_instance *in, struct btc_buf *b, const char *longpoll_id)
@@ -68,9 +74,7 @@ otd_rc bitcoin_request(struct otd_instance *in, const struct otd_chain_call *cal
 		btc_put_text(&b, "\"]}");
 		break;
 	case OTD_CHAIN_BLOCK: put_block_calls(&b, call); break;
-	default:
-		rc = btc_fail(&in->host, OTD_E_UNSUPPORTED, "chain call %u is not known here",
-			      call->kind);
+	default: rc = bitcoin_wallet_request(in, &b, call);
 	}
 	if (rc == OTD_OK && b.failed)
 		rc = btc_fail(&in->host, OTD_E_NOMEM, "no memory for a request");

@@ -20,6 +20,7 @@ struct known_address {
 struct known_coin {
 	const char *file, *symbol, *algorithm, *mask;
 	int64_t maturity;
+	int64_t dust;       /* of an output to a public key's hash, in base units */
 	const char *header; /* of a block that the algorithm mined */
 	const char *id;     /* how the chain names it */
 	struct known_address address[12];
@@ -33,6 +34,7 @@ static const struct known_coin coins[] = {
 		"sha256d",
 		"1fffe000",
 		100,
+		546,
 		"01000000" ZERO "3ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a"
 		"29ab5f49ffff001d1dac2b7c",
 		"000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f",
@@ -51,6 +53,7 @@ static const struct known_coin coins[] = {
 		"scrypt",
 		"1fffe000",
 		100,
+		5460,
 		"01000000" ZERO "d9ced4ed1130f7b7faad9be25323ffafa33232a17c3edf6cfd97bee6bafbdd97"
 		"b9aa8e4ef0ff0f1ecd513f7c",
 		"12a765e31ffd4059bada1e25190f6e98c99d9714d334efa41a195a7e7e04bfe2",
@@ -80,6 +83,7 @@ static const struct known_coin coins[] = {
 		"scrypt",
 		"00000000",
 		240,
+		1000000,
 		"01000000" ZERO "696ad20e2dd4365c7459b4a4a5af743d5e92c6da3229e6532cd605f6533f2a5b"
 		"24a6a152f0ff0f1e67860100",
 		"1a91e3dace36e2be3bf030a65679fe821aa1d6ef92e7c9902eb318182c355691",
@@ -102,6 +106,7 @@ static const struct known_coin coins[] = {
 		"sha256d",
 		"1fffe000",
 		100,
+		546,
 		"00000020432d350741fbf28f2e1486eabe2c4e143bfe2241af6518010000000000000000"
 		"abaa4bd8a48c1c6bc08ee39b66065e5e9484304cab8b56d5eed3e40b1ac996c8"
 		"99c480593547011822ca4ae8",
@@ -134,6 +139,7 @@ static const struct known_coin coins[] = {
 		"sha256d",
 		"00000000",
 		100,
+		546,
 		"01000000" ZERO "0dcbd3e6f061215bf3b3383c8ce2ec201bc65acde32595449ac86890bd2dc641"
 		"c133aa4dff7f001c92a11ea2",
 		"000000000062b72c5e2ceb45fbc8587e807c155b0da735e6483dfba2f0a9c770",
@@ -148,6 +154,7 @@ static const struct known_coin coins[] = {
 		"sha256d",
 		"1f7fe000",
 		100,
+		546,
 		NULL,
 		"00000000000001969b1e5836dd8bf6a001d96f4a16d336e09405b62b29feead6 1a02e03e",
 		{{"main", "DSC6tGC2NvN6AHio2p8pU4seTbPKDi7KZb",
@@ -236,9 +243,40 @@ static void check_block(const struct known_coin *k)
 				   (uint32_t)header[74] << 16 | (uint32_t)header[75] << 24);
 }
 
+/* The canonical text has the same script, and is its own. */
+static void check_canonical(struct otd_plugin_instance *in, const char *text, const uint8_t *want,
+			    size_t n)
+{
+	const struct otd_chain_ops *ops = otd_instance_chain(in);
+	struct otd_instance *self = otd_instance_self(in);
+	char one[128], two[128];
+	uint8_t room[64];
+	struct otd_buf a = {(uint8_t *)one, 0, sizeof(one)}, b = {(uint8_t *)two, 0, sizeof(two)};
+	struct otd_buf script = {room, 0, sizeof(room)};
+	struct otd_span s = {(const uint8_t *)text, strlen(text)};
+	assert_int_equal(ops->canonical(self, s, &a), OTD_OK);
+	s = (struct otd_span){a.ptr, a.len};
+	assert_int_equal(ops->canonical(self, s, &b), OTD_OK);
+	assert_int_equal(a.len, b.len);
+	assert_memory_equal(one, two, a.len);
+	assert_int_equal(ops->address(self, s, &script), OTD_OK);
+	assert_int_equal(script.len, n);
+	assert_memory_equal(room, want, n);
+}
+
+static void check_dust(struct otd_plugin_instance *in, const struct known_coin *k)
+{
+	static const uint8_t p2pkh[25] = {0x76, 0xa9, 20, [23] = 0x88, [24] = 0xac};
+	otd_i128 least = 0;
+	assert_int_equal(otd_instance_chain(in)->dust(otd_instance_self(in),
+						      (struct otd_span){p2pkh, 25}, &least),
+			 OTD_OK);
+	assert_true(least == k->dust);
+}
+
 /* In the text of an address a '!' says that it is refused with these words. */
 static void check_address(struct plugin_host *h, struct otd_yaml_doc *doc,
-			  const struct known_address *a)
+			  const struct known_coin *k, const struct known_address *a)
 {
 	struct otd_plugin_instance *in;
 	char set[80];
@@ -265,6 +303,8 @@ static void check_address(struct plugin_host *h, struct otd_yaml_doc *doc,
 		assert_int_equal(script.len, strlen(a->script) / 2);
 		unhex(want, script.len, a->script);
 		assert_memory_equal(script.ptr, want, script.len);
+		check_canonical(in, text, want, script.len);
+		check_dust(in, k);
 	}
 	otd_instance_destroy(in);
 }
@@ -292,7 +332,7 @@ static void coin_files(void **state)
 				 k->maturity);
 		check_block(k);
 		for (size_t n = 0; n < 12 && k->address[n].text; n++)
-			check_address(&h, doc, &k->address[n]);
+			check_address(&h, doc, k, &k->address[n]);
 		otd_yaml_destroy(doc);
 		free(text);
 	}

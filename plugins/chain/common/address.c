@@ -6,11 +6,11 @@
 
 #define BASE58_MAX  60 /* characters; an address has about 34 */
 #define BECH32_MAX  90
-#define BECH32_ONE  1u /* constants of BIP 173 and BIP 350 */
-#define BECH32M_ONE 0x2bc830a3u
+#define BECH32_ONE  BTC_BECH32_ONE
+#define BECH32M_ONE BTC_BECH32M_ONE
 
-static const char base58_set[] = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-static const char bech32_set[] = "qpzry9x8gf2tvdw0s3jn54khce6mua7l";
+const char btc_base58_set[59] = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+const char btc_bech32_set[33] = "qpzry9x8gf2tvdw0s3jn54khce6mua7l";
 
 /* --- forms --- */
 
@@ -90,10 +90,10 @@ static int base58check(uint8_t out[BASE58_MAX], size_t *len, struct otd_span tex
 	while (zeros < text.len && text.ptr[zeros] == '1')
 		zeros++;
 	for (size_t i = 0; i < text.len; i++) {
-		const char *at = text.ptr[i] ? strchr(base58_set, text.ptr[i]) : NULL;
+		const char *at = text.ptr[i] ? strchr(btc_base58_set, text.ptr[i]) : NULL;
 		if (!at)
 			return 0;
-		unsigned carry = (unsigned)(at - base58_set);
+		unsigned carry = (unsigned)(at - btc_base58_set);
 		for (size_t k = 0; k < used || carry; k++) {
 			if (k == sizeof(num))
 				return 0;
@@ -162,7 +162,7 @@ static bool base58_script(uint8_t *script, size_t *len, const uint8_t *payload, 
 
 /* --- bech32 --- */
 
-static uint32_t polymod(uint32_t c, uint8_t v)
+uint32_t btc_bech32_polymod(uint32_t c, uint8_t v)
 {
 	static const uint32_t gen[5] = {0x3b6a57b2, 0x26508e6d, 0x1ea119fa, 0x3d4233dd, 0x2a1462b3};
 	uint32_t top = c >> 25;
@@ -172,14 +172,14 @@ static uint32_t polymod(uint32_t c, uint8_t v)
 	return c;
 }
 
-static uint32_t polymod_hrp(const char *hrp)
+uint32_t btc_bech32_begin(const char *hrp)
 {
 	uint32_t c = 1;
 	for (const char *p = hrp; *p; p++)
-		c = polymod(c, (uint8_t)*p >> 5);
-	c = polymod(c, 0);
+		c = btc_bech32_polymod(c, (uint8_t)*p >> 5);
+	c = btc_bech32_polymod(c, 0);
 	for (const char *p = hrp; *p; p++)
-		c = polymod(c, *p & 31);
+		c = btc_bech32_polymod(c, *p & 31);
 	return c;
 }
 
@@ -221,13 +221,13 @@ static bool bech32_split(struct bech32 *b, struct otd_span text)
 	for (size_t i = 0; i < sep; i++)
 		b->hrp[i] = (char)lower(text.ptr[i]);
 	b->hrp[sep] = 0;
-	uint32_t c = polymod_hrp(b->hrp);
+	uint32_t c = btc_bech32_begin(b->hrp);
 	for (size_t i = sep + 1; i < text.len; i++) {
-		const char *at = strchr(bech32_set, lower(text.ptr[i]));
+		const char *at = strchr(btc_bech32_set, lower(text.ptr[i]));
 		if (!at)
 			return false;
-		b->value[n] = (uint8_t)(at - bech32_set);
-		c = polymod(c, b->value[n++]);
+		b->value[n] = (uint8_t)(at - btc_bech32_set);
+		c = btc_bech32_polymod(c, b->value[n++]);
 	}
 	b->n = n - 6;
 	b->sum = c;
@@ -268,39 +268,9 @@ static const char *bech32_program(uint8_t *script, size_t *len, const struct bec
 	return NULL;
 }
 
-otd_rc btc_address_v0(char out[91], const char *hrp, const uint8_t *program, size_t n)
-{
-	uint8_t value[72];
-	size_t k = 0, hrp_len = strlen(hrp);
-	uint32_t acc = 0, bits = 0, c = polymod_hrp(hrp);
-	if (n > 40 || hrp_len > 15)
-		return OTD_E_RANGE;
-	value[k++] = 0;
-	for (size_t i = 0; i < n; i++) {
-		acc = (acc << 8 | program[i]) & 0xffff;
-		for (bits += 8; bits >= 5; bits -= 5)
-			value[k++] = acc >> (bits - 5) & 31;
-	}
-	if (bits)
-		value[k++] = (uint8_t)(acc << (5 - bits) & 31);
-	for (size_t i = 0; i < k; i++)
-		c = polymod(c, value[i]);
-	for (int i = 0; i < 6; i++)
-		c = polymod(c, 0);
-	c ^= BECH32_ONE;
-	memcpy(out, hrp, hrp_len);
-	out[hrp_len] = '1';
-	for (size_t i = 0; i < k; i++)
-		out[hrp_len + 1 + i] = bech32_set[value[i]];
-	for (size_t i = 0; i < 6; i++)
-		out[hrp_len + 1 + k + i] = bech32_set[c >> (5 * (5 - i)) & 31];
-	out[hrp_len + 1 + k + 6] = 0;
-	return OTD_OK;
-}
-
 /* --- CashAddr (github.com/bitcoincashorg, spec/cashaddr.md) --- */
 
-static uint64_t cash_polymod(uint64_t c, uint8_t v)
+uint64_t btc_cash_polymod(uint64_t c, uint8_t v)
 {
 	static const uint64_t gen[5] = {0x98f2bc8e61, 0x79b76d99e2, 0xf33e5fb3c4, 0xae2eabe2a8,
 					0x1e4f43e470};
@@ -329,10 +299,10 @@ static size_t cash_values(uint8_t out[BECH32_MAX], struct otd_span text, const c
 	if (upper && small)
 		return 0;
 	for (size_t i = from; i < text.len; i++) {
-		const char *at = text.ptr[i] ? strchr(bech32_set, lower(text.ptr[i])) : NULL;
+		const char *at = text.ptr[i] ? strchr(btc_bech32_set, lower(text.ptr[i])) : NULL;
 		if (!at)
 			return 0;
-		out[n++] = (uint8_t)(at - bech32_set);
+		out[n++] = (uint8_t)(at - btc_bech32_set);
 	}
 	return n;
 }
@@ -362,10 +332,10 @@ static int cash_script(uint8_t *script, size_t *len, struct otd_span text, const
 	if (n == 0)
 		return 0;
 	for (const char *p = prefix; *p; p++)
-		c = cash_polymod(c, *p & 31);
-	c = cash_polymod(c, 0);
+		c = btc_cash_polymod(c, *p & 31);
+	c = btc_cash_polymod(c, 0);
 	for (size_t i = 0; i < n; i++)
-		c = cash_polymod(c, value[i]);
+		c = btc_cash_polymod(c, value[i]);
 	if (c != 1)
 		return -1;
 	size_t n_bytes = cash_bytes(bytes, value, n - 8);

@@ -31,7 +31,21 @@ otd_rc btc_address_form_read(const struct btc_host *host, struct btc_address_for
 otd_rc btc_address_script(const struct btc_host *host, uint8_t *script, size_t *len,
 			  struct otd_span text, const struct btc_address_form *forms,
 			  size_t n_forms);
-/* The bech32 address of a witness program of version 0; out has 91 bytes. */
-otd_rc btc_address_v0(char out[91], const char *hrp, const uint8_t *program, size_t n);
+/*
+ * The one text of an output script on form's network, in small letters where letters may be either:
+ * CashAddr with its prefix where the network has it, bech32 of witness programs, else base58 by the
+ * first version of its kind. OTD_E_UNSUPPORTED: a script that has no address there.
+ */
+#define BTC_MAX_ADDRESS 128
+otd_rc btc_address_text(const struct btc_host *host, char out[BTC_MAX_ADDRESS],
+			const uint8_t *script, size_t n, const struct btc_address_form *form);
+
+/* --- shared by reading and writing --- */
+#define BTC_BECH32_ONE  1u /* constants of BIP 173 and BIP 350 */
+#define BTC_BECH32M_ONE 0x2bc830a3u
+extern const char btc_bech32_set[33], btc_base58_set[59];
+uint32_t btc_bech32_polymod(uint32_t c, uint8_t v);
+uint32_t btc_bech32_begin(const char *hrp); /* what the checksum is over the prefix */
+uint64_t btc_cash_polymod(uint64_t c, uint8_t v);
 
 #endif

@@ -276,6 +276,17 @@ static otd_rc address(struct otd_instance *in, struct otd_span text, struct otd_
 	return rc ? rc : btc_give(script, bytes, n);
 }
 
+static otd_rc canonical(struct otd_instance *in, struct otd_span text, struct otd_buf *out)
+{
+	uint8_t script[BTC_MAX_SCRIPT];
+	char same[BTC_MAX_ADDRESS];
+	size_t n = 0;
+	otd_rc rc = btc_address_script(&in->host, script, &n, text, &in->form, 1);
+	if (rc == OTD_OK)
+		rc = btc_address_text(&in->host, same, script, n, &in->form);
+	return rc ? rc : btc_give(out, same, strlen(same));
+}
+
 static void template_free(struct otd_instance *in, struct otd_template *t)
 {
 	btc_template_free(&in->host, t);
@@ -310,6 +321,7 @@ static const struct otd_chain_ops chain_ops = {
 	.pay_build = pay_build,
 	.pay_check = pay_check,
 	.dust = dust,
+	.canonical = canonical,
 };
 
 static const struct otd_plugin_desc desc = {

@@ -298,7 +298,7 @@ otd_rc devnet_wallet_command(struct otd_instance *in, const struct otd_span *wor
 {
 	struct otd_chain_wallet w = {0};
 	uint8_t script[22];
-	char address[91];
+	char address[BTC_MAX_ADDRESS];
 	if (n == 2 && word_is(words[0], "conflict"))
 		return conflict(in, words[1], answer);
 	otd_rc rc = OTD_OK;
@@ -317,8 +317,8 @@ otd_rc devnet_wallet_command(struct otd_instance *in, const struct otd_span *wor
 		return rc;
 	own_script(script);
 	address[0] = 0;
-	if (in->form.hrp[0])
-		(void)btc_address_v0(address, in->form.hrp, script + 2, 20);
+	if (btc_address_text(&in->host, address, script, sizeof(script), &in->form))
+		address[0] = 0;
 	btc_put_text(answer,
 		     "address=%s locked=%u balance=%lld immature=%lld coins_locked=%zu "
 		     "fee_rate=%lld min_fee_rate=%lld",
