@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "app/app.h"
+#include "app/app_parts.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "ledger/audit.h"
@@ -286,7 +287,7 @@ static otd_rc canonical_user(struct otd_app *app, char what[OTD_BAN_WHAT_MAX + 1
 			chain = app->pools[i].chain->chain;
 	}
 	if (!chain)
-		return otd_fail(err, OTD_E_NOT_FOUND, "there is no pool '%.*s'", (int)pool_n, what);
+		return otd_app_no_pool(app, what, pool_n, err);
 	otd_rc rc = otd_chain_address(chain, slash + 1, n, script, sizeof(script), &len, err);
 	if (rc != OTD_OK)
 		return rc;
@@ -318,11 +319,14 @@ static otd_rc read_add(struct change *c, const json_t *o, struct otd_err *err)
 	const char *what = json_string_value(json_object_get(o, "what"));
 	const char *reason = json_string_value(json_object_get(o, "reason"));
 	json_int_t for_ms = json_integer_value(json_object_get(o, "for_ms"));
+	static const char *const scopes[] = {"worker", "account", "ip", "prefix"};
+	char hint[OTD_HINT_TEXT];
 	if (!scope || !what || !reason || for_ms < 0 || for_ms > INT64_MAX / 4)
 		return otd_fail(err, OTD_E_INVALID, "scope, what, for_ms and reason are needed");
 	if (otd_ban_scope_parse(&c->ban.scope, scope, strlen(scope)) != OTD_OK)
 		return otd_fail(err, OTD_E_INVALID,
-				"'%.20s' is no scope: worker, account, ip or prefix", scope);
+				"'%.20s' is no scope: worker, account, ip or prefix%s", scope,
+				otd_nearest_hint(hint, scope, scopes, 4));
 	otd_rc rc = otd_ban_what(c->what, c->ban.scope, what, strlen(what), err);
 	if (rc == OTD_OK)
 		rc = otd_ban_reason_check(reason, strlen(reason), err);

@@ -17,7 +17,7 @@ static void chain_request(struct otd_app *app, struct otd_control_request *r, co
 	size_t n = strcspn(words, " ");
 	const char *rest = words + n + (words[n] == ' ');
 	otd_bytes_init(&out, 1u << 20);
-	otd_fail(&err, OTD_E_NOT_FOUND, "there is no pool '%.*s'", (int)n, words);
+	(void)otd_app_no_pool(app, words, n, &err);
 	for (size_t i = 0; i < app->n_pools; i++) {
 		const char *name = app->pools[i].settings->name;
 		if (strlen(name) != n || strncmp(name, words, n) != 0)

@@ -16,6 +16,9 @@ void otd_app_free_listeners(struct otd_app *app);
 void otd_app_request(void *arg, struct otd_control_request *r, const char *line);
 otd_rc otd_app_make_apis(struct otd_app *app, struct otd_err *err);
 
+/* app_pool_name.c: OTD_E_NOT_FOUND, with the name that was meant. */
+otd_rc otd_app_no_pool(const struct otd_app *app, const char *name, size_t n, struct otd_err *err);
+
 /* app_payment.c */
 otd_rc otd_app_make_payer(struct otd_app *app, struct otd_err *err);
 /* What the settings say now; after a reload, too. */

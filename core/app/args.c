@@ -75,6 +75,48 @@ static int take(const struct otd_cmd *cmd, const struct otd_arg *arg, const char
 	return -1;
 }
 
+#define VERBS_MAX 16
+
+/* Where the next alternative of a usage begins, those in brackets apart; NULL: there is none. */
+static const char *next_form(const char *s)
+{
+	int depth = 0;
+	for (; *s; s++) {
+		depth += (*s == '[') - (*s == ']');
+		if (depth == 0 && strncmp(s, " | ", 3) == 0)
+			return s + 3;
+	}
+	return NULL;
+}
+
+/* The verbs of a usage like "list | add WHAT | undo ID": 0 where it has none. */
+static size_t verbs_of(char verb[VERBS_MAX][16], const char *usage)
+{
+	size_t n = 0;
+	for (const char *s = usage; s && n < VERBS_MAX; s = next_form(s)) {
+		size_t len = strspn(s, "abcdefghijklmnopqrstuvwxyz");
+		if (len == 0 || len > 15 || (s[len] != ' ' && s[len] != '\0'))
+			return 0;
+		memcpy(verb[n], s, len);
+		verb[n++][len] = '\0';
+	}
+	return n;
+}
+
+/* -1: the word is a verb of the command, or it has none. */
+static int check_verb(const struct otd_cmd *cmd, const char *word)
+{
+	char verb[VERBS_MAX][16];
+	const char *names[VERBS_MAX];
+	size_t n = verbs_of(verb, cmd->usage);
+	for (size_t i = 0; i < n; i++) {
+		names[i] = verb[i];
+		if (strcmp(verb[i], word) == 0)
+			return -1;
+	}
+	return n ? wrong(cmd, "unknown word", word, otd_nearest(word, names, n)) : -1;
+}
+
 int otd_args_parse(const struct otd_cmd *cmd, const struct otd_arg *args, size_t n_args, int argc,
 		   char **argv, const char **words, size_t *n_words, size_t min, size_t max)
 {
@@ -116,7 +158,7 @@ int otd_args_parse(const struct otd_cmd *cmd, const struct otd_arg *args, size_t
 			cmd->usage);
 		return OTD_EXIT_USAGE;
 	}
-	return -1;
+	return n ? check_verb(cmd, words[0]) : -1;
 }
 
 int otd_cmd_fail(const struct otd_cmd *cmd, const char *fmt, ...)

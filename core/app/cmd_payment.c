@@ -7,6 +7,7 @@
 #include "app/cmd_payment_print.h"
 #include "app/control.h"
 #include "app/where.h"
+#include "base/text.h"
 
 #define ANSWER_MAX ((size_t)64 << 20)
 
@@ -28,6 +29,16 @@ static const struct {
 	{"hold", 1, 1, true},   {"release", 1, 1, false}, {"resolve", 1, 1, true},
 };
 
+static otd_rc no_verb(const char *word, struct otd_err *err)
+{
+	const char *names[sizeof(verbs) / sizeof(verbs[0])];
+	char hint[OTD_HINT_TEXT];
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		names[i] = verbs[i].name;
+	return otd_fail(err, OTD_E_INVALID, "there is no '%.40s'%s; see --help", word,
+			otd_nearest_hint(hint, word, names, sizeof(verbs) / sizeof(verbs[0])));
+}
+
 /* The line for the pool, or a message. */
 static otd_rc make_line(const struct payment *p, struct otd_bytes *line, struct otd_err *err)
 {
@@ -35,7 +46,7 @@ static otd_rc make_line(const struct payment *p, struct otd_bytes *line, struct 
 	while (i < n && strcmp(verbs[i].name, p->words[0]) != 0)
 		i++;
 	if (i == n)
-		return otd_fail(err, OTD_E_INVALID, "there is no '%.40s'; see --help", p->words[0]);
+		return no_verb(p->words[0], err);
 	if (p->n_words - 1 < verbs[i].min || p->n_words - 1 > verbs[i].max)
 		return otd_fail(err, OTD_E_INVALID, "'%s' has too %s words behind it; see --help",
 				verbs[i].name, p->n_words - 1 < verbs[i].min ? "few" : "many");

@@ -281,7 +281,7 @@ static void check_password(struct otd_check *c, const struct otd_settings_node *
 /* A password written where the path belongs is not repeated. */
 static const char *shown_path(const char *path)
 {
-	return strchr(path, ':') && !strchr(path, '/') ? "what is written there" : path;
+	return strchr(path, '/') || strstr(path, "cookie") ? path : "what is written there";
 }
 
 bool otd_check_cookie_good(const char *path, int *why)

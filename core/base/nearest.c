@@ -1,5 +1,6 @@
 /* The name that a mistyped word probably meant. */
 #include "base/text.h"
+#include <stdio.h>
 #include <string.h>
 
 enum { WORD_MAX = 64 };
@@ -52,4 +53,14 @@ const char *otd_nearest(const char *word, const char *const *names, size_t n)
 		}
 	}
 	return best;
+}
+
+const char *otd_nearest_hint(char out[OTD_HINT_TEXT], const char *word, const char *const *names,
+			     size_t n)
+{
+	const char *near = otd_nearest(word, names, n);
+	out[0] = '\0';
+	if (near)
+		(void)snprintf(out, OTD_HINT_TEXT, "; did you mean '%.70s'?", near);
+	return out;
 }

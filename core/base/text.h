@@ -65,6 +65,10 @@ size_t otd_utf8_sequence(const void *s, size_t n);
 /* Of names, the one nearest to word (by edit distance, at most a third of its length); NULL: none.
  */
 const char *otd_nearest(const char *word, const char *const *names, size_t n);
+/* "; did you mean 'NAME'?" of the nearest one, or "", to end a message with. Returns out. */
+#define OTD_HINT_TEXT 96
+const char *otd_nearest_hint(char out[OTD_HINT_TEXT], const char *word, const char *const *names,
+			     size_t n);
 
 /* Constant time. For secrets. */
 bool otd_equal_secret(const void *a, const void *b, size_t n);

@@ -66,6 +66,19 @@ def test_wrong_use_is_status_2():
         one_line_of_error(run(*words), 2)
 
 
+def test_a_mistyped_word_is_guessed():
+    for words, meant in ((("config", "chek", "-c", "x"), "check"), (("plugin", "lst"), "list"), (("ban", "lisst"), "list"),
+                         (("ledger", "verifi"), "verify"), (("node", "lits"), "list"), (("account", "shwo", "x"), "show"),
+                         (("serve", "--confg", "x"), "--config"), (("stauts",), "status")):
+        assert f"'{meant}'" in one_line_of_error(run(*words), 2), words
+    with Pool(devnet()) as pool:
+        pool.start()
+        for words in (("chain", "--socket", pool.socket, "dve", "mine"),
+                      ("ban", "add", "--socket", pool.socket, "account", "dve/bcrt1qx", "--reason", "x")):
+            assert "did you mean 'dev'?" in one_line_of_error(run(*words), 1), words
+        assert pool.stop() == 0
+
+
 def test_what_fails_is_status_1():
     for words in (("serve", "-c", "/no/such/file.yaml"), ("config", "check", "-c", "/no/such/file.yaml"),
                   ("status", "--socket", "/no/such.sock"), ("ledger", "verify", "-c", "/no/such/file.yaml"),

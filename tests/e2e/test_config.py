@@ -10,11 +10,13 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 
 import config_needs
-from pool import PROGRAM, ROOT, free_port
+from devnet import devnet
+from pool import PROGRAM, ROOT, Pool, free_port
 from skip import Skip
 
 PLANTED = os.path.join(ROOT, "tests", "config")
@@ -162,6 +164,93 @@ def test_mistakes_that_a_node_shows():
     names = names_that_need("a node")
     assert len(names) > 20, names
     run_all(names)
+
+
+def test_beside_a_running_pool():
+    """Its own ports and database are no fault of the file; what it does not have is looked at all the same."""
+    with Pool(devnet()) as pool:
+        pool.start()
+        r = check(pool.config)
+        assert r.returncode == 0 and not faults_of(r), r
+        assert f"a pool runs on {pool.folder}/data, pid {pool.process.pid}" in r.stdout, r
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            s.listen()
+            other = s.getsockname()[1]
+            r = check(pool.config, "--set", f"pools.dev.ports.{other}.listen=127.0.0.1")
+        assert r.returncode == 1 and f"port {other} is taken by another program" in r.stderr, r
+        # A second file of the same folder and ports says so too; the pool has noticed nothing.
+        assert pool.status()["pools"][0]["name"] == "dev"
+        log = pool.log()
+        assert pool.stop() == 0
+        assert "ERROR" not in log and "level=error" not in log
+    # With another data folder the same ports are a fault.
+    with Pool(devnet()) as pool:
+        pool.start()
+        r = check(pool.config, "--set", f"data_dir={pool.folder}/other")
+        assert r.returncode == 1 and f"port {pool.port} is taken by another program, otedama (pid {pool.process.pid})" in r.stderr, r
+        assert not os.path.exists(pool.folder + "/other"), "looking made a folder"
+
+
+SECRETS = ("hunter2", "correct-horse")
+
+
+def test_no_secret_is_ever_shown():
+    """Whatever is wrong, and wherever: neither check nor print shows a password."""
+    with tempfile.TemporaryDirectory() as folder, config_needs.Server(lambda h, _: config_needs.say(h, 401, "")) as s:
+        os.symlink(os.path.join(ROOT, "etc", "coins"), os.path.join(folder, "coins"))
+        secret, path = os.path.join(folder, "secret"), os.path.join(folder, "c.yaml")
+        with open(secret, "w", encoding="utf-8") as f:
+            f.write("correct-horse\n")
+        good = (f"data_dir: {folder}/data\nstore: {{use: sqlite}}\nnodes:\n  n:\n    coin: bitcoin\n    network: regtest\n"
+                f"    rpc: \"{s.url}\"\n    user: u\n    password: PASSWORD\npools:\n  p:\n    coin: bitcoin\n    nodes: [n]\n"
+                f"    coinbase: {{address: {config_needs.SOME}}}\n    payout: {{scheme: pplns}}\n"
+                f"    ports: {{{free_port()}: {{}}}}\napi: {{off: true}}\nmetrics: {{off: true}}\n")
+        forms = ("hunter2", "'hunter2'", "\"hunter2\"", "${OTD_SECRET}", f"file:{secret}")
+        breaks = (lambda t: t, lambda t: t.replace("  n:\n", "  n:\n\t"), lambda t: t.replace("password:", "passwort:"),
+                  lambda t: t.replace("password: ", "password "), lambda t: t.replace("password: ", "password="),
+                  lambda t: t.replace("user: u\n", ""), lambda t: t.replace("user: u", "user: [u"),
+                  lambda t: t.replace("http://", "http://u:hunter2@"), lambda t: t.replace("http://", "ftp://u:hunter2@"),
+                  lambda t: t.replace("scheme: pplns", "scheme: pplms"), lambda t: t + "nodes: {}\n",
+                  lambda t: t.replace("password:", "cookie:"), lambda t: t.replace(s.url, "http://127.0.0.1:1"),
+                  lambda t: t.replace(s.url, s.url.replace("http", "https")), lambda t: t.replace("coin: bitcoin", "coin: bitcoim"),
+                  lambda t: t.replace("password: ", "password: &"), lambda t: t.replace("password: ", "password: {x: ") + "}",
+                  lambda t: t.replace("password: ", "password: [") + "]", lambda t: t.replace("password: ", "password: ${"))
+        calls = failed = 0
+        for form in forms:
+            for break_it in breaks:
+                with open(path, "w", encoding="utf-8") as f:
+                    f.write(break_it(good.replace("PASSWORD", form)))
+                for words in (("check",), ("check", "--json"), ("print",), ("check", "--set", "nodes.n.password=correct-horse"),
+                              ("print", "--set", "nodes.n.password=[correct-horse")):
+                    r = subprocess.run([PROGRAM, "config", words[0], "-c", path, *words[1:]], capture_output=True, text=True,
+                                       timeout=60, check=False, env=dict(os.environ, OTD_SECRET="hunter2"))
+                    calls, failed = calls + 1, failed + (r.returncode != 0)
+                    assert not any(x in r.stdout + r.stderr for x in SECRETS), (form, words, r.stdout, r.stderr)
+        assert failed > calls // 2, (failed, calls)
+        with open(path, "w", encoding="utf-8") as f:  # a password where the path of the cookie belongs
+            f.write(good.replace("    user: u\n    password: PASSWORD", "    cookie: hunter2"))
+        r = check(path)
+        assert r.returncode == 1 and "nodes.n.cookie: " in r.stderr and "hunter2" not in r.stdout + r.stderr, r
+
+
+def test_several_pools_share_what_is_found_once():
+    """One wrong node of two pools is one finding."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.symlink(os.path.join(ROOT, "etc", "coins"), os.path.join(folder, "coins"))
+        path = os.path.join(folder, "c.yaml")
+        pool = ("  %s: {coin: bitcoin, nodes: [n], coinbase: {address: " + config_needs.SOME + "}, payout: {scheme: pplns}, "
+                "ports: {%d: {}}}\n")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(f"data_dir: {folder}/data\nstore: {{use: sqlite}}\nnodes:\n  n: {{coin: bitcoin, network: regtest, "
+                    f"rpc: \"http://127.0.0.1:{free_port()}\", user: u, password: p}}\npools:\n"
+                    + pool % ("a", free_port()) + pool % ("b", free_port()) + "api: {off: true}\nmetrics: {off: true}\n")
+        os.chmod(path, 0o600)
+        assert len(faults_of(check(path))) == 1, check(path)
+
+
+def faults_of(r):
+    return [x for x in r.stderr.splitlines() if x.startswith("otedama: config: ") and ": warning: " not in x]
 
 
 def finish():

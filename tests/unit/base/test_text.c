@@ -199,6 +199,9 @@ static void nearest(void **state)
 	assert_string_equal(otd_nearest("stroe", names, 5), "store");
 	assert_string_equal(otd_nearest("api", names, 5), "api");
 	assert_null(otd_nearest("zebra", names, 5));
+	char hint[OTD_HINT_TEXT];
+	assert_string_equal(otd_nearest_hint(hint, "stroe", names, 5), "; did you mean 'store'?");
+	assert_string_equal(otd_nearest_hint(hint, "zebra", names, 5), "");
 	assert_null(otd_nearest("", names, 5));
 	assert_null(otd_nearest("ap", names, 5));
 	assert_null(otd_nearest("x", NULL, 0));
