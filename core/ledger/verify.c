@@ -65,7 +65,7 @@ static otd_rc expect(struct checking *c, const char *sql, uint64_t want, const c
 }
 
 struct account {
-	bool there, overflow;
+	bool overflow;
 	int64_t kind, owner;
 	char asset[OTD_LEDGER_ASSET + 1];
 	otd_i128 amount, sum;
@@ -73,18 +73,16 @@ struct account {
 
 static otd_rc take_account(void *ctx, const struct otd_value *c, size_t n)
 {
-	struct account *a = ctx;
+	struct account *a = otd_pay_room(ctx);
 	(void)n;
-	if (c[2].type != OTD_VALUE_TEXT || c[2].bytes.len >= sizeof(a->asset) ||
-	    c[3].type != OTD_VALUE_WIDE)
-		return OTD_E_CORRUPT;
-	a->there = true;
+	if (!a)
+		return OTD_E_NOMEM;
 	a->kind = c[0].i;
 	a->owner = c[1].i;
-	memcpy(a->asset, c[2].bytes.ptr, c[2].bytes.len);
-	a->asset[c[2].bytes.len] = 0;
 	a->amount = c[3].wide;
-	return OTD_OK;
+	return c[3].type == OTD_VALUE_WIDE && otd_pay_take_text(a->asset, sizeof(a->asset), &c[2])
+		       ? OTD_OK
+		       : OTD_E_CORRUPT;
 }
 
 static otd_rc add_entry(void *ctx, const struct otd_value *c, size_t n)
@@ -129,44 +127,49 @@ static otd_rc check_account(struct checking *c, struct account *a)
 	return OTD_OK;
 }
 
-/*
- * All accounts, asset by asset, whose balances sum to zero. In C: SQL has no 128-bit sums. Through
- * 256 bits, since a part of the balances may not fit 128 though all of them do.
- */
+static int by_asset(const void *a, const void *b)
+{
+	return strcmp(((const struct account *)a)->asset, ((const struct account *)b)->asset);
+}
+
+/* Through 256 bits, since a part of the balances may not fit 128 though all of them do. */
+static bool sum_to_zero(const struct account *a, size_t n)
+{
+	struct otd_u256 sum = otd_u256_zero();
+	for (size_t i = 0; i < n; i++) {
+		struct otd_u256 amount = otd_u256_from_u128((otd_u128)a[i].amount);
+		if (a[i].amount < 0) /* two's complement, widened */
+			amount.w[2] = amount.w[3] = UINT64_MAX;
+		(void)otd_u256_add(&sum, sum, amount);
+	}
+	return otd_u256_is_zero(sum);
+}
+
+/* All accounts, and each asset's balances, which sum to zero. In C: SQL has no 128-bit sums. Read at
+   once: to look for the next one again and again takes the square of their number. */
 static otd_rc check_accounts(struct checking *c)
 {
 	static const uint32_t wants[] = {OTD_VALUE_INT, OTD_VALUE_INT, OTD_VALUE_TEXT,
 					 OTD_VALUE_WIDE};
-	struct account a = {.kind = INT64_MIN};
-	struct otd_u256 sum = otd_u256_zero();
-	char asset[OTD_LEDGER_ASSET + 1] = "";
-	for (;;) {
-		struct otd_value v[] = {OTD_TEXT(asset), OTD_TEXT(asset), OTD_INT(a.kind),
-					OTD_INT(a.kind), OTD_INT(a.owner)};
-		otd_rc rc;
-		a.there = false;
-		rc = otd_db_query(c->db,
-				  "SELECT account_kind, owner, asset, amount FROM balances WHERE "
-				  "asset > ? OR (asset = ? AND (account_kind > ? OR (account_kind "
-				  "= ? AND owner > ?))) ORDER BY asset, account_kind, owner "
-				  "LIMIT 1",
-				  v, 5, wants, 4, take_account, &a, c->err);
-		if (rc)
-			return rc;
-		if ((!a.there || strcmp(asset, a.asset) != 0) && !otd_u256_is_zero(sum))
-			return otd_fail(c->err, OTD_E_CORRUPT,
-					"ledger: the balances of %s do not sum to zero", asset);
-		if (!a.there)
-			return OTD_OK;
-		memcpy(asset, a.asset, sizeof(asset));
-		rc = check_account(c, &a);
-		if (rc)
-			return rc;
-		struct otd_u256 amount = otd_u256_from_u128((otd_u128)a.amount);
-		if (a.amount < 0) /* two's complement, widened */
-			amount.w[2] = amount.w[3] = UINT64_MAX;
-		(void)otd_u256_add(&sum, sum, amount);
+	struct otd_pay_rows rows = {.size = sizeof(struct account)};
+	otd_rc rc = otd_db_query(c->db, "SELECT account_kind, owner, asset, amount FROM balances",
+				 NULL, 0, wants, 4, take_account, &rows, c->err);
+	struct account *a = rows.items;
+	for (size_t i = 0; !rc && i < rows.n; i++)
+		rc = check_account(c, &a[i]);
+	if (!rc && rows.n)
+		qsort(a, rows.n, sizeof(*a), by_asset);
+	for (size_t first = 0, i = 1; !rc && i <= rows.n; i++) {
+		if (i < rows.n && by_asset(&a[first], &a[i]) == 0)
+			continue;
+		if (!sum_to_zero(a + first, i - first))
+			rc = otd_fail(c->err, OTD_E_CORRUPT,
+				      "ledger: the balances of %s do not sum to zero",
+				      a[first].asset);
+		first = i;
 	}
+	free(rows.items);
+	return rc;
 }
 
 otd_rc otd_ledger_verify(struct otd_db *db, uint64_t *postings, struct otd_err *err)
