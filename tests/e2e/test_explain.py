@@ -65,6 +65,8 @@ def test_a_share_from_journal_to_money():
         assert o["kind"] == "share" and o["journal"] == "there" and o["id"] == sid, o
         assert (o["pool"], o["account"], o["worker"], o["scheme"]) == ("dev", who, "rig1", "pplns"), o
         assert o["hash_begins"] == f"{share[4]:064x}"[:16], o
+        placed = re.search(rf"event=shares\.placed shares={sid.split('-')[0]}-(\d+)\.\.(\d+) position={o['batch']}\b", pool.log())
+        assert placed and int(placed.group(1)) <= int(sid.split("-")[1]) <= int(placed.group(2)), o["batch"]
         assert o["height"] == 1 and not o["is_block"], o
         assert abs(float(o["difficulty"]) / share[0].difficulty - 1) < 0.01, o
         assert o["blocks_after"] == [] and says(o, "no block was found since"), o
