@@ -10,12 +10,14 @@ class Proxy:
     """An HTTP proxy on 127.0.0.1:port to a node on loopback. Each fault is a set of RPC methods:
 
     lost: the node gets the call, its answer gets lost; hang: the node gets nothing, and no answer comes.
-    up = False: connections are cut at once. `calls` counts by method.
+    up = False: connections are cut at once. `calls` counts by method. on_call(methods) runs before the node gets
+    it, on_answer(methods) before the pool does; what is true there cuts the connection.
     """
 
     def __init__(self, node_port):
         proxy = self
         self.lost, self.hang, self.up, self.calls = set(), set(), True, {}
+        self.on_call = self.on_answer = lambda methods: False
         self.ending, self.lock = threading.Event(), threading.Lock()
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -48,7 +50,7 @@ class Proxy:
         with self.lock:
             for method in methods:
                 self.calls[method] = self.calls.get(method, 0) + 1
-        if not self.up:
+        if not self.up or self.on_call(methods):
             handler.close_connection = True
             return
         if methods & self.hang:
@@ -66,6 +68,9 @@ class Proxy:
             return
         if methods & self.lost or not self.up:
             self.silence(handler, methods, "lost")
+            return
+        if self.on_answer(methods):
+            handler.close_connection = True
             return
         try:
             handler.send_response(answer.status)
