@@ -242,7 +242,7 @@ def test_what_cannot_be_banned_is_said():
                 (("add", "ip", "10.0.0.1", "--reason", "a\nb"), 1, "control characters"),
                 (("add", "ip", "10.0.0.1", "--reason", "x" * 121), 1, "120"),
                 (("undo", "7"), 1, "ban list"), (("undo", "10.0.0.1"), 1, "ban list"),
-                (("lift", "7"), 2, "list, add")):
+                (("lift", "7"), 2, "lift"), (("undo",), 2, "undo")):
             r = ban(pool, *words, check=False)
             assert r.returncode == status and say in r.stderr, (words, r)
             assert len(r.stderr.strip().splitlines()) == 1, r.stderr
