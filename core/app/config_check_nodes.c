@@ -156,8 +156,10 @@ static void on_wallet(void *arg, const struct otd_chain_answer *a)
 		return;
 	}
 	if (a->rc != OTD_OK) {
-		snprintf(text, sizeof(text), "its wallet does not answer: %.200s", a->why);
-		fault(n, "roles", text);
+		if (a->spoke)
+			fault(n, *n->settings->wallet ? "wallet" : "roles", a->why);
+		else
+			say_silent(n, a);
 		node_done(n);
 		return;
 	}

@@ -440,6 +440,15 @@ def locked_wallet(plant):
         yield Around({"rpc": n.url, "address": address})
 
 
+@contextlib.contextmanager
+def wallets(plant, names):
+    with real_node(blocks=0) as n:
+        for name in names:
+            n.rpc("createwallet", name)
+        n.rpc("generatetoaddress", 1, SOME)
+        yield Around({"rpc": n.url, "address": SOME})
+
+
 def of(f, *args, **kw):
     return functools.partial(f, **kw) if not args else lambda plant: f(plant, *args, **kw)
 
@@ -484,6 +493,8 @@ NEEDS = {
     "a secret file that all may read": secret,
     "a configuration that all may read": open_file,
     "a locked wallet": locked_wallet,
+    "a node without a wallet": of(wallets, ()),
+    "two wallets": of(wallets, ("hot", "cold")),
 }
 
 ALONE = ("plugin", "a machine", "folder", "disk", "files", "database", "program", "a port", "server", "P2P", "others",

@@ -73,6 +73,17 @@ class Plant:
         return m.group(1).strip() if m else None
 
 
+def ready_to_edit():
+    """The configurations of real coins, as they are and with what is marked as an option taken in."""
+    for name in ("bitcoin", "litecoin"):
+        with open(os.path.join(ROOT, "etc", name + ".yaml"), encoding="utf-8") as f:
+            text = f.read()
+        taken, n = re.subn(r"^(    )#(payments:|  \w+: )", r"\1\2", text, flags=re.M)
+        taken, m = re.subn(r"roles: \[template, submit\]", "roles: [template, submit, wallet]", taken)
+        assert n == 6 and m == 1, (name, n, m)
+        yield name, text, taken
+
+
 def check(path, *flags, **kw):
     return subprocess.run([PROGRAM, "config", "check", "-c", path, *flags], capture_output=True, text=True,
                           timeout=120, check=False, **kw)
@@ -232,6 +243,23 @@ def test_no_secret_is_ever_shown():
             f.write(good.replace("    user: u\n    password: PASSWORD", "    cookie: hunter2"))
         r = check(path)
         assert r.returncode == 1 and "nodes.n.cookie: " in r.stderr and "hunter2" not in r.stdout + r.stderr, r
+
+
+def test_configurations_ready_to_edit():
+    """They load as they are and with payments; every line says what it is for, and all of CHANGE IT is found."""
+    for name, text, taken in ready_to_edit():
+        def one(folder, name=name, text=text, taken=taken):
+            os.symlink(os.path.join(ROOT, "etc", "coins"), os.path.join(folder, "coins"))
+            path = os.path.join(folder, name + ".yaml")
+            for t in (text, taken):
+                with open(path, "w", encoding="utf-8") as f:
+                    f.write(t)
+                r = check(path, "--offline")
+                assert r.returncode == 0 and not r.stderr, (name, r)
+            for line in text.splitlines():
+                silent = re.match(r"^(nodes|pools|plugins| *ports| *coinbase):$", line) or not line.strip()
+                assert silent or "#" in line or "difficulty:" in line or "payout: {scheme: solo}" in line, (name, line)
+        in_folder(one)
 
 
 def test_several_pools_share_what_is_found_once():
