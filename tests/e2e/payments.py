@@ -38,7 +38,7 @@ BITCOIN = Coin(btc, "btc", knots, stratum.Client, address, btc.target_of)
 class Bank:
     """A node, a proxy before it, and a pool that pays out of the node's wallet. Blocks go to addresses of many."""
 
-    def __init__(self, coin, payments, pool="", blocks=110, floor=None, confirmations=2):
+    def __init__(self, coin, payments, pool="", blocks=110, floor=None, confirmations=2, coin_age=1):
         self.coin = coin
         self.node = coin.node(blocks)
         self.proxy = Proxy(self.node.port)
@@ -47,7 +47,7 @@ class Bank:
         text = coin.module.config(self.proxied, floor or coin.module.FLOOR)
         text = text.replace("password: p}", "password: p, roles: [template, submit, wallet]}")
         text = text.replace("    payout: {", f"    payments: {{{payments}, confirmations: {confirmations}, "
-                                            f"coin_confirmations: 1}}\n    {pool}\n    payout: {{")
+                                            f"coin_confirmations: {coin_age}}}\n    {pool}\n    payout: {{")
         self.pool = Pool(text)
 
     def __enter__(self):

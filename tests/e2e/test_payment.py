@@ -249,7 +249,7 @@ def test_reorganised_payment_confirms_again():
 
 def test_block_orphaned_after_it_was_paid():
     """A reorganisation deeper than the maturity: what was paid for it is the pool's loss, on its risk account."""
-    with Bank(LITECOIN, PAYMENTS) as bank:
+    with Bank(LITECOIN, PAYMENTS, coin_age=150) as bank:  # coins that the reorganisation leaves alone
         bank.pool.start()
         height = bank.mine((9, 5))
         due = bank.balances("spendable")
