@@ -271,13 +271,11 @@ static void change_done(void *arg, const struct otd_err *err)
 
 /* --- requests --- */
 
-/* The address of "POOL/ADDRESS[.NAME]" as accounts are named: lower case where it means the same. */
+/* The address of "POOL/ADDRESS[.NAME]" as accounts are named. */
 static otd_rc canonical_user(struct otd_app *app, char what[OTD_BAN_WHAT_MAX + 1],
 			     struct otd_err *err)
 {
-	uint8_t script[128], lower_script[128];
-	size_t len = 0, lower_len = 0;
-	char *slash = strchr(what, '/');
+	char *slash = strchr(what, '/'), one[OTD_BAN_WHAT_MAX + 1], rest[OTD_BAN_WHAT_MAX + 1];
 	size_t pool_n = (size_t)(slash - what), n = strcspn(slash + 1, ".");
 	struct otd_chain *chain = NULL;
 	for (size_t i = 0; i < app->n_pools; i++) {
@@ -288,17 +286,13 @@ static otd_rc canonical_user(struct otd_app *app, char what[OTD_BAN_WHAT_MAX + 1
 	}
 	if (!chain)
 		return otd_app_no_pool(app, what, pool_n, err);
-	otd_rc rc = otd_chain_address(chain, slash + 1, n, script, sizeof(script), &len, err);
+	otd_rc rc = otd_chain_canonical(chain, slash + 1, n, one, OTD_BAN_WHAT_MAX, err);
 	if (rc != OTD_OK)
 		return rc;
-	char lower[OTD_BAN_WHAT_MAX + 1];
-	for (size_t i = 0; i < n; i++)
-		lower[i] = (char)(slash[1 + i] |
-				  (slash[1 + i] >= 'A' && slash[1 + i] <= 'Z' ? 0x20 : 0));
-	if (otd_chain_address(chain, lower, n, lower_script, sizeof(lower_script), &lower_len,
-			      NULL) == OTD_OK &&
-	    lower_len == len && memcmp(script, lower_script, len) == 0)
-		memcpy(slash + 1, lower, n);
+	snprintf(rest, sizeof(rest), "%s", slash + 1 + n);
+	size_t room = OTD_BAN_WHAT_MAX + 1 - pool_n - 1;
+	if ((size_t)snprintf(slash + 1, room, "%s%s", one, rest) >= room)
+		return otd_fail(err, OTD_E_RANGE, "'%.60s...' is too long", what);
 	return OTD_OK;
 }
 

@@ -166,8 +166,8 @@ otd_rc otd_chain_pay_check(struct otd_chain *c, const struct otd_chain_pay *p, s
 			   struct otd_chain_pay_info *info, struct otd_err *err);
 otd_rc otd_chain_dust(struct otd_chain *c, struct otd_span script, otd_i128 *least,
 		      struct otd_err *err);
-/* The one text of an address, into out (cap bytes and a zero); the text itself where the plugin has
-   no such operation. OTD_E_INVALID: no address; OTD_E_RANGE: longer than cap. */
+/* The one text of an address, into out (cap bytes and a zero); it may be longer than text was.
+   OTD_E_INVALID: no address; OTD_E_RANGE: longer than cap. */
 otd_rc otd_chain_canonical(struct otd_chain *c, const char *text, size_t n, char *out, size_t cap,
 			   struct otd_err *err);
 

@@ -240,24 +240,43 @@ otd_rc otd_chain_dust(struct otd_chain *c, struct otd_span script, otd_i128 *lea
 	return rc ? fail(c, err, rc, "no least amount for an output") : OTD_OK;
 }
 
+/* Without the plugin's help: in small letters where that is the same script. */
+static otd_rc guess_canonical(struct otd_chain *c, const char *text, size_t n, char *out,
+			      struct otd_err *err)
+{
+	uint8_t script[128], lower_script[128];
+	size_t len = 0, lower_len = 0;
+	otd_rc rc = otd_chain_address(c, text, n, script, sizeof(script), &len, err);
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < n; i++)
+		out[i] = (char)(text[i] | (text[i] >= 'A' && text[i] <= 'Z' ? 0x20 : 0));
+	if (otd_chain_address(c, out, n, lower_script, sizeof(lower_script), &lower_len, NULL) ||
+	    lower_len != len || memcmp(script, lower_script, len) != 0)
+		memcpy(out, text, n);
+	out[n] = 0;
+	return OTD_OK;
+}
+
 otd_rc otd_chain_canonical(struct otd_chain *c, const char *text, size_t n, char *out, size_t cap,
 			   struct otd_err *err)
 {
 	struct otd_buf b = {.ptr = (uint8_t *)out, .cap = cap};
 	struct otd_span s = {(const uint8_t *)text, n};
-	otd_rc rc = OTD_OK;
-	if (c->ops->canonical) {
-		OTD_ON(OTD_THREAD_COORDINATOR);
-		otd_instance_clear_error(c->conf.plugin);
-		rc = c->ops->canonical(c->self, s, &b);
-	} else if (n <= cap) {
-		memcpy(out, text, n);
-		b.len = n;
-	} else {
-		rc = OTD_E_RANGE;
+	out[0] = 0;
+	if (n > cap)
+		return otd_fail(err, OTD_E_RANGE, "this is too long for an address");
+	if (!c->ops->canonical)
+		return guess_canonical(c, text, n, out, err);
+	OTD_ON(OTD_THREAD_COORDINATOR);
+	otd_instance_clear_error(c->conf.plugin);
+	otd_rc rc = c->ops->canonical(c->self, s, &b);
+	if (rc == OTD_E_RANGE || (rc == OTD_OK && b.len > cap))
+		return otd_fail(err, OTD_E_RANGE, "this is too long for an address");
+	if (rc) {
+		const char *why = otd_instance_error(c->conf.plugin);
+		return otd_fail(err, rc, "%s", *why ? why : otd_rc_name(rc));
 	}
-	if (rc == OTD_OK && b.len > cap)
-		rc = OTD_E_RANGE;
-	out[rc ? 0 : b.len] = 0;
-	return rc ? fail(c, err, rc, "no canonical text") : OTD_OK;
+	out[b.len] = 0;
+	return OTD_OK;
 }

@@ -180,29 +180,14 @@ void otd_coordinator_template(struct otd_coordinator *c, size_t pool,
 		t->height, t->n_tx, new_tip);
 }
 
-/*
- * Checks an address and writes its canonical form. One that means the same in lower case (bech32 may
- * be written in capitals) is one account, however it was written.
- */
+/* Checks an address and writes the one text of it: its account, however it was written. */
 static otd_rc check_address(struct otd_coordinator *c, uint32_t pool, struct otd_span in,
 			    char out[ADDRESS_BYTES], struct otd_err *err)
 {
-	uint8_t script[SCRIPT_BYTES], lower_script[SCRIPT_BYTES];
-	size_t len = 0, lower_len = 0;
 	if (pool >= c->conf.n_pools || in.len >= ADDRESS_BYTES)
 		return otd_fail(err, OTD_E_INVALID, "this is too long for an address");
-	struct otd_chain *chain = c->pools[pool].conf.chain;
-	otd_rc rc = otd_chain_address(chain, (const char *)in.ptr, in.len, script, sizeof(script),
-				      &len, err);
-	if (rc != OTD_OK)
-		return rc;
-	for (size_t i = 0; i < in.len; i++)
-		out[i] = (char)(in.ptr[i] | (in.ptr[i] >= 'A' && in.ptr[i] <= 'Z' ? 0x20 : 0));
-	if (otd_chain_address(chain, out, in.len, lower_script, sizeof(lower_script), &lower_len,
-			      NULL) != OTD_OK ||
-	    lower_len != len || memcmp(script, lower_script, len) != 0)
-		memcpy(out, in.ptr, in.len);
-	return OTD_OK;
+	return otd_chain_canonical(c->pools[pool].conf.chain, (const char *)in.ptr, in.len, out,
+				   ADDRESS_BYTES - 1, err);
 }
 
 static void on_auth(struct otd_coordinator *c, const struct otd_msg_auth *m)
@@ -212,7 +197,7 @@ static void on_auth(struct otd_coordinator *c, const struct otd_msg_auth *m)
 	struct otd_span account = otd_msg_get(m, m->account);
 	otd_rc rc = check_address(c, m->pool, account, canonical, &err);
 	if (rc == OTD_OK)
-		account.ptr = (const uint8_t *)canonical;
+		account = (struct otd_span){(const uint8_t *)canonical, strlen(canonical)};
 	size_t reason_len = strlen(err.text);
 	struct otd_msg *head =
 		otd_msg_create(OTD_MSG_AUTH_ANSWER, m->head.reactor,
