@@ -45,7 +45,8 @@ static otd_rc steps(struct pay *y, struct otd_db *db, struct otd_err *err)
 	char from[32], to[32];
 	int64_t last = 0;
 	(void)json_object_set_new(y->o, "steps", rows);
-	/* A step's text begins with the payment's number and a blank; '!' is the letter behind it. */
+	/* A step's text begins with the payment's number and a blank; '!' is the letter behind it.
+	   Four words of the same kind begin with the number of something else. */
 	snprintf(from, sizeof(from), "%" PRIu64 " ", y->p.id);
 	snprintf(to, sizeof(to), "%" PRIu64 "!", y->p.id);
 	otd_rc rc = otd_db_int(db, "SELECT coalesce(max(id), 0) FROM audit", NULL, 0, &last, err);
@@ -55,7 +56,8 @@ static otd_rc steps(struct pay *y, struct otd_db *db, struct otd_err *err)
 		rc = otd_db_query(db,
 				  "SELECT time_ms, what, data FROM audit WHERE id > ? AND what >= ?"
 				  " AND what < ? AND data >= ? AND data < ? AND what NOT IN"
-				  " ('payment.hold-account', 'payment.release-account')"
+				  " ('payment.hold-account', 'payment.release-account',"
+				  " 'payment.pool', 'payment.restored')"
 				  " ORDER BY id",
 				  v, 5, wants, 3, take_step, rows, err);
 	return rc;

@@ -5,6 +5,7 @@ import re
 import sqlite3
 
 from devnet import SOME_BLOCKS, Database, Miner, devnet, refused, verified
+from payments import BITCOIN, Bank
 from pool import Pool, address, free_port, wait_for
 from stratum import Client
 
@@ -439,3 +440,58 @@ miner: {pool: dev, account: %s, worker: fast, threads: 1}""" % address(96)
         assert explained(pool, f"1-{first}")["journal"] in ("there", "other")
         assert "fast" in seen, seen
         assert pool.stop() == 0
+
+
+def test_payments_of_a_real_wallet():
+    """What explain says of two payments is what the chain, the plan and the ledger say."""
+    with Bank(BITCOIN, "minimum: 0.0001 BTC, every: 30d, network_fee: miners") as bank:
+        pool = bank.pool
+        pool.start()
+        bank.mine((20, 10))
+        due = bank.balances("spendable")
+        block = pool.status()["blocks"][0]
+        bank.turn_on()
+        bank.run()
+        paid = bank.confirm()
+        o = explained(pool, "payment", str(paid["id"]))
+        assert o["state"] == "paid" and not o["held"] and o["network_fee_by"] == "miners", o
+        parts = {p["address"]: p for p in o["parts"]}
+        assert {a: int(p["amount_units"]) for a, p in parts.items()} == due, parts
+        got = bank.received(due)
+        assert {a: int(p["sent_units"]) for a, p in parts.items()} == got, (parts, got)
+        for a, p in parts.items():
+            source, = p["sources"]
+            assert source["key"] == f"block/{block['id']}/mature" and int(source["amount_units"]) == due[a], p
+        tx, = o["transactions"]
+        raw_tx = bank.node.rpc("decoderawtransaction", tx["raw"])
+        assert raw_tx["txid"] == tx["txid"] and tx["part"] == "this one paid", tx
+        assert {(c["txid"], c["index"]) for c in o["inputs"]} == {(v["txid"], v["vout"]) for v in raw_tx["vin"]}
+        assert sum(int(c["value_units"]) for c in o["inputs"]) == \
+            sum(got.values()) + int(tx["change_units"]) + int(tx["fee_units"])
+        assert [p["key"].split("/")[2] for p in o["postings"]] == ["reserve", "paid"], o["postings"]
+        assert all(p["sum_units"] == "0" for p in o["postings"])
+        assert [x["step"] for x in o["steps"]][:4] == ["payment.reserve", "payment.fund", "payment.sign", "payment.send"]
+        assert o["steps"][-1]["step"] == "payment.paid" and o["height"] > 0 and o["confirmations"] >= 2
+        assert explained(pool, tx["txid"])["id"] == paid["id"] == explained(pool, tx["txid"][:12])["id"]
+        for a in due:
+            x, = account(pool, a)
+            assert int(x["paid_units"]) == due[a] and x["on_its_way_units"] == "0" == x["spendable_units"], x
+            assert x["payments"][0]["txid"] == tx["txid"] and x["payments"][0]["state"] == "paid", x
+        bank.mine((5, 15))
+        more = bank.balances("spendable")
+        bank.run()
+        second = bank.wait_state("sent", "paid", id_=paid["id"] + 1)
+        o = explained(pool, "payment", str(second["id"]))
+        newest = pool.status()["blocks"][0]["id"]
+        assert newest != block["id"]
+        for p in o["parts"]:
+            source, = p["sources"]
+            assert p["payment_before"] == paid["id"] and source["key"] == f"block/{newest}/mature", p
+            assert int(p["sources_sum_units"]) == more[p["address"]], p
+        a = next(iter(due))
+        assert int(account(pool, a)[0]["on_its_way_units"]) + int(account(pool, a)[0]["paid_units"]) == due[a] + more[a]
+        text = ask(pool, "explain", "payment", str(paid["id"])).stdout
+        for word in (tx["txid"], a, "this one paid", f"block/{block['id']}/mature", "payment.sign"):
+            assert word in text, (word, text)
+        bank.confirm(second["id"])
+        assert bank.verify() == 0
