@@ -196,6 +196,66 @@ are hashed once. "64 bytes" is an inner node of a merkle tree.
 """
 
 
+def scrypt_table(of):
+    names = [n for n in of if n.startswith("scrypt ")]
+    if not names:
+        return ""
+    base = next((middle(of, n, "khs") for n in names if "OpenSSL" in n), None)
+    rows = [(n[7:], spread(of, n, "khs"), f"{middle(of, n, 'khs') / base:.1f} times" if base else "") for n in names]
+    return f"""## scrypt
+
+    build/bench/bench_scrypt 9
+
+{table(("code", "kH/s of one core", "of OpenSSL"), rows)}
+
+n 1024, r 1, p 1, headers of 80 bytes. All take turns in one process, and their hashes are compared.
+"""
+
+
+def day_table(of):
+    if "day" not in of:
+        return ""
+    d = {k: v[0] for k, v in of["day"].items()}
+    mib = 1 << 20
+    rows = [("accepted shares, each durable and accounted for", f"{d['shares']:,.0f}"),
+            ("taken in", f"{d['seconds']:,.0f} s"),
+            ("resident memory before the first", f"{d['resident before'] / mib:.1f} MiB"),
+            ("most resident memory", f"{d['resident'] / mib:.1f} MiB"),
+            ("most that the journals took on disk", f"{d['journal'] / mib:,.0f} MiB"),
+            ("the rest of data_dir after it", f"{d['database'] / mib:.1f} MiB")]
+    if "start_ms" in d:
+        rows.append(("a start after it, to the first miner's job", f"{d['start_ms']:,.0f} ms"))
+    return f"""## A day at 1,000 shares a second
+
+    ./mk bench day
+
+{table(("", ""), rows)}
+
+As many shares as such a day has, of 100 workers on 100 connections, as fast as they go. Segments of the journal are cut
+once the database holds what is in them and the payout scheme's state is saved (every minute), so what they take does
+not grow with the day; at full speed a minute brings more than at 1,000 a second.
+"""
+
+
+def payment_table(of):
+    if "payment" not in of:
+        return ""
+    rows = [(label, spread(of, "payment", key)) for label, key in (
+        ("recipients", "recipients"), ("virtual bytes", "vsize"), ("plan, ms", "plan_ms"),
+        ("run to reserved, ms", "reserved_ms"), ("run to signed, ms", "signed_ms"), ("run to sent, ms", "sent_ms"),
+        ("final by its confirmation, ms", "paid_ms"), ("server CPU of it all, ms", "cpu_ms"))]
+    return f"""## A payment
+
+    ./mk bench payment
+
+{table(("", "median (least to most)"), rows)}
+
+One payment out of the wallet of a litecoind in regtest, to accounts that have each mined a share of one block, from
+`otedama payment run` on. Afterwards each recipient's receipts are read from the node's blocks and compared with the
+ledger. Most of the time is the node's: signing, and taking the transaction.
+"""
+
+
 def tables(of, m, o, kernel):
     facts = table(("", ""), [(k, m[k]) for k in ("date", "commit", "compiler", "build", "processor", "memory", "kernel",
                                                  "system", "disk", "load before")])
@@ -207,7 +267,7 @@ Generator and server share these cores; median of {o.rounds} rounds that take tu
 with a server started for it.
 """
     parts = [head, share_table(of, o), idle_table(of), start_table(of), broadcast_table(of), sync_table(of),
-             sha256_table(of, kernel)]
+             sha256_table(of, kernel), scrypt_table(of), payment_table(of), day_table(of)]
     return "\n".join(p for p in parts if p)
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """./mk bench [NAME..] [--write]: measures build/otedama on etc/bench.yaml, and prints tables.
 
-NAME: shares idle start broadcast sync sha256 (default: all). --rounds N (3), --seconds S a round (10),
+NAME: shares idle start broadcast sync sha256 scrypt day payment (default: all). --rounds N (3), --seconds S a round (10),
 --json FILE keeps every figure, --write writes docs/performance.md. Every measurement has a fresh pool; rounds of
 all cases take turns, with bench/null_server, the honest floor, among them. The median and the range are given.
 """
@@ -27,7 +27,8 @@ import report  # noqa: E402
 BUILD = os.environ.get("OTEDAMA_BUILD", os.path.join(ROOT, "build"))
 PROGRAM = os.path.join(BUILD, "otedama")
 LOAD = os.path.join(BUILD, "bench", "stratum_load")
-NAMES = ["shares", "idle", "start", "broadcast", "sync", "sha256"]
+NAMES = ["shares", "idle", "start", "broadcast", "sync", "sha256", "scrypt", "day", "payment"]
+DAY = 86_400_000  # shares: a day at 1,000 a second
 PORT = 3335
 SHARES = [(100, 16), (100, 1), (10, 4), (1000, 4)]
 IDLE = [1000, 10000]
@@ -243,6 +244,54 @@ def measure_sha256(f):
     return text.splitlines()[0]
 
 
+def measure_scrypt(f):
+    """Its rounds take turns inside."""
+    text = tool(os.path.join(BUILD, "bench", "bench_scrypt"), "9")
+    for m in re.finditer(r"^scrypt (.{26}) +([\d.]+) kH/s", text, re.M):
+        f.add(f"scrypt {m[1].strip()}", {"khs": float(m[2])})
+    say("  " + text.splitlines()[1])
+
+
+def tree_bytes(folder):
+    return sum(os.path.getsize(os.path.join(d, x)) for d, _, files in os.walk(folder) for x in files)
+
+
+def measure_day(f, shares):
+    """As many shares as a day at 1,000 a second has, as fast as they go: what they leave on disk and in memory."""
+    with Pool() as p:
+        before, peak, done, largest = resident(p.process.pid), 0, 0, 0
+        began = time.monotonic()
+        while done < shares:
+            r = load(p.process.pid, PORT, *share_words(100, 16, 10))
+            done += r["accepted"]
+            peak = max(peak, resident(p.process.pid))
+            largest = max(largest, tree_bytes(os.path.join(p.data, "journal")))
+            say(f"  day: {done:,} of {shares:,} shares, {peak / 2**20:.1f} MiB, {largest / 2**20:.0f} MiB of journal")
+        took = time.monotonic() - began
+        p.check_accepted(done)
+        f.add("day", {"shares": done, "seconds": took, "resident before": before, "resident": peak,
+                      "journal": largest, "database": tree_bytes(p.data) - tree_bytes(os.path.join(p.data, "journal"))})
+        folder = p.folder
+        p.keep = True
+    try:
+        with Pool(folder) as p:
+            f.add("day", {"start_ms": p.start_ms})
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def resident(pid):
+    with open(f"/proc/{pid}/smaps_rollup", encoding="utf-8") as file:
+        return int(re.search(r"^Rss: +(\d+)", file.read(), re.M)[1]) * 1024
+
+
+def measure_payment(f, recipients):
+    """A batch of so many recipients out of a litecoind's wallet, by bench/payment.py."""
+    r = json.loads(tool(sys.executable, os.path.join(HERE, "payment.py"), str(recipients), timeout=900))
+    f.add("payment", r)
+    say(f"  payment to {recipients}: on its way after {r['sent_ms']:.0f} ms")
+
+
 def first_line(*words):
     try:
         return subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=20).stdout.splitlines()[0]
@@ -284,6 +333,8 @@ def main():
     a.add_argument("--rounds", type=int, default=3)
     a.add_argument("--seconds", type=float, default=10)
     a.add_argument("--json", metavar="FILE")
+    a.add_argument("--day-shares", type=int, default=DAY, metavar="N", help="day: fewer than a day's shares")
+    a.add_argument("--recipients", type=int, default=1000, metavar="N", help="payment: recipients")
     o = a.parse_args()
     unknown = [x for x in o.names if x not in NAMES]
     if unknown:
@@ -306,6 +357,12 @@ def main():
                 measure_sync(f)
             if "sha256" in wanted:
                 kernel = measure_sha256(f)
+            if "scrypt" in wanted:
+                measure_scrypt(f)
+            if "payment" in wanted:
+                measure_payment(f, o.recipients)
+            if "day" in wanted and r == 0:
+                measure_day(f, o.day_shares)
     except (Failed, subprocess.TimeoutExpired, OSError) as e:
         say(f"bench: {e}")
         return 1
