@@ -11,6 +11,7 @@ struct web {
 	struct otd_stream *listener;
 	struct peer *peers[16];
 	size_t n_peers; /* connections ever accepted */
+	size_t n_requests;
 	uint16_t port;
 	char request[4096]; /* the last one, headers and body */
 	struct otd_http *h;
@@ -39,6 +40,7 @@ static void send_text(struct peer *p, const char *text)
 static void answer(struct peer *p)
 {
 	char text[2048], fill[1024];
+	p->w->n_requests++;
 	snprintf(p->w->request, sizeof(p->w->request), "%s", p->buf);
 	if (strstr(p->buf, " /silent")) {
 		return;
@@ -185,6 +187,27 @@ static void post_with_password_on_one_connection(void **state)
 	assert_int_equal(w->n_peers, 1); /* three requests, one connection */
 }
 
+/* A request that may not happen twice: whoever closes without a word has got it one time. */
+static void once_is_once(void **state)
+{
+	struct web *w = *state;
+	struct otd_http_request r = {.body = {(const uint8_t *)"{}", 2}};
+	ask(w, "/rpc", r);
+	ask(w, "/close", r); /* on the kept connection: it is sent again on another */
+	assert_int_equal(w->rc, OTD_E_CLOSED);
+	assert_int_equal(w->n_requests, 3);
+	ask(w, "/rpc", r);
+	w->n_requests = w->n_peers;
+	r.once = true;
+	ask(w, "/close", r);
+	assert_int_equal(w->rc, OTD_E_CLOSED);
+	assert_int_equal(w->n_requests, w->n_peers); /* one more of both */
+	ask(w, "/rpc", r);
+	assert_int_equal(w->rc, OTD_OK);
+	ask(w, "/rpc", r);
+	assert_int_equal(w->n_requests, w->n_peers); /* and it is not kept */
+}
+
 static void any_status_is_an_answer(void **state)
 {
 	struct web *w = *state;
@@ -263,6 +286,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(post_with_password_on_one_connection, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(once_is_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(any_status_is_an_answer, setup, teardown),
 		cmocka_unit_test_setup_teardown(timeout_ends_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(long_answers_are_refused, setup, teardown),
