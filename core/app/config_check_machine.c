@@ -49,7 +49,8 @@ static const struct otd_yaml *data_at(const struct otd_check *c)
 static int try_write(const char *folder)
 {
 	char path[1200];
-	snprintf(path, sizeof(path), "%s/.otedama-check-XXXXXX", folder);
+	if (snprintf(path, sizeof(path), "%s/.otedama-check-XXXXXX", folder) >= (int)sizeof(path))
+		return ENAMETOOLONG;
 	int fd = mkstemp(path);
 	if (fd < 0)
 		return errno;
@@ -61,7 +62,8 @@ static int try_write(const char *folder)
 static int try_make(const char *folder)
 {
 	char path[1200];
-	snprintf(path, sizeof(path), "%s/.otedama-check-XXXXXX", folder);
+	if (snprintf(path, sizeof(path), "%s/.otedama-check-XXXXXX", folder) >= (int)sizeof(path))
+		return ENAMETOOLONG;
 	if (!mkdtemp(path))
 		return errno;
 	(void)rmdir(path);

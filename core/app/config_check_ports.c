@@ -44,7 +44,7 @@ static bool has_one(const struct holders *h, const char *fds)
 	while (d && !found && (e = readdir(d))) {
 		char path[400], to[64];
 		unsigned long inode;
-		snprintf(path, sizeof(path), "%s/%s", fds, e->d_name);
+		snprintf(path, sizeof(path), "%.100s/%.255s", fds, e->d_name);
 		ssize_t n = readlink(path, to, sizeof(to) - 1);
 		to[n > 0 ? n : 0] = '\0';
 		if (sscanf(to, "socket:[%lu]", &inode) != 1)

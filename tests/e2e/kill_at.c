@@ -19,7 +19,7 @@ static void one(void)
 	const char *at = getenv("KILL_AT"), *when = getenv("KILL_WHEN");
 	if (!at || (when && access(when, F_OK) != 0))
 		return;
-	if (atomic_fetch_add(&calls, 1) + 1 == atol(at))
+	if (atomic_fetch_add(&calls, 1) + 1 == strtol(at, NULL, 10))
 		kill(getpid(), SIGKILL);
 }
 

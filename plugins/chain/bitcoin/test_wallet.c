@@ -124,7 +124,7 @@ static void recorded(void **state)
 	(void)state;
 	FILE *f = fopen(DATA "wallet.txt", "r");
 	size_t n = 0;
-	char name[100], want[200000];
+	char name[100];
 	assert_non_null(f);
 	for (char *at; (at = line(f));) {
 		if (*at == '#' || !*at)
@@ -142,9 +142,8 @@ static void recorded(void **state)
 		(void)answer(status, at);
 		at = line(f);
 		assert_non_null(at);
-		snprintf(want, sizeof(want), "%s", at);
-		if (strcmp(said, want) != 0)
-			fail_msg("%s: '%.300s', not '%.300s'", name, said, want);
+		if (strcmp(said, at) != 0)
+			fail_msg("%s: '%.300s', not '%.300s'", name, said, at);
 		n++;
 	}
 	fclose(f);
