@@ -13,6 +13,7 @@
 #include "app/where.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "pool/history.h"
 
 #define DRAIN_MS   4000 /* answers and commits may take so long after SIGTERM */
 #define GIVE_UP_MS 4700 /* and it ends in any case before 5 s */
@@ -182,6 +183,17 @@ static void on_acct_release(void *arg, uint64_t epoch, uint64_t seq)
 	}
 }
 
+static otd_rc start_history(struct otd_app *app, struct otd_err *err)
+{
+	const struct otd_settings_history *s = &app->settings->history;
+	struct otd_history_conf conf = {.loop = app->loop,
+					.store = app->store,
+					.minutes_ms = s->minutes_ms,
+					.hours_ms = s->hours_ms > s->minutes_ms ? s->hours_ms
+										: s->minutes_ms};
+	return otd_history_create(&app->history, &conf, err);
+}
+
 static otd_rc start_parts(struct otd_app *app, struct otd_err *err)
 {
 	struct otd_accounting_events events = {
@@ -204,7 +216,9 @@ static otd_rc start_parts(struct otd_app *app, struct otd_err *err)
 	for (size_t i = 0; i < app->n_chains; i++)
 		otd_chain_start(app->chains[i].chain);
 	otd_payer_start(app->payer);
-	rc = otd_app_run_reactors(app, err);
+	rc = start_history(app, err);
+	if (rc == OTD_OK)
+		rc = otd_app_run_reactors(app, err);
 	if (rc == OTD_OK && app->settings->miner.on)
 		rc = otd_app_miner_start(app, err);
 	return rc;
@@ -387,6 +401,7 @@ void otd_app_stop(struct otd_app *app)
 	otd_payer_destroy(app->payer);
 	otd_coordinator_destroy(app->coordinator);
 	otd_app_backup_stop(app);
+	otd_history_destroy(app->history);
 	otd_accounting_destroy(app->accounting);
 	if (app->store)
 		otd_store_destroy(app->store);

@@ -129,6 +129,7 @@ struct otd_app {
 	struct otd_timer *second; /* the terminal's and the drain's clock */
 	/* running */
 	struct otd_app_backup *backup; /* the last one, or NULL */
+	struct otd_history *history;
 	int64_t started_ms;
 	char warning[4][300]; /* what went wrong at start and did not prevent it */
 	size_t n_warnings;

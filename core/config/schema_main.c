@@ -256,6 +256,27 @@ static const struct otd_key journal_keys[] = {
 #undef AT
 static const struct otd_key_table journal_table = {journal_keys, COUNT(journal_keys)};
 
+#define AT(member) offsetof(struct otd_settings_history, member)
+static const struct otd_key history_keys[] = {
+	{.name = "minutes",
+	 .type = OTD_KEY_DURATION,
+	 .offset = AT(minutes_ms),
+	 .def = "48h",
+	 .min = 25 * 3600000LL,
+	 .max = 366 * 86400000LL,
+	 .help = "counts of a minute are kept so long for each worker; older ones are summed by "
+		 "the hour"},
+	{.name = "hours",
+	 .type = OTD_KEY_DURATION,
+	 .offset = AT(hours_ms),
+	 .def = "400d",
+	 .min = 25 * 3600000LL,
+	 .max = 36500 * 86400000LL,
+	 .help = "sums of an hour are kept so long"},
+};
+#undef AT
+static const struct otd_key_table history_table = {history_keys, COUNT(history_keys)};
+
 #define AT(member) offsetof(struct otd_settings_miner, member)
 static const struct otd_key miner_keys[] = {
 	{.name = "account",
@@ -377,6 +398,11 @@ static const struct otd_key main_keys[] = {
 	 .offset = AT(journal),
 	 .sub = &journal_table,
 	 .help = "the journals that make an accepted share durable"},
+	{.name = "history",
+	 .type = OTD_KEY_SECTION,
+	 .offset = AT(history),
+	 .sub = &history_table,
+	 .help = "how long the database keeps counts of shares; money is kept for ever"},
 	{.name = "miner",
 	 .type = OTD_KEY_SECTION,
 	 .offset = AT(miner),

@@ -161,6 +161,11 @@ struct otd_settings_journal {
 	bool drop_unknown;   /* shares of pools and schemes that are not there */
 };
 
+/* Counts of shares in the database. */
+struct otd_settings_history {
+	int64_t minutes_ms, hours_ms; /* how long rows of either are kept */
+};
+
 /* The miner inside `serve`, for a devnet. */
 struct otd_settings_miner {
 	bool on;          /* the key is present */
@@ -188,6 +193,7 @@ struct otd_settings {
 	struct otd_settings_limits limits;
 	struct otd_settings_listen api, metrics;
 	struct otd_settings_journal journal;
+	struct otd_settings_history history;
 	struct otd_settings_miner miner;
 	struct otd_yaml_doc *doc; /* of the main file, --set included */
 	struct otd_settings_own *own;

@@ -319,6 +319,13 @@ static void check_journal(struct otd_reading *r, const struct otd_settings *s)
 				 "coordinator_segment");
 }
 
+static void check_history(struct otd_reading *r, const struct otd_settings *s)
+{
+	if (s->history.hours_ms < s->history.minutes_ms)
+		otd_read_problem(r, OTD_E_RANGE, otd_settings_at(s, "history", NULL, "hours"),
+				 "history.hours", "is less than history.minutes; raise it");
+}
+
 void otd_settings_check(struct otd_reading *r, const struct otd_settings *s)
 {
 	if (s->socket && strlen(s->socket) > 107)
@@ -341,4 +348,5 @@ void otd_settings_check(struct otd_reading *r, const struct otd_settings *s)
 	check_coins(r, s);
 	check_miner(r, s);
 	check_journal(r, s);
+	check_history(r, s);
 }
