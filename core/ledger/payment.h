@@ -97,8 +97,10 @@ struct otd_payment {
 		version; /* version: the newest signed one of this generation; 0: none */
 	uint32_t paid_generation, paid_version;
 	uint32_t confirmations;
-	uint64_t height;          /* of the block it is in; 0: none */
-	uint64_t conflict_height; /* tip at which a coin was first seen spent by another; 0: not */
+	uint64_t height; /* of the block it is in; 0: none */
+	/* Tip at which a coin that every version has (since 1) was first seen spent by another
+	   transaction; 0: not. One that came with a later version leaves those before it free to come. */
+	uint64_t conflict_height;
 	struct otd_pay_part *parts;
 	size_t n_parts;
 	struct otd_pay_coin *coins; /* of the present generation */
@@ -194,7 +196,7 @@ otd_rc otd_pay_lost(struct otd_db *db, uint64_t id, uint32_t generation, uint32_
 		    int64_t time_ms, struct otd_err *err);
 /*
  * SIGNED or SENT back to RESERVED with the next generation: another confirmed transaction has spent a
- * coin of it, for good; progress has said so before (conflict_height), else OTD_E_INVALID. Also PAID,
+ * coin that every version has, for good; progress has said so before (conflict_height), else OTD_E_INVALID. Also PAID,
  * where its block is gone (height 0): the posting is reversed. proof: in words, for the audit log.
  */
 otd_rc otd_pay_remake(struct otd_db *db, uint64_t id, uint32_t generation, const char *proof,

@@ -302,16 +302,15 @@ static void ask_run(struct payer_ask *a)
 	struct payer_pool *p = payer_ask_pool(a);
 	if (!p)
 		return;
-	if (p->asker || !a->owner->opened) {
-		(void)otd_fail(&a->err, OTD_E_BUSY,
-			       a->owner->opened ? "somebody else asks for a round: ask again"
-						: "the pool is starting: ask again");
+	if (p->asker) {
+		(void)otd_fail(&a->err, OTD_E_BUSY, "somebody else asks for a round: ask again");
 		later(a);
 		return;
 	}
 	p->asker = a;
 	p->now = true;
-	payer_pool_go(p);
+	if (a->owner->opened) /* else the tick goes on with it */
+		payer_pool_go(p);
 }
 
 /* --- hold, release --- */

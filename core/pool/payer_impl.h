@@ -87,6 +87,8 @@ struct payer_pool {
 
 /* --- one payment --- */
 
+struct payer_outputs;
+
 enum payer_aim { PAYER_FUND, PAYER_SIGN, PAYER_BUMP };
 
 struct payer_look;
@@ -247,6 +249,17 @@ void payer_pay_destroy(struct payer_pay *y);
 
 void payer_make(struct payer_pay *y, enum payer_aim aim); /* coins, build, sign */
 void payer_make_forget(struct payer_pay *y);
+struct otd_chain_pay payer_pay_of(const struct otd_chain_coin *coins, size_t n,
+				  const struct payer_outputs *out, bool change);
+/* The first of coins that suffice for y at its rate, and the fee, into y->choice. */
+otd_rc payer_fit(struct payer_pay *y, const struct payer_conf *c,
+		 const struct otd_chain_coin *coins, size_t n, size_t at_least,
+		 struct otd_err *err);
+/* The wallet's coins that may be used go behind those of y->coins, in the order in which they are taken;
+   how many. */
+size_t payer_take_coins(struct payer_pay *y, const struct payer_conf *c, struct otd_span out);
+/* Of an earlier generation of y. */
+bool payer_of_before(const struct payer_pay *y, const struct otd_chain_coin *k);
 /* What a payment of these parts would cost now, with the wallet's coins as COINS gave them. As
    payer_choose(); OTD_E_RANGE: above what the settings allow. */
 struct payer_estimate_of {

@@ -9,7 +9,8 @@
 
 static bool is_signed(const struct payer_ask *a)
 {
-	return a->p.state == OTD_PAY_SIGNED || a->p.state == OTD_PAY_SENT;
+	return a->p.state == OTD_PAY_SIGNED || a->p.state == OTD_PAY_SENT ||
+	       a->p.state == OTD_PAY_PAID;
 }
 
 static void on_done(void *target, struct payer_job *j, const struct otd_err *err)
@@ -196,7 +197,8 @@ static void on_read(void *target, struct payer_job *j, const struct otd_err *err
 	}
 	a->conf = p->conf;
 	a->conf->users++;
-	if (a->p.state >= OTD_PAY_PAID) {
+	bool fallen = a->p.state == OTD_PAY_PAID && a->p.height == 0 && a->unpaid;
+	if (a->p.state >= OTD_PAY_PAID && !fallen) {
 		payer_ask_fail(a, OTD_E_REFUSED,
 			       "payment %" PRIu64 " is %s: there is nothing to "
 			       "resolve",

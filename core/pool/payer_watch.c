@@ -304,28 +304,42 @@ static void remake(struct payer_pay *y, const struct payer_conf *c, const char *
 	payer_step(y, j);
 }
 
-static void conflict(struct payer_pay *y, const struct payer_conf *c, const struct payer_found *f)
+/* From which height on its coins have been seen gone, at every look. */
+static void track(struct payer_pay *y, const struct payer_found *f)
 {
 	struct otd_payer *o = y->owner;
 	int64_t now = payer_now_ms(o);
 	uint64_t *from = f->spent ? &y->conflict_tip : &y->missing_tip;
-	uint64_t *other = f->spent ? &y->missing_tip : &y->conflict_tip;
-	char words[PAYER_WORDS] = "";
 	bool gap = !y->looked_ms || now - y->looked_ms > gap_ms(o) || f->tip < *from;
+	*(f->spent ? &y->missing_tip : &y->conflict_tip) = 0;
 	y->looked_ms = now;
-	*other = 0;
 	if (!*from || gap)
 		*from = f->tip;
-	bool proved = payer_cannot_come(y, f, false, words, sizeof(words));
-	if (proved && !y->p.held && y->p.conflict_height) {
+}
+
+static void conflict(struct payer_pay *y, const struct payer_conf *c, const struct payer_found *f)
+{
+	char words[PAYER_WORDS] = "";
+	track(y, f);
+	bool proved = payer_cannot_come(y, f, true, words, sizeof(words)) && !y->p.held;
+	if (proved && !f->spent) {
+		/* It may come back, so that nothing is proved: a person decides. */
+		payer_hold(y,
+			   "the transaction that made a coin of it has left the chain and not come "
+			   "back since height %" PRIu64
+			   ": bring it back, or spend another coin of it, or resolve it",
+			   y->missing_tip);
+		return;
+	}
+	if (proved && y->p.conflict_height) {
 		remake(y, c, words);
 		return;
 	}
-	if (!y->p.held && f->spent)
-		payer_say(y, words);
-	else if (!y->p.held)
-		payer_say(y, "the transaction that made one of its coins has left the chain; it "
-			     "waits for that to come back");
+	if (!y->p.held)
+		payer_say(y, f->spent
+				     ? words
+				     : "the transaction that made a coin of it has left the chain; "
+				       "it waits for that to come back");
 	if (differs(y, 0, 0, y->conflict_tip))
 		progress(y, 0, 0, y->conflict_tip);
 	else
@@ -430,9 +444,13 @@ static void fell_out(struct payer_pay *y, const struct payer_conf *c, const stru
 	y->fell_out = true;
 	payer_say(y, "it was paid, and its block has left the chain; the same transaction is sent "
 		     "again until it is back");
+	if (f->spent || f->missing)
+		track(y, f); /* for a person who resolves it */
+	else
+		no_conflict(y);
 	if (y->p.height)
 		progress(y, 0, 0, 0);
-	else if (f->own.in_mempool || f->old.in_mempool || f->spent)
+	else if (f->own.in_mempool || f->old.in_mempool || f->spent || f->missing)
 		look_again(y);
 	else
 		send(y, c);
