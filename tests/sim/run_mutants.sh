@@ -28,26 +28,38 @@ cmake -S "$tree" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DOTEDAMA_WE
   exit 1
 }
 
+# What must see a mutant: the simulation, or for payments (pay-*) the tests of their rules.
+tests_of() {
+  case $1 in
+  pay-*) echo "test_ledger_payment test_sim_accounting" ;;
+  *) echo "test_sim_sim test_sim_journal" ;;
+  esac
+}
+
 build() {
-  ninja -C "$work/build" test_sim_sim test_sim_journal >"$work/build.log" 2>&1 || {
+  # shellcheck disable=SC2046 # words
+  ninja -C "$work/build" $(tests_of "$1") >"$work/build.log" 2>&1 || {
     tail -20 "$work/build.log" >&2
     echo "mutants: $1 does not build; mend its patch" >&2
     exit 1
   }
 }
 
-# Status 0: nothing was found wrong.
+# simulate NAME SEEDS; status 0: nothing was found wrong.
 simulate() {
-  (cd "$work/build" && OTEDAMA_SIM_SEEDS=$1 timeout 300 ./test_sim_sim >"$work/run.log" 2>&1 &&
-    OTEDAMA_SIM_SEEDS=$1 timeout 300 ./test_sim_journal >"$work/run.log" 2>&1)
+  for test in $(tests_of "$1"); do
+    (cd "$work/build" && OTEDAMA_SIM_SEEDS=$2 timeout 300 "./$test" >"$work/run.log" 2>&1) || return 1
+  done
 }
 
-build "the tree itself"
-simulate 2 || {
-  tail -5 "$work/run.log" >&2
-  echo "mutants: the simulation fails without any mutant" >&2
-  exit 1
-}
+for name in pay-none none; do
+  build "$name"
+  simulate "$name" 2 || {
+    tail -5 "$work/run.log" >&2
+    echo "mutants: a test fails without any mutant" >&2
+    exit 1
+  }
+done
 [ $# -gt 0 ] || set -- $(cd "$root/tests/sim/mutants" && ls ./*.patch | sed 's|^\./||; s|\.patch$||')
 alive=0
 for name in "$@"; do
@@ -57,8 +69,8 @@ for name in "$@"; do
     exit 1
   }
   build "$name"
-  if simulate "$seeds"; then
-    echo "mutants: $name lived through $seeds seeds: the simulation does not see it" >&2
+  if simulate "$name" "$seeds"; then
+    echo "mutants: $name lived through $seeds seeds: no test sees it" >&2
     alive=$((alive + 1))
   else
     echo "mutants: $name was caught: $(grep -h '^sim: seed\|error: Failure' "$work/run.log" | head -1)"

@@ -44,6 +44,8 @@ enum sim_point {
 void sim_crash_in(struct sim *s, uint64_t points);
 /* It goes at the n-th of this kind from now; 0: not. Beside sim_crash_in(). */
 void sim_crash_at(struct sim *s, enum sim_point kind, uint64_t n);
+/* At every kill point fn says whether the power goes; NULL: nobody is asked. */
+void sim_at_points(struct sim *s, bool (*fn)(void *arg, enum sim_point kind), void *arg);
 /* A kill point of whoever calls (see commits in pay_world.c); false: the power has gone. */
 bool sim_point(struct sim *s, enum sim_point kind);
 uint64_t sim_points(struct sim *s, enum sim_point kind); /* passed since the start */

@@ -494,6 +494,12 @@ void sim_crash_at(struct sim *s, enum sim_point kind, uint64_t n)
 	s->crash_at[kind] = n;
 }
 
+void sim_at_points(struct sim *s, bool (*fn)(void *arg, enum sim_point kind), void *arg)
+{
+	s->at_points = fn;
+	s->at_points_arg = arg;
+}
+
 bool sim_point(struct sim *s, enum sim_point kind)
 {
 	if (s->dead)
@@ -501,7 +507,8 @@ bool sim_point(struct sim *s, enum sim_point kind)
 	s->points[kind]++;
 	bool any = s->crash_in && --s->crash_in == 0;
 	bool kinds = s->crash_at[kind] && --s->crash_at[kind] == 0;
-	s->dead = any || kinds;
+	bool asked = s->at_points && s->at_points(s->at_points_arg, kind);
+	s->dead = any || kinds || asked;
 	s->kills[kind] += s->dead;
 	return !s->dead;
 }

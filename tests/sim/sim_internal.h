@@ -32,6 +32,8 @@ struct sim {
 	uint64_t crash_in;
 	uint64_t crash_at[SIM_POINTS];
 	uint64_t points[SIM_POINTS], kills[SIM_POINTS];
+	bool (*at_points)(void *arg, enum sim_point kind);
+	void *at_points_arg;
 	struct sim_loop *loops;
 	struct otd_worker *workers;
 	struct otd_timer *timers;
