@@ -58,8 +58,14 @@ class Command:
 
 
 def commands(program):
-    names = re.findall(r"^  otedama (\S+)\s", run(program, "help"), re.M)
-    return [Command(n, run(program, n, "--help")) for n in names]
+    """Every command; verbs that have flags of their own (`plugin new`) stand behind theirs."""
+    out = []
+    for name in re.findall(r"^  otedama (\S+)\s", run(program, "help"), re.M):
+        text = run(program, name, "--help")
+        verbs = re.findall(rf"^  otedama {name} (\S+)\s", text, re.M)
+        out.append(Command(name, text))
+        out += [Command(f"{name} {v}", run(program, name, v, "--help")) for v in verbs]
+    return out
 
 
 # --- the manual page ---
@@ -105,11 +111,25 @@ def man(program):
 
 # --- completion ---
 
+def nouns(all_commands):
+    """Completion knows the first word alone: the flags of its verbs are its own."""
+    out = {}
+    for c in all_commands:
+        noun = c.name.split()[0]
+        if c.name == noun:
+            out[noun] = c
+        else:
+            have = {f.name for f in out[noun].flags}
+            out[noun].flags += [f for f in c.flags if f.name not in have]
+            out[noun].takes = out[noun].takes | c.takes
+    return list(out.values())
+
+
 FILES = {"FILE": "file", "FILE.so": "file", "PATH": "file", "DIR": "dir"}
 
 
 def bash(program):
-    all_commands = commands(program)
+    all_commands = nouns(commands(program))
     out = ["# Completion for otedama, made from its --help. zsh: autoload bashcompinit && bashcompinit, then source it.",
            "_otedama()", "{", '\tlocal word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}',
            "\tlocal command=${COMP_WORDS[1]} words= files= flag=", "\tCOMPREPLY=()",

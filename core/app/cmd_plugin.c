@@ -1,81 +1,70 @@
-/* otedama plugin list | info: what there is and what it says of itself. */
+/* otedama plugin VERB: one table of verbs, see cmd_plugin.h. */
+#include "app/cmd_plugin.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "app/cmd.h"
-#include "app/setup.h"
 #include "base/bytes.h"
+#include "base/err.h"
 
-static void list_one(void *arg, const struct otd_plugin_found *f)
+static const struct otd_cmd *const verbs[] = {
+	&otd_plugin_info,
+	&otd_plugin_list,
+};
+#define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
+
+/* "plugin list" is called "list". */
+static const char *name_of(const struct otd_cmd *verb)
 {
-	(void)arg;
-	if (f->note)
-		printf("%-8s %-16s ABI %u.%u  %s\n", f->kind, f->id, f->note->abi_major,
-		       f->note->abi_minor, f->file);
-	else
-		printf("%-8s %-16s REFUSED  %s: %s\n", f->kind, f->id, f->file, f->refused);
+	return strrchr(verb->name, ' ') + 1;
 }
 
-/* KIND/ID is loaded and tells its options; a FILE's note alone is read, none of its code runs. */
-static otd_rc info(struct otd_tool *t, const char *what, bool json, struct otd_bytes *out,
-		   struct otd_err *err)
+/* The usage and the help that the table comes to. */
+static otd_rc describe(struct otd_bytes *usage, struct otd_bytes *more)
 {
-	struct otd_note_desc note;
-	char kind[32];
-	const char *slash = strchr(what, '/');
-	size_t n = strlen(what);
-	if (n > 3 && strcmp(what + n - 3, ".so") == 0) {
-		otd_rc rc = otd_plugin_read_note(&note, t->env, what, err);
-		return rc ? rc : otd_plugin_describe_note(out, &note, what, json);
+	otd_rc rc = OTD_OK;
+	for (size_t i = 0; rc == OTD_OK && i < N_VERBS; i++) {
+		rc = otd_bytes_format(usage, "%s%s ..", i ? " | " : "", name_of(verbs[i]));
+		if (rc == OTD_OK)
+			rc = otd_bytes_format(more, "  otedama plugin %-6s %s\n", name_of(verbs[i]),
+					      verbs[i]->summary);
 	}
-	if (!slash || slash == what || (size_t)(slash - what) >= sizeof(kind))
-		return otd_fail(err, OTD_E_INVALID,
-				"'%s' is neither KIND/ID (algo/...) nor a file that ends in .so",
-				what);
-	memcpy(kind, what, (size_t)(slash - what));
-	kind[slash - what] = '\0';
-	struct otd_plugin *pl = otd_plugins_get(t->plugins, kind, slash + 1, err);
-	return pl ? otd_plugin_describe(out, pl, json) : err->rc;
+	return rc ? rc
+		  : otd_bytes_text(more, "\nEach has flags of its own: otedama plugin VERB --help");
 }
 
 static int run(const struct otd_cmd *cmd, int argc, char **argv)
 {
-	const char *dir = NULL;
-	bool json = false;
-	const struct otd_arg args[] = {
-		{"--plugin-dir", 0, "DIR", "where KIND/ID.so is looked for", .text = &dir},
-		{"--json", 0, NULL, "info as JSON", .on = &json},
-	};
-	const char *words[2];
+	const char *words[1];
 	size_t n_words;
-	struct otd_tool tool;
-	struct otd_bytes out;
-	struct otd_err err = {0};
-	int exit_status = otd_args_parse(cmd, args, 2, argc, argv, words, &n_words, 1, 2);
-	if (exit_status >= 0)
-		return exit_status;
-	bool list = strcmp(words[0], "list") == 0;
-	if ((!list && strcmp(words[0], "info") != 0) || list != (n_words == 1)) {
-		otd_cmd_fail(cmd, "usage: otedama plugin %s", cmd->usage);
-		return OTD_EXIT_USAGE;
+	struct otd_cmd table = *cmd;
+	struct otd_bytes usage, more;
+	int exit_status = OTD_EXIT_FAILED;
+	otd_bytes_init(&usage, 4096);
+	otd_bytes_init(&more, 16384);
+	otd_rc rc = describe(&usage, &more);
+	if (rc == OTD_OK) {
+		table.usage = otd_bytes_cstr(&usage);
+		table.more = otd_bytes_cstr(&more);
+		/* The verb alone is looked at here; what stands behind it is the verb's own. */
+		exit_status = otd_args_parse(&table, NULL, 0, argc > 0 ? 1 : 0, argv, words,
+					     &n_words, 1, 1);
+	} else {
+		otd_cmd_fail(cmd, "%s", otd_rc_name(rc));
 	}
-	otd_rc rc = otd_tool_init(&tool, dir, &err);
-	if (rc != OTD_OK)
-		return otd_cmd_fail(cmd, "%s", err.text);
-	otd_bytes_init(&out, 1u << 20);
-	rc = list ? otd_plugins_found(tool.plugins, list_one, NULL, &err)
-		  : info(&tool, words[1], json, &out, &err);
-	if (rc == OTD_OK && !list)
-		printf("%s", otd_bytes_cstr(&out));
-	otd_bytes_finish(&out);
-	otd_tool_finish(&tool);
-	return rc == OTD_OK ? OTD_EXIT_OK : otd_cmd_fail(cmd, "%s", err.text);
+	for (size_t i = 0; exit_status < 0 && i < N_VERBS; i++) {
+		if (strcmp(words[0], name_of(verbs[i])) == 0)
+			exit_status = verbs[i]->run(verbs[i], argc - 1, argv + 1);
+	}
+	otd_bytes_finish(&usage);
+	otd_bytes_finish(&more);
+	return exit_status;
 }
 
 const struct otd_cmd otd_cmd_plugin = {
 	.name = "plugin",
-	.usage = "list | info KIND/ID | info FILE.so",
-	.summary = "which plugins there are; what one is and which options it takes",
-	.more = "info FILE.so reads the file's note and runs none of its code.",
+	.usage = "VERB ..",
+	.summary = "plugins: which there are, what one is, and how to make your own",
 	.run = run,
 };

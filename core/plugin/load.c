@@ -411,6 +411,24 @@ struct otd_plugin *otd_plugins_get(struct otd_plugins *p, const char *kind, cons
 	return load(p, kind, id, file, err) ? NULL : p->last;
 }
 
+struct otd_plugin *otd_plugins_get_file(struct otd_plugins *p, const char *file,
+					struct otd_err *err)
+{
+	struct otd_note_desc note;
+	const struct otd_plugin_kind *kind;
+	OTD_ON(OTD_THREAD_COORDINATOR);
+	if (otd_plugin_read_note(&note, p->env, file, err) ||
+	    otd_plugin_kind_check(&kind, note.kind, file, err))
+		return NULL;
+	struct otd_plugin *pl = find_loaded(p, kind->name, note.id);
+	if (pl) {
+		(void)otd_fail(err, OTD_E_EXISTS, "%s: %s/%s is loaded already, from %s", file,
+			       kind->name, note.id, pl->file);
+		return NULL;
+	}
+	return load(p, kind->name, note.id, file, err) ? NULL : p->last;
+}
+
 otd_rc otd_plugins_add_builtin(struct otd_plugins *p, const struct otd_plugin_desc *desc,
 			       struct otd_err *err)
 {

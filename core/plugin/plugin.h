@@ -46,6 +46,12 @@ otd_rc otd_plugins_add_builtin(struct otd_plugins *p, const struct otd_plugin_de
 /* Loads kind ("algo", without revision) and id where it is not loaded yet. NULL: err says why. */
 struct otd_plugin *otd_plugins_get(struct otd_plugins *p, const char *kind, const char *id,
 				   struct otd_err *err);
+/*
+ * Loads the file at this path, wherever it lies: for commands that are given a FILE. Same checks, but
+ * no enable list and no rule of place; its note says kind and id. NULL: err says why.
+ */
+struct otd_plugin *otd_plugins_get_file(struct otd_plugins *p, const char *file,
+					struct otd_err *err);
 /* Calls each for every plugin that is loaded. */
 void otd_plugins_each(struct otd_plugins *p, void (*each)(void *arg, struct otd_plugin *pl),
 		      void *arg);

@@ -115,6 +115,9 @@ def test_program_commands_exist():
     names = re.findall(r"^  otedama (\w+)", said_by(PROGRAM, "help"), re.M)
     assert "serve" in names
     nouns = {n: said_by(PROGRAM, n, "--help") for n in names}
+    for noun, page in nouns.items():  # verbs with flags of their own
+        for verb in re.findall(rf"^  otedama {noun} (\w+)", page, re.M):
+            nouns[noun] += said_by(PROGRAM, noun, verb, "--help")
     nouns["help"] = "usage: otedama help"
     for doc in documents():
         if os.path.basename(doc) == "CHANGELOG.md":
