@@ -1,0 +1,239 @@
+/* Programs run for a while, see loop/child.h. */
+#include "loop/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ENVIRONMENT_MAX 8
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+	__has_feature(memory_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+extern char **environ;
+
+/* Only what the sanitizers of a test build read. */
+static void environment(char *to[ENVIRONMENT_MAX])
+{
+	static const char *const kept[] = {"ASAN_OPTIONS=", "TSAN_OPTIONS=", "UBSAN_OPTIONS=",
+					   "LSAN_OPTIONS="};
+	size_t n = 0;
+	for (char **e = environ; e && *e; e++) {
+		for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+			if (n < ENVIRONMENT_MAX - 1 && !strncmp(*e, kept[i], strlen(kept[i])))
+				to[n++] = *e;
+		}
+	}
+	to[n] = NULL;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* A pipe whose ends are above the descriptors that the child is given. */
+static otd_rc pipe_make(int ends[2])
+{
+	int raw[2];
+	if (pipe2(raw, O_CLOEXEC))
+		return OTD_E_IO;
+	for (int i = 0; i < 2; i++) {
+		ends[i] = fcntl(raw[i], F_DUPFD_CLOEXEC, OTD_CHILD_REPORT_FD + 1);
+		(void)close(raw[i]);
+	}
+	return ends[0] < 0 || ends[1] < 0 ? OTD_E_IO : OTD_OK;
+}
+
+static int spawn(pid_t *pid, const struct otd_child_conf *conf, int report, int printed)
+{
+	char *env[ENVIRONMENT_MAX];
+	posix_spawn_file_actions_t to;
+	posix_spawnattr_t how;
+	sigset_t none;
+	int e;
+
+	environment(env);
+	(void)sigemptyset(&none);
+	(void)posix_spawn_file_actions_init(&to);
+	(void)posix_spawnattr_init(&how);
+	/* Threads of ours have signals blocked and SIGPIPE ignored; the child begins anew. */
+	(void)posix_spawnattr_setsigmask(&how, &none);
+	(void)sigaddset(&none, SIGPIPE);
+	(void)posix_spawnattr_setsigdefault(&how, &none);
+	(void)posix_spawnattr_setpgroup(&how, 0);
+	(void)posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+						     POSIX_SPAWN_SETPGROUP);
+	e = posix_spawn_file_actions_addopen(&to, 0, "/dev/null", O_RDONLY, 0);
+	e = e ? e : posix_spawn_file_actions_adddup2(&to, printed, 1);
+	e = e ? e : posix_spawn_file_actions_adddup2(&to, printed, 2);
+	e = e ? e : posix_spawn_file_actions_adddup2(&to, report, OTD_CHILD_REPORT_FD);
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
+	/* Descriptors of libraries that forgot to mark them. */
+	e = e ? e : posix_spawn_file_actions_addclosefrom_np(&to, OTD_CHILD_REPORT_FD + 1);
+#endif
+	e = e ? e : posix_spawn(pid, conf->argv[0], &to, &how, (char *const *)conf->argv, env);
+	(void)posix_spawnattr_destroy(&how);
+	(void)posix_spawn_file_actions_destroy(&to);
+	return e;
+}
+
+/* Takes what there is; false: its end. Past the maximum it is read and lost. */
+static bool take(int fd, struct otd_bytes *to)
+{
+	uint8_t block[4096];
+	ssize_t n = read(fd, block, sizeof(block));
+	if (n <= 0)
+		return n < 0 && (errno == EINTR || errno == EAGAIN);
+	size_t room = to->max - to->len;
+	(void)!otd_bytes_add(to, block, (size_t)n < room ? (size_t)n : room);
+	return true;
+}
+
+/* Reads both until they end or the time is over: then false. A pipe may outlive the child where it
+   has started others; those are killed with it. */
+static bool listen_to(int report_fd, struct otd_bytes *report, int printed_fd,
+		      struct otd_bytes *printed, int64_t until)
+{
+	struct pollfd p[2] = {{.fd = report_fd, .events = POLLIN},
+			      {.fd = printed_fd, .events = POLLIN}};
+	while (p[0].fd >= 0 || p[1].fd >= 0) {
+		int64_t left = until - now_ms();
+		if (left <= 0)
+			return false;
+		if (poll(p, 2, left > 1000 ? 1000 : (int)left) <= 0)
+			continue;
+		if (p[0].fd >= 0 && p[0].revents && !take(report_fd, report))
+			p[0].fd = -1;
+		if (p[1].fd >= 0 && p[1].revents && !take(printed_fd, printed))
+			p[1].fd = -1;
+	}
+	return true;
+}
+
+/* A child that closed its ends may still run. */
+static void wait_for(pid_t pid, struct otd_child_end *end, bool finished, int64_t until)
+{
+	int status = 0;
+	pid_t got = 0;
+	while (finished && (got = waitpid(pid, &status, WNOHANG)) == 0) {
+		struct timespec pause = {0, 2000000};
+		if (now_ms() >= until)
+			finished = false;
+		else
+			(void)nanosleep(&pause, NULL);
+	}
+	end->timed_out = !finished;
+	/* Its whole group: whoever it started goes too. */
+	(void)kill(-pid, SIGKILL);
+	while (got == 0 || (got < 0 && errno == EINTR))
+		got = waitpid(pid, &status, 0);
+	if (WIFSIGNALED(status))
+		end->signal = WTERMSIG(status);
+	else
+		end->status = WEXITSTATUS(status);
+}
+
+otd_rc otd_child_run(struct otd_child_end *end, struct otd_bytes *report, struct otd_bytes *printed,
+		     const struct otd_child_conf *conf, struct otd_err *err)
+{
+	int r[2] = {-1, -1}, o[2] = {-1, -1}, e = 0;
+	int64_t until = now_ms() + conf->wall_ms;
+	pid_t pid = -1;
+	otd_rc rc = OTD_OK;
+
+	*end = (struct otd_child_end){0};
+	if (pipe_make(r) || pipe_make(o))
+		e = errno;
+	else
+		e = spawn(&pid, conf, r[1], o[1]);
+	if (e)
+		rc = otd_fail(err, OTD_E_IO, "cannot start %s: %s", conf->argv[0], strerror(e));
+	for (int i = 1; i >= 0 && rc == OTD_OK; i--)
+		(void)close(i ? r[1] : o[1]);
+	if (rc == OTD_OK) {
+		r[1] = o[1] = -1;
+		wait_for(pid, end, listen_to(r[0], report, o[0], printed, until), until);
+	}
+	for (int i = 0; i < 2; i++) {
+		if (r[i] >= 0)
+			(void)close(r[i]);
+		if (o[i] >= 0)
+			(void)close(o[i]);
+	}
+	return rc;
+}
+
+/* --- in the child --- */
+
+static void limit(int what, uint64_t value)
+{
+	struct rlimit l = {value, value};
+	(void)setrlimit((__rlimit_resource_t)what, &l);
+}
+
+void otd_child_confine(const struct otd_child_limits *limits)
+{
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	limit(RLIMIT_CORE, 0);
+	limit(RLIMIT_FSIZE, 0);
+	if (limits->cpu_s)
+		limit(RLIMIT_CPU, limits->cpu_s);
+	/* Sanitizers map terabytes that they never touch. */
+	if (limits->memory && !SANITIZED)
+		limit(RLIMIT_AS, limits->memory);
+}
+
+void otd_child_report(const void *p, size_t n)
+{
+	const uint8_t *at = p;
+	while (n) {
+		ssize_t done = write(OTD_CHILD_REPORT_FD, at, n);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			_exit(127);
+		at += done;
+		n -= (size_t)done;
+	}
+}
+
+const char *otd_child_signal(int signum)
+{
+	switch (signum) {
+	case SIGSEGV: return "SIGSEGV (it used memory that is not its own)";
+	case SIGBUS: return "SIGBUS (it used memory that is not there)";
+	case SIGABRT: return "SIGABRT (abort() was called)";
+	case SIGFPE: return "SIGFPE (it divided by zero)";
+	case SIGILL: return "SIGILL (an instruction that this processor does not have)";
+	case SIGXCPU: return "SIGXCPU (it used up its processor time)";
+	case SIGXFSZ: return "SIGXFSZ (it wrote to a file)";
+	case SIGKILL: return "SIGKILL (it used up its processor time or memory)";
+	case SIGSYS: return "SIGSYS (a system call that is not allowed)";
+	case SIGTRAP: return "SIGTRAP";
+	case SIGTERM: return "SIGTERM";
+	case SIGPIPE: return "SIGPIPE";
+	default: return "a signal";
+	}
+}
