@@ -5,7 +5,7 @@
 #   tools/arm64_sysroot.sh [DIR]    DIR: build-arm64/sysroot; nothing to do where it is complete
 set -eu
 cd "$(dirname "$0")/.."
-WANTED="libuv1-dev libcurl4-openssl-dev libyaml-dev libjansson-dev libsqlite3-dev libmicrohttpd-dev
+WANTED="libuv1-dev libcurl4-openssl-dev libyaml-dev libjansson-dev libsqlite3-dev libmicrohttpd-dev liblua5.4-dev
  libcmocka-dev libssl-dev libatomic1"
 D=${1:-build-arm64/sysroot}
 mkdir -p "$D"

@@ -42,6 +42,9 @@ void otd_env_real_destroy(struct otd_env *e);
  * all signals blocked. Real loops only. [l] */
 OTD_WARN_UNUSED otd_rc otd_loop_signal(struct otd_loop *l, int signum, otd_fn fn, void *arg);
 
+/* Processor time of the calling thread. [any-thread] */
+uint64_t otd_thread_cpu_ns(void);
+
 /* The real file table, for what runs without an env. Its last_error() is the calling thread's. */
 const struct otd_files *otd_files_real(void);
 
