@@ -37,6 +37,11 @@ otd_rc otd_app_make_plugins(struct otd_app *app, struct otd_err *err)
 		.n_enable = s->plugins.enable.n,
 		/* A tool beside a running pool must not touch the pool's copies. */
 		.private_dir = app->lock_fd >= 0 ? private_dir : NULL,
+		.trial_program = "/proc/self/exe",
+		.trial_ms = s->plugins.trial_ms,
+		.digests = s->plugins.digests.item,
+		.n_digests = s->plugins.digests.n,
+		.safe_mode = s->plugins.safe_mode,
 	};
 	return otd_plugins_create(&app->plugins, app->env, &conf, err);
 }

@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "app/cmd.h"
+#include "app/cmd_trial.h"
 #include "base/text.h"
+#include "plugin/child.h"
 
 static const struct otd_cmd *const commands[] = {
 	&otd_cmd_account, &otd_cmd_backup,  &otd_cmd_ban,   &otd_cmd_chain,
@@ -37,6 +39,8 @@ int main(int argc, char **argv)
 		printf("otedama %s\n", OTEDAMA_VERSION);
 		return OTD_EXIT_OK;
 	}
+	if (strcmp(word, OTD_PLUGIN_TRIAL_VERB) == 0)
+		return otd_trial_main(argc - 2, argv + 2);
 	const char *names[N_COMMANDS];
 	for (size_t i = 0; i < N_COMMANDS; i++) {
 		names[i] = commands[i]->name;

@@ -38,8 +38,11 @@ struct otd_settings_listen {
 };
 
 struct otd_settings_plugins {
-	struct otd_settings_texts dirs;   /* n 0: beside the program, then the installed folder */
-	struct otd_settings_texts enable; /* where the key is absent: what this file uses */
+	struct otd_settings_texts dirs;    /* n 0: beside the program, then the installed folder */
+	struct otd_settings_texts enable;  /* where the key is absent: what this file uses */
+	struct otd_settings_texts digests; /* "KIND/ID=SHA256" */
+	bool safe_mode;
+	int64_t trial_ms;
 };
 
 struct otd_settings_log_level {

@@ -242,6 +242,23 @@ static void check_coins(struct otd_reading *r, const struct otd_settings *s)
 	}
 }
 
+/* "KIND/ID=SHA256" */
+static void check_digests(struct otd_reading *r, const struct otd_settings *s)
+{
+	for (size_t i = 0; i < s->plugins.digests.n; i++) {
+		const char *d = s->plugins.digests.item[i], *is = strchr(d, '=');
+		const char *slash = memchr(d, '/', is ? (size_t)(is - d) : 0);
+		if (!slash || slash == d || is == slash + 1 || strlen(is + 1) != 64 ||
+		    strspn(is + 1, "0123456789abcdef") != 64)
+			otd_read_problem(
+				r, OTD_E_INVALID, otd_settings_at(s, "plugins", NULL, "digests"),
+				"digests",
+				"'%.120s' is not KIND/ID=SHA256 with 64 lower-case hex digits; "
+				"'otedama plugin lock' writes them",
+				d);
+	}
+}
+
 static void check_plugins(struct otd_reading *r, const struct otd_settings *s)
 {
 	static const char *const kinds[] = {"algo", "payout", "hw",   "dex",
@@ -267,6 +284,7 @@ static void check_plugins(struct otd_reading *r, const struct otd_settings *s)
 					 e, near ? "; did you mean '" : "", near ? near : "",
 					 near ? "'?" : "");
 	}
+	check_digests(r, s);
 	otd_read_leave(r, outer);
 	if (otd_settings_faulty(s, at))
 		return;

@@ -33,8 +33,8 @@ extern char **environ;
 /* Only what the sanitizers of a test build read. */
 static void environment(char *to[ENVIRONMENT_MAX])
 {
-	static const char *const kept[] = {"ASAN_OPTIONS=", "TSAN_OPTIONS=", "UBSAN_OPTIONS=",
-					   "LSAN_OPTIONS="};
+	static const char *const kept[] = {
+		"ASAN_OPTIONS=", "TSAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS="};
 	size_t n = 0;
 	for (char **e = environ; e && *e; e++) {
 		for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {

@@ -76,10 +76,11 @@ static otd_rc verdict(const struct otd_plugin_child_conf *conf, const struct sto
 	struct otd_err local = {0};
 	err = err ? err : &local;
 	if (end->timed_out) {
-		(void)otd_fail(err, OTD_E_TIMEOUT,
-			       "%s: hangs in %s: the trial process was killed after %lld ms",
-			       conf->file, step,
-			       (long long)(conf->wall_ms ? conf->wall_ms : OTD_PLUGIN_CHILD_WALL_MS));
+		(void)otd_fail(
+			err, OTD_E_TIMEOUT,
+			"%s: hangs in %s: the trial process was killed after %lld ms", conf->file,
+			step,
+			(long long)(conf->wall_ms ? conf->wall_ms : OTD_PLUGIN_CHILD_WALL_MS));
 		return err->rc;
 	}
 	if (end->signal) {

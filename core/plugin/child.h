@@ -32,6 +32,12 @@ OTD_WARN_UNUSED otd_rc otd_plugin_child_run(struct otd_bytes *own,
 					    const struct otd_plugin_child_conf *conf,
 					    struct otd_err *err);
 
+/*
+ * The loader's own trial: `otedama plugin-trial FILE`, which no --help shows. It loads the file with its
+ * known answers, and creates and destroys an instance with default options.
+ */
+#define OTD_PLUGIN_TRIAL_VERB "plugin-trial"
+
 /* --- in the child --- */
 
 /* What is done from now on: "create()", "hash_batch()". Fits struct otd_plugins_conf.step. */

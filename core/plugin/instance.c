@@ -65,6 +65,7 @@ static otd_rc ask_algo_info(struct otd_plugin_instance *in, struct otd_err *err)
 {
 	otd_rc rc;
 	in->info.size = sizeof(in->info);
+	otd_plugin_step(in->plugin->set, "info()");
 	rc = in->plugin->ops.algo.info(in->self, &in->info);
 	if (rc)
 		return otd_fail(err, rc, "%s: %s: info() failed: %s", in->plugin->file, in->path,
@@ -136,6 +137,7 @@ otd_rc otd_instance_create(struct otd_plugin_instance **out, struct otd_plugin *
 	if (rc)
 		goto out;
 	in->creating = true;
+	otd_plugin_step(pl->set, "create()");
 	rc = pl->base.create(&in->self, &in->host, &otd_plugin_host_core, in->options);
 	in->creating = false;
 	if (!rc && !in->self)
@@ -160,8 +162,10 @@ void otd_instance_destroy(struct otd_plugin_instance *in)
 	if (!in)
 		return;
 	OTD_ON(OTD_THREAD_COORDINATOR);
-	if (in->self)
+	if (in->self) {
+		otd_plugin_step(in->plugin->set, "destroy()");
 		in->plugin->base.destroy(in->self);
+	}
 	otd_plugin_memory_finish(in);
 	otd_scratch_free(in->hash_scratch);
 	otd_files_rooted_destroy(in->root);
@@ -171,6 +175,19 @@ void otd_instance_destroy(struct otd_plugin_instance *in)
 	free(in->options);
 	free(in->path);
 	free(in);
+}
+
+otd_rc otd_instance_hash_with(struct otd_plugin_instance *in, struct otd_plugin_instance *algo)
+{
+	void *scratch = NULL;
+	otd_rc rc = otd_scratch_alloc(&scratch, &algo->info);
+	OTD_ON(OTD_THREAD_COORDINATOR);
+	if (rc)
+		return rc;
+	otd_scratch_free(in->hash_scratch);
+	in->hash_scratch = scratch;
+	in->services.hash_with = algo;
+	return OTD_OK;
 }
 
 struct otd_plugin *otd_instance_plugin(const struct otd_plugin_instance *in)

@@ -18,8 +18,13 @@ struct otd_plugins {
 	char **enable;
 	size_t n_enable;
 	char *private_dir; /* NULL: load in place */
-	bool skip_vectors;
-	uint32_t generation; /* of the last private copy */
+	bool skip_vectors, safe_mode;
+	char *trial_program; /* NULL: no trial */
+	int64_t trial_ms;
+	char **digests; /* "KIND/ID=SHA256" */
+	size_t n_digests;
+	void (*step)(const char *what); /* or NULL */
+	_Atomic uint32_t copies;        /* private ones made, for their names */
 	struct otd_plugin *first, *last;
 };
 
@@ -47,6 +52,8 @@ struct otd_plugin {
 	void *image;     /* of dlopen; NULL for a builtin */
 	char digest[65]; /* "" for a builtin */
 	uint32_t n_instances;
+	uint32_t generation; /* 0: a draft */
+	bool retired;
 	/* Copies; the strings that they point to stay in the image, which is never unmapped. */
 	struct otd_plugin_desc desc;
 	struct otd_base_ops base;
@@ -112,6 +119,24 @@ otd_rc otd_plugin_file_read(uint8_t **out, size_t *n, struct otd_env *e, const c
 /* Makes DIR/NAME with these contents, durable or not. */
 otd_rc otd_plugin_file_write(struct otd_env *e, const char *file, const void *p, size_t n,
 			     struct otd_err *err);
+
+/* --- load.c --- */
+/* Everything up to the list of the set: *out is a draft. kind and id may be NULL. */
+otd_rc otd_plugin_load(struct otd_plugins *p, struct otd_plugin **out, const char *kind,
+		       const char *id, const char *file, struct otd_err *err);
+void otd_plugin_free(struct otd_plugin *pl);
+static inline void otd_plugin_step(const struct otd_plugins *p, const char *what)
+{
+	if (p->step)
+		p->step(what);
+}
+
+/* --- trial.c --- */
+/* Whether the configuration lets a file of this digest be this plugin. */
+otd_rc otd_plugin_pin_check(const struct otd_plugins *p, const char *kind, const char *id,
+			    const char *digest, const char *file, struct otd_err *err);
+/* Has the copy run by a child, where its digest has not passed before. */
+otd_rc otd_plugin_trial(struct otd_plugins *p, const struct otd_plugin *pl, struct otd_err *err);
 
 /* --- desc.c --- */
 /* Checks a descriptor and copies it with all its tables into pl. */

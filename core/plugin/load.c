@@ -66,9 +66,17 @@ otd_rc otd_plugins_create(struct otd_plugins **out, struct otd_env *e,
 	p->enable = strings_copy(conf->enable, conf->n_enable);
 	p->n_enable = p->enable ? conf->n_enable : 0;
 	p->skip_vectors = conf->skip_vectors;
+	p->digests = strings_copy(conf->digests, conf->n_digests);
+	p->n_digests = p->digests ? conf->n_digests : 0;
+	p->safe_mode = conf->safe_mode;
+	p->trial_ms = conf->trial_ms;
+	p->step = conf->step;
 	if (conf->private_dir)
 		p->private_dir = strdup(conf->private_dir);
-	if (!p->dirs || !p->enable || (conf->private_dir && !p->private_dir))
+	if (conf->trial_program)
+		p->trial_program = strdup(conf->trial_program);
+	if (!p->dirs || !p->enable || !p->digests || (conf->private_dir && !p->private_dir) ||
+	    (conf->trial_program && !p->trial_program))
 		rc = otd_fail(err, OTD_E_NOMEM, "plugins: no memory");
 	else if (p->private_dir)
 		rc = private_dir_create(p, err);
@@ -80,7 +88,7 @@ otd_rc otd_plugins_create(struct otd_plugins **out, struct otd_env *e,
 }
 
 /* The image stays mapped: threads may still hold pointers into it. */
-static void plugin_free(struct otd_plugin *pl)
+void otd_plugin_free(struct otd_plugin *pl)
 {
 	const struct otd_files *fs = pl->set->env->files;
 	if (pl->copy)
@@ -105,10 +113,12 @@ void otd_plugins_destroy(struct otd_plugins *p)
 			otd_log(OTD_LOG_WARN, "plugin", "plugin.in_use",
 				"plugin=%s/%s instances=%u", pl->kind->name, pl->desc.id,
 				pl->n_instances);
-		plugin_free(pl);
+		otd_plugin_free(pl);
 	}
 	strings_free(p->dirs, p->n_dirs);
 	strings_free(p->enable, p->n_enable);
+	strings_free(p->digests, p->n_digests);
+	free(p->trial_program);
 	free(p->private_dir);
 	free(p);
 }
@@ -147,25 +157,6 @@ static bool is_enabled(const struct otd_plugins *p, const char *kind, const char
 	return false;
 }
 
-static struct otd_plugin *find_loaded(const struct otd_plugins *p, const char *kind, const char *id)
-{
-	for (struct otd_plugin *pl = p->first; pl; pl = pl->next) {
-		if (strcmp(pl->kind->name, kind) == 0 && strcmp(pl->desc.id, id) == 0)
-			return pl;
-	}
-	return NULL;
-}
-
-static void append(struct otd_plugins *p, struct otd_plugin *pl)
-{
-	pl->next = NULL;
-	if (p->last && p->first)
-		p->last->next = pl;
-	else
-		p->first = pl;
-	p->last = pl;
-}
-
 struct listing {
 	struct otd_plugins *set;
 	const char *dir, *kind;
@@ -197,7 +188,7 @@ static bool found_file(void *arg, const char *name)
 	f.note = rc ? NULL : &note;
 	f.refused = rc ? err.text : "";
 	f.enabled = is_enabled(l->set, l->kind, id);
-	f.loaded = find_loaded(l->set, l->kind, id);
+	f.loaded = otd_plugins_newest(l->set, l->kind, id);
 	l->each(l->arg, &f);
 	return true;
 }
@@ -285,7 +276,7 @@ static otd_rc make_copy(struct otd_plugins *p, struct otd_plugin *pl, const char
 {
 	char path[PATH_BYTES];
 	if (snprintf(path, sizeof(path), "%s/%s-%s-%.16s-%u" COPY_SUFFIX, p->private_dir, kind, id,
-		     pl->digest, ++p->generation) >= (int)sizeof(path))
+		     pl->digest, atomic_fetch_add(&p->copies, 1) + 1) >= (int)sizeof(path))
 		return otd_fail(err, OTD_E_RANGE, "%s: the path is too long", p->private_dir);
 	pl->copy = strdup(path);
 	if (!pl->copy)
@@ -300,6 +291,7 @@ static otd_rc map_image(struct otd_plugin *pl, const struct otd_note_desc *note,
 	const struct otd_plugin_desc *d;
 	otd_plugin_entry entry = NULL;
 	otd_rc rc;
+	otd_plugin_step(pl->set, "its constructors (dlopen)");
 	pl->image = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 	if (!pl->image)
 		return otd_fail(err, OTD_E_REFUSED, "%s: the dynamic linker refuses it: %s",
@@ -311,6 +303,7 @@ static otd_rc map_image(struct otd_plugin *pl, const struct otd_note_desc *note,
 		return otd_fail(err, OTD_E_CORRUPT,
 				"%s: does not export " OTD_PLUGIN_ENTRY "(); mark it OTD_EXPORT",
 				pl->file);
+	otd_plugin_step(pl->set, OTD_PLUGIN_ENTRY "()");
 	d = entry();
 	if (!d)
 		return otd_fail(err, OTD_E_REFUSED,
@@ -326,24 +319,55 @@ static otd_rc map_image(struct otd_plugin *pl, const struct otd_note_desc *note,
 }
 
 /* What holds for files and builtins alike; pl's descriptor is there. */
-static otd_rc check_and_append(struct otd_plugins *p, struct otd_plugin *pl, struct otd_err *err)
+static otd_rc check_answers(struct otd_plugins *p, struct otd_plugin *pl, struct otd_err *err)
 {
 	otd_rc rc = otd_plugin_options_check(pl, err);
-	if (!rc && !p->skip_vectors)
-		rc = otd_plugin_vectors_check(pl, err);
-	if (!rc)
-		append(p, pl);
-	return rc;
+	return rc || p->skip_vectors ? rc : otd_plugin_vectors_check(pl, err);
 }
 
-static otd_rc load(struct otd_plugins *p, const char *kind, const char *id, const char *file,
-		   struct otd_err *err)
+/* By its note it is what was asked for. */
+static otd_rc check_place(const struct otd_note_desc *note, const char *kind, const char *id,
+			  const char *file, struct otd_err *err)
+{
+	if (!kind || (strncmp(note->kind, kind, strlen(kind)) == 0 &&
+		      note->kind[strlen(kind)] == '/' && strcmp(note->id, id) == 0))
+		return OTD_OK;
+	return otd_fail(err, OTD_E_INVALID,
+			"%s: is %s %s by its note and lies in the wrong place: a plugin's file is "
+			"KIND/ID.so",
+			file, note->kind, note->id);
+}
+
+/* The bytes are judged; from here on its code runs. */
+static otd_rc run_bytes(struct otd_plugins *p, struct otd_plugin *pl,
+			const struct otd_note_desc *note, const uint8_t *bytes, size_t n,
+			struct otd_err *err)
+{
+	uint8_t digest[32];
+	char kind[32];
+	otd_rc rc;
+	(void)snprintf(kind, sizeof(kind), "%.*s", (int)strcspn(note->kind, "/"), note->kind);
+	otd_sha256(digest, bytes, n);
+	otd_hex_encode(pl->digest, digest, sizeof(digest));
+	rc = otd_plugin_pin_check(p, kind, note->id, pl->digest, pl->file, err);
+	if (!rc && p->private_dir)
+		rc = make_copy(p, pl, kind, note->id, bytes, n, err);
+	if (!rc && pl->copy && p->trial_program)
+		rc = otd_plugin_trial(p, pl, err);
+	if (!rc)
+		rc = map_image(pl, note, err);
+	return rc ? rc : check_answers(p, pl, err);
+}
+
+otd_rc otd_plugin_load(struct otd_plugins *p, struct otd_plugin **out, const char *kind,
+		       const char *id, const char *file, struct otd_err *err)
 {
 	struct otd_plugin *pl = calloc(1, sizeof(*pl));
 	struct otd_note_desc note;
-	uint8_t *bytes = NULL, digest[32];
+	uint8_t *bytes = NULL;
 	size_t n = 0;
 	otd_rc rc;
+	*out = NULL;
 	if (!pl || !(pl->file = strdup(file))) {
 		free(pl);
 		return otd_fail(err, OTD_E_NOMEM, "%s: no memory", file);
@@ -354,32 +378,26 @@ static otd_rc load(struct otd_plugins *p, const char *kind, const char *id, cons
 		rc = otd_plugin_file_read(&bytes, &n, p->env, file, err);
 	if (!rc)
 		rc = otd_plugin_elf_check(&note, bytes, n, file, err);
-	if (!rc && (strncmp(note.kind, kind, strlen(kind)) != 0 || note.kind[strlen(kind)] != '/' ||
-		    strcmp(note.id, id) != 0))
-		rc = otd_fail(
-			err, OTD_E_INVALID,
-			"%s: is %s %s by its note and lies in the wrong place: a plugin's file is "
-			"KIND/ID.so",
-			file, note.kind, note.id);
-	if (rc)
-		goto out;
-	otd_sha256(digest, bytes, n);
-	otd_hex_encode(pl->digest, digest, sizeof(digest));
-	if (p->private_dir)
-		rc = make_copy(p, pl, kind, id, bytes, n, err);
 	if (!rc)
-		rc = map_image(pl, &note, err);
+		rc = check_place(&note, kind, id, file, err);
 	if (!rc)
-		rc = check_and_append(p, pl, err);
-	if (!rc)
-		otd_log(OTD_LOG_INFO, "plugin", "plugin.loaded",
-			"plugin=%s/%s version=%s digest=%.16s vectors=%u", pl->kind->name,
-			pl->desc.id, pl->desc.version, pl->digest, pl->desc.n_vectors);
-out:
+		rc = run_bytes(p, pl, &note, bytes, n, err);
 	free(bytes);
 	if (rc)
-		plugin_free(pl);
+		otd_plugin_free(pl);
+	else
+		*out = pl;
 	return rc;
+}
+
+static struct otd_plugin *load(struct otd_plugins *p, const char *kind, const char *id,
+			       const char *file, struct otd_err *err)
+{
+	struct otd_plugin *pl;
+	if (otd_plugin_load(p, &pl, kind, id, file, err))
+		return NULL;
+	otd_plugin_publish(pl);
+	return pl;
 }
 
 struct otd_plugin *otd_plugins_get(struct otd_plugins *p, const char *kind, const char *id,
@@ -396,7 +414,7 @@ struct otd_plugin *otd_plugins_get(struct otd_plugins *p, const char *kind, cons
 			kind, id);
 		return NULL;
 	}
-	pl = find_loaded(p, kind, id);
+	pl = otd_plugins_newest(p, kind, id);
 	if (pl)
 		return pl;
 	if (find_file(p, file, kind, id, err))
@@ -408,7 +426,7 @@ struct otd_plugin *otd_plugins_get(struct otd_plugins *p, const char *kind, cons
 			kind, id, file, kind, id);
 		return NULL;
 	}
-	return load(p, kind, id, file, err) ? NULL : p->last;
+	return load(p, kind, id, file, err);
 }
 
 struct otd_plugin *otd_plugins_get_file(struct otd_plugins *p, const char *file,
@@ -420,13 +438,13 @@ struct otd_plugin *otd_plugins_get_file(struct otd_plugins *p, const char *file,
 	if (otd_plugin_read_note(&note, p->env, file, err) ||
 	    otd_plugin_kind_check(&kind, note.kind, file, err))
 		return NULL;
-	struct otd_plugin *pl = find_loaded(p, kind->name, note.id);
+	struct otd_plugin *pl = otd_plugins_newest(p, kind->name, note.id);
 	if (pl) {
 		(void)otd_fail(err, OTD_E_EXISTS, "%s: %s/%s is loaded already, from %s", file,
 			       kind->name, note.id, pl->file);
 		return NULL;
 	}
-	return load(p, kind->name, note.id, file, err) ? NULL : p->last;
+	return load(p, kind->name, note.id, file, err);
 }
 
 otd_rc otd_plugins_add_builtin(struct otd_plugins *p, const struct otd_plugin_desc *desc,
@@ -440,13 +458,28 @@ otd_rc otd_plugins_add_builtin(struct otd_plugins *p, const struct otd_plugin_de
 	}
 	pl->set = p;
 	rc = otd_plugin_desc_copy(pl, desc, err);
-	if (!rc && find_loaded(p, pl->kind->name, pl->desc.id))
+	if (!rc && otd_plugins_newest(p, pl->kind->name, pl->desc.id))
 		rc = otd_fail(err, OTD_E_EXISTS, "plugin %s/%s is loaded already", pl->kind->name,
 			      pl->desc.id);
 	if (!rc)
-		rc = check_and_append(p, pl, err);
+		rc = check_answers(p, pl, err);
 	if (rc)
-		plugin_free(pl);
+		otd_plugin_free(pl);
+	else
+		otd_plugin_publish(pl);
+	return rc;
+}
+
+otd_rc otd_plugins_find_file(struct otd_plugins *p, char *to, size_t cap, const char *kind,
+			     const char *id, struct otd_err *err)
+{
+	char file[PATH_BYTES];
+	otd_rc rc;
+	if (!otd_plugin_kind_find(kind, strlen(kind)) || !otd_plugin_id_ok(id))
+		return otd_fail(err, OTD_E_INVALID, "'%.40s/%.40s' names no plugin", kind, id);
+	rc = find_file(p, file, kind, id, err);
+	if (!rc && snprintf(to, cap, "%s", file) >= (int)cap)
+		rc = otd_fail(err, OTD_E_RANGE, "%s: the path is too long", file);
 	return rc;
 }
 

@@ -30,6 +30,17 @@ struct otd_plugins_conf {
 	   digest before it is loaded, so that a change of the original does not reach what runs.
 	   Copies that an earlier run left there are removed. NULL: files are loaded in place. */
 	const char *private_dir;
+	/* This program, which tries a file of a digest that has not passed before in a child of its
+	   own (plugin/child.h) before any of its code runs here: known answers, create and destroy.
+	   What has passed is remembered in private_dir. NULL, or no private_dir: no trial. */
+	const char *trial_program;
+	int64_t trial_ms; /* it may take so long; 0: a minute */
+	/* "KIND/ID=SHA256", hex: a plugin that is named loads only with one of its digests. */
+	const char *const *digests;
+	size_t n_digests;
+	bool safe_mode; /* a plugin that is not named there does not load */
+	/* For the child of a trial: called before code of the plugin runs, with what does. */
+	void (*step)(const char *what);
 };
 
 otd_rc otd_plugins_create(struct otd_plugins **out, struct otd_env *e,
@@ -55,6 +66,41 @@ struct otd_plugin *otd_plugins_get_file(struct otd_plugins *p, const char *file,
 /* Calls each for every plugin that is loaded. */
 void otd_plugins_each(struct otd_plugins *p, void (*each)(void *arg, struct otd_plugin *pl),
 		      void *arg);
+
+/*
+ * --- generations ---
+ * A plugin that is loaded again is another image with statics of its own, whatever its bytes: A, B, A
+ * are three. Instances stay with the image that they were made of; the newest is what get() gives.
+ * Code is never unmapped, so each costs memory until the process ends: 16 of one plugin are warned of.
+ */
+/* Where get() would take it from: into to, cap bytes. */
+otd_rc otd_plugins_find_file(struct otd_plugins *p, char *to, size_t cap, const char *kind,
+			     const char *id, struct otd_err *err);
+/*
+ * Judges, copies, tries, maps a file and hashes its known answers: a draft, which nobody sees yet and
+ * of which instances may be made. kind and id: what it must be; NULL: its note says. It lies anywhere.
+ * Long; the set is not changed. A thread of its own, that counts as [coordinator]: nobody else has
+ * the image.
+ */
+otd_rc otd_plugins_draft(struct otd_plugins *p, struct otd_plugin **out, const char *kind,
+			 const char *id, const char *file, struct otd_err *err);
+/* From now on it is the newest of its kind and id. */
+void otd_plugin_publish(struct otd_plugin *draft);
+/* A draft without instances. Takes NULL. */
+void otd_plugin_discard(struct otd_plugin *draft);
+/* The newest one that was not retired; NULL: none is loaded. */
+struct otd_plugin *otd_plugins_newest(const struct otd_plugins *p, const char *kind,
+				      const char *id);
+/* get() gives it no more, and loads the file anew. OTD_E_BUSY: it has instances. */
+otd_rc otd_plugin_retire(struct otd_plugin *pl, struct otd_err *err);
+
+struct otd_plugin_state {
+	const char *kind, *id, *version, *file, *digest;
+	uint32_t generation; /* of this kind and id, from 1 */
+	uint32_t instances;
+	bool newest;
+};
+void otd_plugin_state(const struct otd_plugin *pl, struct otd_plugin_state *out);
 
 /* A file that lies in the folders, loaded or not. */
 struct otd_plugin_found {
@@ -109,6 +155,8 @@ otd_rc otd_instance_create(struct otd_plugin_instance **out, struct otd_plugin *
 			   const struct otd_yaml *options, const char *path,
 			   const struct otd_plugin_services *services, struct otd_err *err);
 void otd_instance_destroy(struct otd_plugin_instance *in);
+/* "hash/1" of this instance answers by another algo instance from now on. */
+otd_rc otd_instance_hash_with(struct otd_plugin_instance *in, struct otd_plugin_instance *algo);
 
 struct otd_plugin *otd_instance_plugin(const struct otd_plugin_instance *in);
 struct otd_instance *otd_instance_self(const struct otd_plugin_instance *in); /* for the ops */

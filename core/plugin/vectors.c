@@ -100,6 +100,7 @@ static otd_rc prepare(const struct check *c, uint32_t i)
 	otd_rc rc = OTD_E_BUSY;
 	if (!ops->prepare)
 		return OTD_OK;
+	otd_plugin_step(c->plugin->set, "prepare()");
 	for (uint32_t k = 0; rc == OTD_E_BUSY && k < PREPARE_MAX; k++)
 		rc = ops->prepare(c->in->self, a->item.height, a->item.seed);
 	return rc ? bad(c, i, rc, "prepare() does not come to an end") : OTD_OK;
@@ -108,6 +109,7 @@ static otd_rc prepare(const struct check *c, uint32_t i)
 static otd_rc hash_alone(const struct check *c, uint32_t i)
 {
 	struct otd_algo_item item = c->answers[i].item;
+	otd_plugin_step(c->plugin->set, "hash_batch()");
 	otd_rc rc = c->plugin->ops.algo.hash_batch(c->in->self, c->scratch, &item, sizeof(item), 1);
 	if (rc)
 		return bad(c, i, rc, "hash_batch() failed");
@@ -126,6 +128,7 @@ static otd_rc hash_together(const struct check *c, uint32_t first, uint32_t n)
 		which[k] = first + k % n;
 		items[k] = c->answers[which[k]].item;
 	}
+	otd_plugin_step(c->plugin->set, "hash_batch() of several");
 	rc = c->plugin->ops.algo.hash_batch(c->in->self, c->scratch, items, sizeof(items[0]),
 					    total);
 	if (rc)
@@ -165,6 +168,7 @@ static otd_rc scan_finds(const struct check *c, uint32_t i)
 	if (info->nonce_len == 4 && nonce < UINT32_MAX)
 		end++;
 	s.count = end - s.first;
+	otd_plugin_step(c->plugin->set, "scan()");
 	rc = c->plugin->ops.algo.scan(c->in->self, c->scratch, &s);
 	if (rc)
 		return bad(c, i, rc, "scan() failed");

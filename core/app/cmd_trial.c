@@ -1,0 +1,48 @@
+/*
+ * The child of the loader's trial (plugin/child.h): loads a file, and makes and unmakes an instance,
+ * under limits. Not a command for people.
+ */
+#include "app/cmd_trial.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/args.h"
+#include "app/setup.h"
+#include "loop/loop.h"
+#include "plugin/child.h"
+
+/* create() may say no to options that nobody has chosen yet; that it does not crash is what counts. */
+static void create_and_destroy(struct otd_plugin *pl)
+{
+	struct otd_plugin_instance *in = NULL;
+	struct otd_err ignored = {0};
+	if (otd_instance_create(&in, pl, NULL, "trial", NULL, &ignored) == OTD_OK)
+		otd_instance_destroy(in);
+}
+
+int otd_trial_main(int argc, char **argv)
+{
+	static const char *const all[] = {"*/*"};
+	struct otd_child_limits limits = {.cpu_s = OTD_PLUGIN_CHILD_CPU_S,
+					  .memory = OTD_PLUGIN_CHILD_MEMORY};
+	struct otd_plugins_conf conf = {
+		.enable = all, .n_enable = 1, .step = otd_plugin_child_step};
+	struct otd_plugins *set = NULL;
+	struct otd_env *env = NULL;
+	struct otd_err err = {0};
+	if (argc != 2)
+		return OTD_EXIT_USAGE;
+	limits.cpu_s = strtoul(argv[1], NULL, 10);
+	otd_child_confine(&limits);
+	otd_log_only_warnings();
+	otd_thread_is(OTD_THREAD_COORDINATOR | OTD_THREAD_COMPUTE);
+	otd_rc rc = otd_env_real_create(&env, NULL, &err);
+	if (rc == OTD_OK)
+		rc = otd_plugins_create(&set, env, &conf, &err);
+	struct otd_plugin *pl = rc == OTD_OK ? otd_plugins_get_file(set, argv[0], &err) : NULL;
+	if (pl)
+		create_and_destroy(pl);
+	/* What is left is the process's end: nothing of the plugin may run any more. */
+	return otd_plugin_child_end(&err);
+}
