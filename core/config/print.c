@@ -61,8 +61,7 @@ static void put_text(struct printing *p, const char *s, bool replace)
 		p->rc = rc;
 }
 
-/* Names under which plugins keep what must not be shown. */
-static bool sounds_secret(const char *key)
+bool otd_settings_sounds_secret(const char *key)
 {
 	static const char *const word[] = {"password",   "passwd",  "secret", "token",
 					   "passphrase", "private", "apikey", "api_key"};
@@ -102,9 +101,16 @@ static void put_flow(struct printing *p, const struct otd_yaml *y, bool secret)
 			put(p, ": ");
 		}
 		put_flow(p, otd_yaml_at(y, i),
-			 secret || (map && sounds_secret(otd_yaml_key(y, i))));
+			 secret || (map && otd_settings_sounds_secret(otd_yaml_key(y, i))));
 	}
 	put(p, map ? "}" : "]");
+}
+
+otd_rc otd_settings_print_value(const struct otd_yaml *y, bool secret, struct otd_bytes *out)
+{
+	struct printing p = {.out = out};
+	put_flow(&p, y, secret);
+	return p.rc;
 }
 
 static void put_key(struct printing *p, size_t level, const char *name)

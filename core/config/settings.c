@@ -60,17 +60,38 @@ static otd_rc load_main(struct otd_reading *r, struct otd_settings *s, struct ot
 	return rc;
 }
 
+/* Of s->doc, which is there. */
+static void read_all(struct otd_reading *r, struct otd_settings *s)
+{
+	const struct otd_yaml *root = otd_yaml_root(s->doc);
+	s->file = otd_yaml_file(root);
+	otd_read_table(r, &otd_keys_main, root, root, s);
+	s->miner.on = otd_yaml_get(root, "miner") != NULL;
+	otd_settings_coins(r, s);
+	otd_settings_derive(r, s);
+	otd_settings_check(r, s);
+}
+
+static struct otd_settings *new_settings(void)
+{
+	struct otd_settings *s = calloc(1, sizeof(*s));
+	if (s)
+		s->own = calloc(1, sizeof(*s->own));
+	if (s && s->own)
+		return s;
+	free(s);
+	return NULL;
+}
+
 otd_rc otd_settings_load(struct otd_settings **out, struct otd_env *e,
 			 const struct otd_settings_source *src, struct otd_err *err)
 {
-	struct otd_settings *s = calloc(1, sizeof(*s));
+	struct otd_settings *s = new_settings();
 	struct otd_err first = {0};
 	bool kept = false;
 	otd_rc rc;
 	*out = NULL;
-	if (s)
-		s->own = calloc(1, sizeof(*s->own));
-	if (!s || !s->own) {
+	if (!s) {
 		rc = otd_fail(&first, OTD_E_NOMEM, "%s: no memory", src->file);
 		goto out;
 	}
@@ -86,13 +107,7 @@ otd_rc otd_settings_load(struct otd_settings **out, struct otd_env *e,
 		otd_read_problem_whole(&r, &unread, NULL);
 		goto out;
 	}
-	const struct otd_yaml *root = otd_yaml_root(s->doc);
-	s->file = otd_yaml_file(root);
-	otd_read_table(&r, &otd_keys_main, root, root, s);
-	s->miner.on = otd_yaml_get(root, "miner") != NULL;
-	otd_settings_coins(&r, s);
-	otd_settings_derive(&r, s);
-	otd_settings_check(&r, s);
+	read_all(&r, s);
 	kept = src->keep;
 	rc = otd_read_rc(&r);
 out:
@@ -103,6 +118,31 @@ out:
 		return rc;
 	}
 	*out = s;
+	return rc;
+}
+
+otd_rc otd_settings_from_docs(struct otd_settings **out, struct otd_env *e,
+			      struct otd_yaml_doc **main_doc, struct otd_settings_coin_doc *coins,
+			      size_t n_coins, struct otd_err *err)
+{
+	struct otd_settings *s = new_settings();
+	*out = NULL;
+	if (!s)
+		return otd_fail(err, OTD_E_NOMEM, "out of memory");
+	struct otd_reading r = {
+		.extra = &s->own->extra, .env = e, .err = err, .faulty = &s->own->faulty};
+	s->doc = *main_doc;
+	*main_doc = NULL;
+	s->own->given = coins;
+	s->own->n_given = n_coins;
+	read_all(&r, s);
+	s->own->given = NULL;
+	s->own->n_given = 0;
+	otd_rc rc = otd_read_rc(&r);
+	if (rc)
+		otd_settings_destroy(s);
+	else
+		*out = s;
 	return rc;
 }
 

@@ -52,13 +52,27 @@ static void not_found(struct otd_reading *r, const struct otd_settings *s, const
 			 near ? near : "", near ? "'?" : "");
 }
 
+/* The file of this coin: given, or read now. */
+static otd_rc coin_doc(struct otd_reading *r, const struct otd_settings_own *own, const char *id,
+		       const char *file, struct otd_yaml_doc **doc, struct otd_err *err)
+{
+	for (size_t i = 0; i < own->n_given; i++) {
+		if (!own->given[i].doc || strcmp(own->given[i].id, id) != 0)
+			continue;
+		*doc = own->given[i].doc;
+		own->given[i].doc = NULL;
+		return OTD_OK;
+	}
+	return otd_yaml_load(doc, r->env, file, err);
+}
+
 static void read_coin(struct otd_reading *r, struct otd_settings *s, struct otd_coin *c,
 		      const char *file, const struct otd_yaml *at)
 {
 	struct otd_settings_own *own = s->own;
 	struct otd_yaml_doc *doc = NULL, **docs;
 	struct otd_err err = {0};
-	otd_rc rc = otd_yaml_load(&doc, r->env, file, &err);
+	otd_rc rc = coin_doc(r, own, c->id, file, &doc, &err);
 	if (rc) {
 		otd_read_problem_whole(r, &err, at);
 		return;
