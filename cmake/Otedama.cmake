@@ -60,8 +60,14 @@ function(otedama_program)
   set(libs ${OTEDAMA_ALL_MODULES})
   list(REVERSE libs)
   target_link_libraries(otedama PRIVATE ${libs})
+  # Where it was installed to, and the same seen from its own folder: an installation that was moved.
+  file(RELATIVE_PATH lib ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR}/otedama)
+  file(RELATIVE_PATH sdk ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_DATADIR}/otedama/sdk)
   target_compile_definitions(otedama PRIVATE
-    OTEDAMA_PLUGIN_DIR="${CMAKE_INSTALL_FULL_LIBDIR}/otedama")
+    OTEDAMA_PLUGIN_DIR="${CMAKE_INSTALL_FULL_LIBDIR}/otedama" OTEDAMA_PLUGIN_REL="${lib}"
+    OTEDAMA_SDK_DIR="${CMAKE_INSTALL_FULL_DATADIR}/otedama/sdk" OTEDAMA_SDK_REL="${sdk}")
+  # In the build folder the program finds them as in the tree.
+  file(CREATE_LINK ${CMAKE_SOURCE_DIR}/sdk ${CMAKE_BINARY_DIR}/sdk SYMBOLIC)
   set_target_properties(otedama PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
 endfunction()
 
@@ -250,6 +256,32 @@ function(otedama_service_files)
   install(FILES deploy/otedama.sysusers DESTINATION lib/sysusers.d RENAME otedama.conf)
 endfunction()
 
+# For plugins built outside of the tree: headers, the library of kernels, flags for pkg-config and
+# CMake, and the templates of `otedama plugin new`. All of it may be moved as a whole.
+function(otedama_sdk)
+  include(CMakePackageConfigHelpers)
+  set(cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/OtedamaPlugin)
+  foreach(pair IN ITEMS "OTEDAMA_PC_UP:${CMAKE_INSTALL_LIBDIR}/pkgconfig" "OTEDAMA_CMAKE_UP:${cmake_dir}")
+    string(REGEX REPLACE ":.*" "" name "${pair}")
+    string(REGEX REPLACE "^[^:]*:" "" folder "${pair}")
+    file(RELATIVE_PATH ${name} /prefix/${folder} /prefix)
+    string(REGEX REPLACE "/$" "" ${name} "${${name}}")
+  endforeach()
+  set(OTEDAMA_MONEY_FLAGS "")
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|aarch64")
+    set(OTEDAMA_MONEY_FLAGS -mgeneral-regs-only)
+  endif()
+  configure_file(cmake/otedama-plugin.pc.in otedama-plugin.pc @ONLY)
+  configure_file(cmake/OtedamaPluginConfig.cmake.in OtedamaPluginConfig.cmake @ONLY)
+  write_basic_package_version_file(OtedamaPluginConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+  install(DIRECTORY core/include/otedama DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING
+    PATTERN "*.h")
+  install(FILES ${CMAKE_BINARY_DIR}/otedama-plugin.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+  install(FILES ${CMAKE_BINARY_DIR}/OtedamaPluginConfig.cmake
+    ${CMAKE_BINARY_DIR}/OtedamaPluginConfigVersion.cmake DESTINATION ${cmake_dir})
+  install(DIRECTORY sdk/ DESTINATION ${CMAKE_INSTALL_DATADIR}/otedama/sdk)
+endfunction()
+
 function(otedama_install)
   otedama_cli_files()
   otedama_service_files()
@@ -259,11 +291,7 @@ function(otedama_install)
   if(TARGET otedama-sha256)
     install(TARGETS otedama-sha256 ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
   endif()
-  install(DIRECTORY core/include/otedama DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING
-    PATTERN "*.h")
-  # For plugins built outside of the tree: what to include, the library of kernels, where to put them.
-  configure_file(cmake/otedama-plugin.pc.in otedama-plugin.pc @ONLY)
-  install(FILES ${CMAKE_BINARY_DIR}/otedama-plugin.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+  otedama_sdk()
   # A file that an operator may have changed is left as it is.
   file(GLOB_RECURSE etc RELATIVE ${CMAKE_SOURCE_DIR}/etc CONFIGURE_DEPENDS etc/*.yaml)
   install(CODE "

@@ -11,6 +11,7 @@
 static const struct otd_cmd *const verbs[] = {
 	&otd_plugin_info,
 	&otd_plugin_list,
+	&otd_plugin_new,
 };
 #define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
 

@@ -10,5 +10,6 @@
 
 extern const struct otd_cmd otd_plugin_info;
 extern const struct otd_cmd otd_plugin_list;
+extern const struct otd_cmd otd_plugin_new;
 
 #endif

@@ -21,7 +21,10 @@ void otd_plugin_dirs_default(struct otd_plugin_dirs *d)
 	char folder[4096];
 	d->n = 0;
 	otd_where_program(folder, sizeof(folder));
+	/* In a build folder; as installed, seen from the program: an installation may be moved. */
 	snprintf(d->beside, sizeof(d->beside), "%s/plugins", folder);
+	if (access(d->beside, X_OK) != 0)
+		snprintf(d->beside, sizeof(d->beside), "%s/" OTEDAMA_PLUGIN_REL, folder);
 	if (access(d->beside, X_OK) == 0)
 		d->dir[d->n++] = d->beside;
 	else

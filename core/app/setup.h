@@ -13,7 +13,7 @@
 /* For commands other than serve: stderr, warnings and worse. */
 void otd_log_only_warnings(void);
 
-/* BESIDE_PROGRAM/plugins where it is there, then the installed folder. */
+/* PROGRAM/plugins where it is there (a build folder), or the folder of this installation. */
 struct otd_plugin_dirs {
 	char beside[4200];
 	const char *dir[2];
