@@ -13,6 +13,7 @@ WORK, BLOCK = work_of(target_of(SHARE)), target_of(FLOOR)
 CONFIG = """
 data_dir: {dir}
 log: {level: debug}
+threads: {reactors: 1}   # the window is computed from the order of shares; between reactors it is near, not exact
 store: {use: sqlite}
 nodes:
   btc: {coin: bitcoin, network: regtest, rpc: "URL", user: USER, password: PASSWORD}
