@@ -47,6 +47,14 @@ otd_rc otd_plugins_create(struct otd_plugins **out, struct otd_env *e,
 			  const struct otd_plugins_conf *conf, struct otd_err *err);
 void otd_plugins_destroy(struct otd_plugins *p);
 
+/* What may be loaded from now on; what is loaded stays. Prepared first, so that it cannot fail later. */
+struct otd_plugins_enable;
+otd_rc otd_plugins_enable_create(struct otd_plugins_enable **out, const char *const *enable, size_t n,
+				 struct otd_err *err);
+void otd_plugins_enable_destroy(struct otd_plugins_enable *e); /* takes NULL */
+/* Puts it in force; e has then what was in force before. */
+void otd_plugins_enable_swap(struct otd_plugins *p, struct otd_plugins_enable *e);
+
 /*
  * A descriptor in memory takes part as if it had been found in a file: same checks, no enable list.
  * For tests. The descriptor outlives the set.

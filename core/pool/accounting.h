@@ -151,9 +151,24 @@ void otd_accounting_discard(struct otd_acct_addition *add); /* takes NULL */
    are watched to their end; only status shows it no more. */
 void otd_accounting_remove(struct otd_accounting *a, const char *pool);
 /* Whether everything of this pool is in SQL and none of its blocks waits for a verdict, the journal
-   of epoch merged up to seq. */
+   of epoch merged up to seq. *merged, 0 at the first call, is the caller's to keep. */
 bool otd_accounting_is_done(const struct otd_accounting *a, const char *pool, uint64_t epoch,
-			    uint64_t seq);
+			    uint64_t seq, uint64_t *merged);
+
+/* --- another instance of a payout scheme --- */
+
+struct otd_acct_swap {
+	const char *pool, *scheme;         /* the scheme's name in records */
+	struct otd_plugin_instance *fresh; /* kind payout, nothing has been told to it yet */
+	uint8_t digest[32];                /* out: SHA-256 of the state that went over */
+};
+/*
+ * All or none: each scheme's state goes over to its fresh instance, which must give the same bytes back.
+ * Then the fresh ones are accounting's and the old ones destroyed, *seq is the record of the
+ * coordinator's journal behind which the new ones began. Else all stays, fresh is the caller's.
+ */
+otd_rc otd_accounting_swap(struct otd_accounting *a, struct otd_acct_swap *swaps, size_t n,
+			   uint64_t *seq, struct otd_err *err);
 
 /* done(arg) on the loop once all that was said by synced() and verdict() so far is in SQL. While the
    database fails it does not come. A second call replaces the first. */

@@ -513,12 +513,15 @@ void otd_accounting_remove(struct otd_accounting *a, const char *pool)
 }
 
 bool otd_accounting_is_done(const struct otd_accounting *a, const char *pool, uint64_t epoch,
-			    uint64_t seq)
+			    uint64_t seq, uint64_t *merged)
 {
-	for (const struct acct_epoch *ep = a->epochs; ep; ep = ep->next_epoch)
+	for (const struct acct_epoch *ep = a->epochs; ep && !*merged; ep = ep->next_epoch)
 		if (ep->epoch == epoch && ep->applied <= seq)
 			return false;
-	if (a->position < a->applied)
+	/* From here on nothing of it comes; other pools go on, and the position with them. */
+	if (!*merged)
+		*merged = a->applied;
+	if (a->position < *merged)
 		return false;
 	for (const struct acct_block *b = a->blocks; b; b = b->next)
 		if (b->state < OTD_BLOCK_MATURE && strcmp(b->pool_name, pool) == 0)

@@ -39,7 +39,8 @@ struct otd_blocks {
 	struct otd_worker *disk;
 	struct otd_timer *watch;
 	char *folder;
-	char *trouble; /* n_pools texts of TROUBLE bytes */
+	char *trouble; /* pools_max texts of TROUBLE bytes */
+	bool left;     /* a file of a pool that is not there */
 };
 
 #define TROUBLE 640
@@ -369,10 +370,12 @@ static bool load_one(void *arg, const char *file)
 	otd_rc rc = otd_block_file_read(b->conf.env->files, path, pool, sizeof(pool), &name, &bytes,
 					&err);
 	for (name.pool = 0; rc == OTD_OK && name.pool < b->conf.n_pools; name.pool++) {
-		if (strcmp(b->conf.pools[name.pool].name, pool) == 0)
+		if (b->conf.pools[name.pool].chain &&
+		    strcmp(b->conf.pools[name.pool].name, pool) == 0)
 			break;
 	}
 	if (rc != OTD_OK || name.pool == b->conf.n_pools) {
+		b->left = b->left || rc == OTD_OK;
 		char quoted[300];
 		const char *why = rc ? err.text : "its pool is not in the configuration";
 		otd_log(OTD_LOG_WARN, "pool", "block.file_left", "file=%s error=%s", path,
@@ -381,9 +384,12 @@ static bool load_one(void *arg, const char *file)
 		return true;
 	}
 	struct block *k = find(b, name.hash);
+	bool busy = k && (k->writing || k->bytes.len);
 	if (!k)
 		k = add(b, &name);
-	if (k) {
+	if (k && busy) {
+		otd_bytes_finish(&bytes);
+	} else if (k) {
 		otd_bytes_finish(&k->bytes);
 		k->bytes = bytes;
 		k->has_file = true;
@@ -404,6 +410,28 @@ otd_rc otd_blocks_start(struct otd_blocks *b, struct otd_err *err)
 	return OTD_OK;
 }
 
+void otd_blocks_pools(struct otd_blocks *b, size_t n_pools)
+{
+	const struct otd_files *f = b->conf.env->files;
+	OTD_ASSERT(n_pools <= b->conf.pools_max);
+	b->conf.n_pools = n_pools;
+	if (!b->left)
+		return;
+	b->left = false;
+	/* A handful of files, and only where a pool was taken out with blocks on their way. */
+	if (f->list(f->ctx, b->folder, load_one, b) != OTD_OK)
+		b->left = true;
+}
+
+bool otd_blocks_has(const struct otd_blocks *b, size_t pool)
+{
+	for (const struct block *k = b->list; k; k = k->next) {
+		if (k->name.pool == pool)
+			return true;
+	}
+	return false;
+}
+
 otd_rc otd_blocks_create(struct otd_blocks **out, const struct otd_blocks_conf *conf,
 			 struct otd_err *err)
 {
@@ -414,8 +442,10 @@ otd_rc otd_blocks_create(struct otd_blocks **out, const struct otd_blocks_conf *
 	otd_rc rc = OTD_E_NOMEM;
 	if (b) {
 		b->conf = *conf;
+		if (b->conf.pools_max < conf->n_pools)
+			b->conf.pools_max = conf->n_pools;
 		b->folder = malloc(n);
-		b->trouble = calloc(conf->n_pools ? conf->n_pools : 1, TROUBLE);
+		b->trouble = calloc(b->conf.pools_max ? b->conf.pools_max : 1, TROUBLE);
 	}
 	if (!b || !b->folder || !b->trouble) {
 		otd_fail(err, rc, "out of memory");

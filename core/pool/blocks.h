@@ -24,8 +24,10 @@ struct otd_blocks_conf {
 	struct otd_env *env;
 	struct otd_loop *loop;
 	const char *data_dir;
-	const struct otd_blocks_pool *pools; /* the caller's, for as long as the object lives */
-	size_t n_pools;
+	/* The caller's, for as long as the object lives. What is in it may change: maturity and
+	   orphan_depth, and chain to NULL where nothing of a pool is left. */
+	const struct otd_blocks_pool *pools;
+	size_t n_pools, pools_max; /* 0: n_pools */
 	int64_t watch_ms;
 	/* A block that is on record has come to a new state or more confirmations. OTD_E_BUSY: say it
 	   again later. */
@@ -53,6 +55,11 @@ void otd_blocks_found(struct otd_blocks *b, const struct otd_block_name *name,
 /* Accounting has it on record in this state: from now on verdicts are given. */
 void otd_blocks_on_record(struct otd_blocks *b, const struct otd_block_name *name,
 			  enum otd_block_state state, uint32_t confirmations);
+/* There are so many pools now, at most pools_max. Blocks that earlier runs left of the new ones are
+   taken up. */
+void otd_blocks_pools(struct otd_blocks *b, size_t n_pools);
+/* Whether a block of this pool is watched or written. */
+bool otd_blocks_has(const struct otd_blocks *b, size_t pool);
 /* What is wrong with a block of this pool, for people; "" where nothing. */
 const char *otd_blocks_trouble(struct otd_blocks *b, size_t pool);
 /* Whether a block is still on its way to our disk or to its first node: not the time to end. */

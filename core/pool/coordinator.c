@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "pool/blocks.h"
 #include "pool/job.h"
+#include "pool/reactor.h"
 
 /* A reactor judges shares of its last OTD_JOB_RING jobs; those that it has sent us a block of while
    newer ones were on their way to it are here still. */
@@ -17,15 +18,28 @@
 #define EXTRANONCE_BYTES 32
 #define SCRIPT_BYTES     128
 #define ADDRESS_BYTES    256
+#define NAME_BYTES       65
+#define TAG_BYTES        65
+#define REACTORS_MAX     64 /* of threads.reactors */
 
 struct job {
 	uint32_t number; /* 0: unused */
 	struct otd_template *handle;
 };
 
+/* What a reactor said when no client of a removed pool was left. */
+struct farewell {
+	bool said;
+	uint64_t epoch, seq; /* nothing of the pool comes behind this */
+	uint64_t merged;     /* place in the coordinator's journal; 0: not merged so far */
+};
+
 struct pool {
-	struct otd_coordinator_pool conf;
+	struct otd_coordinator_pool conf; /* chain NULL: forgotten */
+	char name[NAME_BYTES], tag[TAG_BYTES];
 	uint8_t script[SCRIPT_BYTES];
+	bool removed;
+	struct farewell farewell[REACTORS_MAX]; /* by reactor */
 	struct job jobs[JOBS_KEPT];
 	uint32_t n_jobs;
 	struct otd_msg *current; /* the newest job message, for a reactor that comes later */
@@ -40,7 +54,8 @@ struct reactor {
 
 struct otd_coordinator {
 	struct otd_coordinator_conf conf;
-	struct pool *pools;
+	struct pool *pools; /* room for OTD_POOLS_MAX, as in block_pools */
+	size_t n_pools;
 	struct otd_blocks_pool *block_pools;
 	struct otd_blocks *blocks;
 	struct otd_mailbox *mailbox;
@@ -148,6 +163,8 @@ void otd_coordinator_template(struct otd_coordinator *c, size_t pool,
 {
 	struct pool *p = &c->pools[pool];
 	struct otd_err err = {0};
+	if (p->removed)
+		return;
 	struct otd_chain_payee payee = {.script = p->conf.script, .value = -1};
 	struct otd_chain_coinbase cb = {
 		.size = sizeof(cb),
@@ -184,7 +201,9 @@ void otd_coordinator_template(struct otd_coordinator *c, size_t pool,
 static otd_rc check_address(struct otd_coordinator *c, uint32_t pool, struct otd_span in,
 			    char out[ADDRESS_BYTES], struct otd_err *err)
 {
-	if (pool >= c->conf.n_pools || in.len >= ADDRESS_BYTES)
+	if (pool >= c->n_pools || !c->pools[pool].conf.chain)
+		return otd_fail(err, OTD_E_INVALID, "this pool is not there any more");
+	if (in.len >= ADDRESS_BYTES)
 		return otd_fail(err, OTD_E_INVALID, "this is too long for an address");
 	return otd_chain_canonical(c->pools[pool].conf.chain, (const char *)in.ptr, in.len, out,
 				   ADDRESS_BYTES - 1, err);
@@ -222,7 +241,7 @@ static void on_block(struct otd_coordinator *c, const struct otd_msg_block *m)
 	struct otd_block_name name = {
 		.pool = m->pool, .epoch = m->epoch, .share_seq = m->share_seq, .height = m->height};
 	char hash[65], quoted[600];
-	if (m->pool >= c->conf.n_pools)
+	if (m->pool >= c->n_pools || !c->pools[m->pool].conf.chain)
 		return;
 	struct pool *p = &c->pools[m->pool];
 	struct job *j = find_job(p, m->job);
@@ -271,6 +290,14 @@ static void on_drained(struct otd_coordinator *c, const struct otd_msg_position 
 	c->drained = NULL;
 }
 
+static void on_pool_gone(struct otd_coordinator *c, const struct otd_msg_pool_gone *m)
+{
+	if (m->pool >= c->n_pools || m->head.reactor >= REACTORS_MAX)
+		return;
+	c->pools[m->pool].farewell[m->head.reactor] =
+		(struct farewell){.said = true, .epoch = m->epoch, .seq = m->seq};
+}
+
 static void on_message(void *arg, const struct otd_msg *m)
 {
 	struct otd_coordinator *c = arg;
@@ -283,6 +310,7 @@ static void on_message(void *arg, const struct otd_msg *m)
 		otd_accounting_synced(c->conf.accounting, at->epoch, at->seq);
 		on_drained(c, at);
 		break;
+	case OTD_MSG_POOL_GONE: on_pool_gone(c, (const struct otd_msg_pool_gone *)m); break;
 	default: otd_log(OTD_LOG_ERROR, "pool", "message.unknown", "type=%u", m->type);
 	}
 }
@@ -294,37 +322,124 @@ static otd_rc on_verdict(void *arg, uint64_t epoch, uint64_t share_seq, enum otd
 	return otd_accounting_verdict(c->conf.accounting, epoch, share_seq, state, confirmations);
 }
 
-static otd_rc init_pools(struct otd_coordinator *c, struct otd_err *err)
+otd_rc otd_coordinator_check(const struct otd_coordinator *c,
+			     const struct otd_coordinator_pool *pools, size_t n,
+			     struct otd_err *err)
 {
-	size_t n = c->conf.n_pools;
-	c->pools = calloc(n ? n : 1, sizeof(*c->pools));
-	c->block_pools = calloc(n ? n : 1, sizeof(*c->block_pools));
-	if (!c->pools || !c->block_pools)
-		return otd_fail(err, OTD_E_NOMEM, "out of memory");
+	if (n > OTD_POOLS_MAX - c->n_pools)
+		return otd_fail(err, OTD_E_RANGE,
+				"this process has had %zu pools, of %d in its life: restart it",
+				c->n_pools, OTD_POOLS_MAX);
 	for (size_t i = 0; i < n; i++) {
-		struct pool *p = &c->pools[i];
-		char labels[96];
-		p->conf = c->conf.pools[i];
-		if (p->conf.script.len > sizeof(p->script))
+		const char *name = pools[i].name;
+		if (pools[i].script.len > SCRIPT_BYTES)
 			return otd_fail(err, OTD_E_RANGE,
-					"pools.%s: the coinbase script is too long", p->conf.name);
-		memcpy(p->script, p->conf.script.ptr, p->conf.script.len);
-		p->conf.script.ptr = p->script;
-		if (p->conf.extranonce1_len + p->conf.extranonce2_len > EXTRANONCE_BYTES)
-			return otd_fail(err, OTD_E_RANGE, "pools.%s: extranonce is too long",
-					p->conf.name);
-		otd_bytes_init(&p->parts.coinbase1, 64 << 10);
-		otd_bytes_init(&p->parts.coinbase2, 1 << 20);
-		otd_bytes_init(&p->parts.branches, 32 * 32);
-		snprintf(labels, sizeof(labels), "pool=\"%.60s\"", p->conf.name);
-		p->m_jobs = otd_metric(c->conf.metrics, OTD_COUNTER, "otd_jobs_total", labels,
-				       "Jobs made from templates");
-		p->m_blocks = otd_metric(c->conf.metrics, OTD_COUNTER, "otd_blocks_found_total",
-					 labels, "Shares that met the network target");
-		c->block_pools[i] = (struct otd_blocks_pool){
-			p->conf.name, p->conf.chain, p->conf.maturity, p->conf.orphan_depth};
+					"pools.%s: the coinbase script is too long", name);
+		if (pools[i].extranonce1_len + pools[i].extranonce2_len > EXTRANONCE_BYTES)
+			return otd_fail(err, OTD_E_RANGE, "pools.%s: extranonce is too long", name);
 	}
 	return OTD_OK;
+}
+
+size_t otd_coordinator_add_pool(struct otd_coordinator *c, const struct otd_coordinator_pool *conf)
+{
+	size_t number = c->n_pools;
+	struct pool *p = &c->pools[number];
+	char labels[96];
+	OTD_ASSERT(number < OTD_POOLS_MAX);
+	p->conf = *conf;
+	snprintf(p->name, sizeof(p->name), "%s", conf->name);
+	snprintf(p->tag, sizeof(p->tag), "%s", conf->tag);
+	p->conf.name = p->name;
+	p->conf.tag = p->tag;
+	memcpy(p->script, conf->script.ptr, conf->script.len);
+	p->conf.script.ptr = p->script;
+	otd_bytes_init(&p->parts.coinbase1, 64 << 10);
+	otd_bytes_init(&p->parts.coinbase2, 1 << 20);
+	otd_bytes_init(&p->parts.branches, 32 * 32);
+	snprintf(labels, sizeof(labels), "pool=\"%.60s\"", p->name);
+	p->m_jobs = otd_metric(c->conf.metrics, OTD_COUNTER, "otd_jobs_total", labels,
+			       "Jobs made from templates");
+	p->m_blocks = otd_metric(c->conf.metrics, OTD_COUNTER, "otd_blocks_found_total", labels,
+				 "Shares that met the network target");
+	c->block_pools[number] =
+		(struct otd_blocks_pool){p->name, conf->chain, conf->maturity, conf->orphan_depth};
+	c->n_pools++;
+	if (c->blocks)
+		otd_blocks_pools(c->blocks, c->n_pools);
+	return number;
+}
+
+static otd_rc init_pools(struct otd_coordinator *c, struct otd_err *err)
+{
+	/* Zeroed pages are not there until they are used. */
+	c->pools = calloc(OTD_POOLS_MAX, sizeof(*c->pools));
+	c->block_pools = calloc(OTD_POOLS_MAX, sizeof(*c->block_pools));
+	if (!c->pools || !c->block_pools)
+		return otd_fail(err, OTD_E_NOMEM, "out of memory");
+	otd_rc rc = otd_coordinator_check(c, c->conf.pools, c->conf.n_pools, err);
+	for (size_t i = 0; rc == OTD_OK && i < c->conf.n_pools; i++)
+		(void)otd_coordinator_add_pool(c, &c->conf.pools[i]);
+	return rc;
+}
+
+void otd_coordinator_change_pool(struct otd_coordinator *c, size_t pool,
+				 const struct otd_coordinator_pool *conf)
+{
+	struct pool *p = &c->pools[pool];
+	snprintf(p->tag, sizeof(p->tag), "%s", conf->tag);
+	p->conf.version_mask = conf->version_mask;
+	p->conf.maturity = conf->maturity;
+	p->conf.orphan_depth = conf->orphan_depth;
+	c->block_pools[pool].maturity = conf->maturity;
+	c->block_pools[pool].orphan_depth = conf->orphan_depth;
+}
+
+void otd_coordinator_remove_pool(struct otd_coordinator *c, size_t pool)
+{
+	c->pools[pool].removed = true;
+}
+
+static bool is_merged(struct otd_coordinator *c, struct pool *p, struct farewell *f)
+{
+	return otd_accounting_is_done(c->conf.accounting, p->name, f->epoch, f->seq, &f->merged);
+}
+
+bool otd_coordinator_is_gone(struct otd_coordinator *c, size_t pool)
+{
+	struct pool *p = &c->pools[pool];
+	if (!p->removed || otd_blocks_has(c->blocks, pool))
+		return false;
+	for (uint32_t i = 0; i < c->n_reactors; i++) {
+		if (c->reactors[i].mailbox &&
+		    (!p->farewell[i].said || !is_merged(c, p, &p->farewell[i])))
+			return false;
+	}
+	return true;
+}
+
+/* Templates and buffers. */
+static void free_pool(struct pool *p)
+{
+	for (size_t k = 0; k < JOBS_KEPT; k++) {
+		if (p->jobs[k].number)
+			otd_chain_drop(p->conf.chain, p->jobs[k].handle);
+		p->jobs[k].number = 0;
+	}
+	otd_msg_destroy(p->current);
+	p->current = NULL;
+	otd_bytes_finish(&p->parts.coinbase1);
+	otd_bytes_finish(&p->parts.coinbase2);
+	otd_bytes_finish(&p->parts.branches);
+}
+
+void otd_coordinator_forget_pool(struct otd_coordinator *c, size_t pool)
+{
+	struct pool *p = &c->pools[pool];
+	OTD_ASSERT(p->removed);
+	free_pool(p);
+	p->conf.chain = NULL;
+	c->block_pools[pool].chain = NULL;
 }
 
 otd_rc otd_coordinator_create(struct otd_coordinator **out, const struct otd_coordinator_conf *conf,
@@ -342,7 +457,8 @@ otd_rc otd_coordinator_create(struct otd_coordinator **out, const struct otd_coo
 						 .loop = conf->loop,
 						 .data_dir = conf->data_dir,
 						 .pools = c->block_pools,
-						 .n_pools = conf->n_pools,
+						 .n_pools = c->n_pools,
+						 .pools_max = OTD_POOLS_MAX,
 						 .watch_ms = conf->watch_ms,
 						 .verdict = on_verdict,
 						 .arg = c};
@@ -364,17 +480,8 @@ void otd_coordinator_destroy(struct otd_coordinator *c)
 		return;
 	otd_mailbox_destroy(c->mailbox);
 	otd_blocks_destroy(c->blocks);
-	for (size_t i = 0; c->pools && i < c->conf.n_pools; i++) {
-		struct pool *p = &c->pools[i];
-		for (size_t k = 0; k < JOBS_KEPT; k++) {
-			if (p->jobs[k].number)
-				otd_chain_drop(p->conf.chain, p->jobs[k].handle);
-		}
-		otd_msg_destroy(p->current);
-		otd_bytes_finish(&p->parts.coinbase1);
-		otd_bytes_finish(&p->parts.coinbase2);
-		otd_bytes_finish(&p->parts.branches);
-	}
+	for (size_t i = 0; c->pools && i < c->n_pools; i++)
+		free_pool(&c->pools[i]);
 	free(c->pools);
 	free(c->block_pools);
 	free(c->reactors);
@@ -389,6 +496,8 @@ struct otd_mailbox *otd_coordinator_mailbox(struct otd_coordinator *c)
 otd_rc otd_coordinator_add_reactor(struct otd_coordinator *c, uint32_t index,
 				   struct otd_mailbox *mailbox)
 {
+	if (index >= REACTORS_MAX)
+		return OTD_E_RANGE;
 	if (index >= c->n_reactors) {
 		struct reactor *r = realloc(c->reactors, (index + 1) * sizeof(*r));
 		if (!r)
@@ -398,8 +507,8 @@ otd_rc otd_coordinator_add_reactor(struct otd_coordinator *c, uint32_t index,
 		c->n_reactors = index + 1;
 	}
 	c->reactors[index] = (struct reactor){.mailbox = mailbox};
-	for (size_t i = 0; i < c->conf.n_pools; i++) {
-		if (c->pools[i].current)
+	for (size_t i = 0; i < c->n_pools; i++) {
+		if (c->pools[i].current && !c->pools[i].removed)
 			send_copy(c, index, c->pools[i].current);
 	}
 	return OTD_OK;
@@ -414,7 +523,7 @@ void otd_coordinator_block(struct otd_coordinator *c, const struct otd_acct_bloc
 {
 	struct otd_block_name name = {
 		.pool = b->pool, .epoch = b->epoch, .share_seq = b->share_seq, .height = b->height};
-	if (b->pool >= c->conf.n_pools)
+	if (b->pool >= c->n_pools || !c->pools[b->pool].conf.chain)
 		return;
 	memcpy(name.hash, b->hash, 32);
 	otd_blocks_on_record(c->blocks, &name, b->state, b->confirmations);

@@ -44,6 +44,29 @@ struct otd_coordinator_conf {
 
 otd_rc otd_coordinator_create(struct otd_coordinator **out, const struct otd_coordinator_conf *conf,
 			      struct otd_err *err);
+
+/* --- pools that change while it runs --- */
+
+/* Whether these could be added now. */
+otd_rc otd_coordinator_check(const struct otd_coordinator *c,
+			     const struct otd_coordinator_pool *pools, size_t n,
+			     struct otd_err *err);
+/* One more, of those that were checked; its number. Its work comes with the next template that is
+   handed in: not before every reactor knows the pool. */
+size_t otd_coordinator_add_pool(struct otd_coordinator *c, const struct otd_coordinator_pool *pool);
+/* Tag, version_mask, maturity and orphan_depth are these from now on. */
+void otd_coordinator_change_pool(struct otd_coordinator *c, size_t pool,
+				 const struct otd_coordinator_pool *conf);
+/* It is out of the settings: no more work. Its blocks are watched to their end. */
+void otd_coordinator_remove_pool(struct otd_coordinator *c, size_t pool);
+/* Whether nothing of a removed pool is left: no reactor has clients of it, all is in SQL, no block is
+   watched. Asked now and then: each call may bring it on. */
+bool otd_coordinator_is_gone(struct otd_coordinator *c, size_t pool);
+/* Once it is gone: gives everything back, so that its chain can go. */
+void otd_coordinator_forget_pool(struct otd_coordinator *c, size_t pool);
+
+/* --- life --- */
+
 /* Takes NULL. Jobs' templates are given back to their chains: destroy those afterwards. */
 void otd_coordinator_destroy(struct otd_coordinator *c);
 /* Where reactors send to. */

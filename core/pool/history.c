@@ -318,6 +318,12 @@ otd_rc otd_history_create(struct otd_history **out, const struct otd_history_con
 	return OTD_OK;
 }
 
+void otd_history_keep(struct otd_history *h, int64_t minutes_ms, int64_t hours_ms)
+{
+	h->conf.minutes_ms = minutes_ms;
+	h->conf.hours_ms = hours_ms;
+}
+
 void otd_history_destroy(struct otd_history *h)
 {
 	if (!h)

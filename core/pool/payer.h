@@ -64,6 +64,8 @@ otd_rc otd_payer_configure(struct otd_payer *p, const struct otd_payer_pool *poo
 void otd_payer_start(struct otd_payer *p);
 /* The chain has a new best block: what was sent is looked at soon. */
 void otd_payer_tip(struct otd_payer *p, const struct otd_chain *chain);
+/* Whether a payment of this pool is on its way and not final: its chain is still needed. */
+bool otd_payer_has(const struct otd_payer *p, const char *pool);
 /* No new step begins; done(arg) when none is under way. */
 void otd_payer_drain(struct otd_payer *p, otd_fn done, void *arg);
 

@@ -1,10 +1,17 @@
 /* What a reload changes on one reactor: prepared outside of its loop, applied in one go on it. */
 #include "base/log.h"
 #include "stratum/session.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define POOL_REMOVED "pool removed"
+#define PORT_REMOVED "port removed"
+
+struct gone_port {
+	uint32_t port;
+	char text[160];
+};
 
 struct otd_stratum_change {
 	struct otd_stratum *st;
@@ -13,6 +20,8 @@ struct otd_stratum_change {
 	size_t n_ports;
 	uint32_t *gone; /* pools */
 	size_t n_gone;
+	struct gone_port *gone_ports;
+	size_t n_gone_ports;
 	struct otd_stratum_limits limits;
 	otd_fn applied;
 	void *arg;
@@ -54,7 +63,25 @@ void otd_stratum_change_destroy(struct otd_stratum_change *c)
 		free(c->ports[i]);
 	free(c->ports);
 	free(c->gone);
+	free(c->gone_ports);
 	free(c);
+}
+
+static otd_rc copy_gone(struct otd_stratum_change *c, const struct otd_stratum_change_conf *conf)
+{
+	c->gone = calloc(conf->n_gone ? conf->n_gone : 1, sizeof(*c->gone));
+	c->gone_ports = calloc(conf->n_gone_ports ? conf->n_gone_ports : 1, sizeof(*c->gone_ports));
+	if (!c->gone || !c->gone_ports)
+		return OTD_E_NOMEM;
+	if (conf->n_gone)
+		memcpy(c->gone, conf->gone, conf->n_gone * sizeof(*c->gone));
+	c->n_gone = conf->n_gone;
+	for (size_t i = 0; i < conf->n_gone_ports; i++) {
+		struct gone_port *g = &c->gone_ports[c->n_gone_ports++];
+		g->port = conf->gone_ports[i].port;
+		(void)snprintf(g->text, sizeof(g->text), "%s", conf->gone_ports[i].text);
+	}
+	return OTD_OK;
 }
 
 otd_rc otd_stratum_change_create(struct otd_stratum_change **out, struct otd_stratum *st,
@@ -70,9 +97,8 @@ otd_rc otd_stratum_change_create(struct otd_stratum_change **out, struct otd_str
 		c->applied = conf->applied;
 		c->arg = conf->arg;
 		c->ports = calloc(conf->n_ports ? conf->n_ports : 1, sizeof(struct otd_port *));
-		c->gone = calloc(conf->n_gone ? conf->n_gone : 1, sizeof(*c->gone));
 	}
-	if (!rc && (!c || !c->ports || !c->gone))
+	if (!rc && (!c || !c->ports || copy_gone(c, conf)))
 		rc = otd_fail(err, OTD_E_NOMEM, "out of memory");
 	for (; !rc && c->n_ports < conf->n_ports; c->n_ports++) {
 		rc = otd_stratum_port_create(&c->ports[c->n_ports], &conf->ports[c->n_ports]);
@@ -81,9 +107,6 @@ otd_rc otd_stratum_change_create(struct otd_stratum_change **out, struct otd_str
 	}
 	if (!rc) {
 		otd_stratum_limits_default(&c->limits);
-		c->n_gone = conf->n_gone;
-		if (conf->n_gone)
-			memcpy(c->gone, conf->gone, conf->n_gone * sizeof(*c->gone));
 		rc = otd_reactor_prepare(st->conf.reactor, &c->pools, conf->pools, conf->n_pools,
 					 err);
 	}
@@ -95,7 +118,7 @@ otd_rc otd_stratum_change_create(struct otd_stratum_change **out, struct otd_str
 }
 
 /* Answers what came, then asks to connect again elsewhere, and closes. */
-static void leave(struct otd_session *s)
+static void leave(struct otd_session *s, const char *why)
 {
 	s->leaving = true;
 	if (s->closing)
@@ -103,7 +126,7 @@ static void leave(struct otd_session *s)
 	if (s->subscribed)
 		s->dialect->reconnect(s, "", 0, 0);
 	if (s->head == s->tail)
-		otd_session_close(s, POOL_REMOVED);
+		otd_session_close(s, why);
 	else
 		otd_conn_pause(s->conn, true); /* closed behind its last answer */
 }
@@ -117,7 +140,21 @@ static void end_pool(struct otd_stratum *st, uint32_t pool)
 	/* close only marks: the list stays as it is until callbacks come. */
 	for (size_t i = 0; i < st->n_open; i++) {
 		if (st->open[i]->port->pool == pool)
-			leave(st->open[i]);
+			leave(st->open[i], POOL_REMOVED);
+	}
+}
+
+static void end_port(struct otd_stratum *st, const struct gone_port *g)
+{
+	if (g->port >= st->n_ports)
+		return;
+	for (size_t i = 0; i < st->n_open; i++) {
+		struct otd_session *s = st->open[i];
+		if (s->port != &st->ports[g->port]->conf || s->leaving)
+			continue;
+		if (s->subscribed && !s->closing)
+			s->dialect->show_message(s, g->text);
+		leave(s, PORT_REMOVED);
 	}
 }
 
@@ -175,6 +212,8 @@ static void apply(void *arg)
 	otd_stratum_limit(st, &c->limits);
 	for (size_t i = 0; i < c->n_gone; i++)
 		end_pool(st, c->gone[i]);
+	for (size_t i = 0; i < c->n_gone_ports; i++)
+		end_port(st, &c->gone_ports[i]);
 	if (c->applied)
 		c->applied(c->arg);
 	otd_stratum_change_destroy(c);

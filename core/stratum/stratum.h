@@ -69,15 +69,22 @@ otd_rc otd_stratum_accept_post(struct otd_stratum *st, struct otd_stream *s, uin
 size_t otd_stratum_sessions(const struct otd_stratum *st);
 
 /*
- * What a reload changes, all of it at once or nothing. Sessions stay, but those of pools that are
- * gone: they are answered, told to connect again and closed. A new scheme of a port is for who
+ * What a reload changes, all of it at once or nothing. Sessions stay, but those of pools and ports that
+ * are gone: they are answered, told to connect again and closed. A new scheme of a port is for who
  * authorizes afterwards; its difficulty reaches who is there within two seconds.
  */
+struct otd_stratum_gone_port {
+	uint32_t port;    /* its number; it may come back */
+	const char *text; /* for its miners, why and where to go; copied */
+};
+
 struct otd_stratum_change_conf {
 	const struct otd_reactor_pool *pools; /* come behind those that are there */
 	size_t n_pools;
 	const uint32_t *gone; /* numbers of pools */
 	size_t n_gone;
+	const struct otd_stratum_gone_port *gone_ports;
+	size_t n_gone_ports;
 	/* All ports by their numbers, those of before and new ones behind them. */
 	const struct otd_stratum_port *ports;
 	size_t n_ports;

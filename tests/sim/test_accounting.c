@@ -669,10 +669,13 @@ static void pools_come_and_go(void **state)
 	uint64_t epoch = st->blocks[0].epoch, seq = st->blocks[0].share_seq;
 	otd_accounting_status_destroy(st);
 	/* Out again: its block goes on, shares count; and the same pool comes back. */
+	uint64_t merged = 0;
 	otd_accounting_remove(w.acct, "beta");
-	assert_false(otd_accounting_is_done(w.acct, "beta", epoch, seq));
+	assert_false(otd_accounting_is_done(w.acct, "beta", epoch, seq, &merged));
 	assert_int_equal(otd_accounting_verdict(w.acct, epoch, seq, OTD_BLOCK_MATURE, 100), OTD_OK);
 	mine(&w, 60, 0);
+	flush(&w);
+	assert_true(otd_accounting_is_done(w.acct, "beta", epoch, seq, &merged));
 	st = status(&w);
 	assert_int_equal(st->n_pools, 1);
 	assert_int_equal(st->n_alerts, 0);
