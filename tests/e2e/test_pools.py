@@ -13,7 +13,6 @@ WORK, BLOCK = work_of(target_of(SHARE)), target_of(FLOOR)
 CONFIG = """
 data_dir: {dir}
 log: {level: debug}
-threads: {reactors: 1}   # the window is computed from the order of shares; between reactors it is near, not exact
 store: {use: sqlite}
 nodes:
   btc: {coin: bitcoin, network: regtest, rpc: "URL", user: USER, password: PASSWORD}
@@ -127,6 +126,12 @@ def play(pool, node, owner, ports):
                 if i < n:
                     r.share()
 
+    def settle():
+        """Until the pool has counted what was sent: what comes next is another batch."""
+        sent = len(of_east) + len(of_solo)
+        wait_for(lambda: [p["accepted"] for p in pool.status()["pools"] if p["name"] == "east"] == [sent], 20,
+                 about="all shares to be counted")
+
     def credit(name, finder, ppm, weights):
         where, script, value = find(pool, node, rigs, finder)
         assert where == owner[name] and f"/{name}/".encode() in script, (where, script)
@@ -144,7 +149,10 @@ def play(pool, node, owner, ports):
     turn((0, 17, 3, 8, 0, 0))
     credit("east", s, 10_000, lambda: {two: 1})
     credit("west", x, 25_000, lambda: pplns(of_west, 2 * window))
-    turn((40, 44, 0, 0, 2, 0))
+    # Of the batch that holds its end, a window takes a part of everybody. So let it end between two batches.
+    turn((9, 12, 0, 0, 2, 0))
+    settle()
+    turn((31, 32, 0, 0, 0, 0))
     credit("east", b, 10_000, lambda: pplns(of_east, window // 4))
     credit("west", w, 25_000, lambda: pplns(of_west, 2 * window))
     assert len(of_east) * WORK > window // 4, "the window never cut anything"
