@@ -132,6 +132,11 @@ otd_rc otd_chain_submit(struct otd_chain *c, struct otd_span block, const uint8_
 typedef void (*otd_place_fn)(void *arg, const struct otd_err *err, const struct otd_chain_block *b);
 otd_rc otd_chain_place(struct otd_chain *c, uint64_t height, const uint8_t hash[32],
 		       otd_place_fn fn, void *arg);
+/* The same of the best block of the node whose wallet pays: whether all are on one chain with it.
+   OTD_E_UNSUPPORTED: it is the only node, nobody else can be asked. OTD_E_CLOSED: it is down. */
+otd_rc otd_chain_place_wallet(struct otd_chain *c, otd_place_fn fn, void *arg);
+/* Nobody is called back for what was asked with this arg. */
+void otd_chain_place_forget(struct otd_chain *c, void *arg);
 
 /* --- the wallet: the first node with the role; all by the kinds from OTD_CHAIN_WALLET on --- */
 

@@ -112,3 +112,24 @@ otd_rc otd_chain_place(struct otd_chain *c, uint64_t height, const uint8_t hash[
 	}
 	return OTD_OK;
 }
+
+otd_rc otd_chain_place_wallet(struct otd_chain *c, otd_place_fn fn, void *arg)
+{
+	struct otd_chain_node *n = NULL;
+	for (size_t i = 0; i < c->n_nodes && !n; i++)
+		n = c->nodes[i]->roles & OTD_NODE_WALLET ? c->nodes[i] : NULL;
+	if (c->n_nodes < 2)
+		return OTD_E_UNSUPPORTED;
+	if (!n || !n->st.up || !n->has_tip)
+		return OTD_E_CLOSED;
+	return otd_chain_place(c, n->best.height, n->best.hash, fn, arg);
+}
+
+void otd_chain_place_forget(struct otd_chain *c, void *arg)
+{
+	for (struct otd_chain_asking *a = c->askings, *next; a; a = next) {
+		next = a->next;
+		if (a->arg == arg)
+			free_asking(a);
+	}
+}

@@ -95,16 +95,18 @@ static otd_rc on_number(void *ctx, const struct otd_value *c, size_t n)
 	return OTD_OK;
 }
 
-otd_rc otd_pay_done_since(struct otd_db *db, int64_t since_ms, uint64_t *ids, size_t max, size_t *n,
-			  struct otd_err *err)
+otd_rc otd_pay_done_since(struct otd_db *db, int64_t since_ms, uint64_t after, uint64_t *ids,
+			  size_t max, size_t *n, struct otd_err *err)
 {
 	static const uint32_t wants[] = {OTD_VALUE_INT};
 	struct numbers l = {ids, 0, max};
-	struct otd_value v[] = {OTD_INT(OTD_PAY_PAID), OTD_INT(since_ms), OTD_INT(max)};
+	struct otd_value v[] = {OTD_INT(after), OTD_INT(OTD_PAY_PAID), OTD_INT(since_ms),
+				OTD_INT(OTD_PAY_PAID), OTD_INT(max)};
 	otd_rc rc = otd_db_query(db,
-				 "SELECT id FROM payments WHERE state >= ? AND changed_ms >= ?"
-				 " ORDER BY id LIMIT ?",
-				 v, 3, wants, 1, on_number, &l, err);
+				 "SELECT id FROM payments WHERE id > ?"
+				 " AND ((state >= ? AND changed_ms >= ?)"
+				 " OR (state = ? AND height = 0)) ORDER BY id LIMIT ?",
+				 v, 5, wants, 1, on_number, &l, err);
 	*n = rc ? 0 : l.n;
 	return rc;
 }

@@ -13,9 +13,11 @@
 otd_rc otd_pay_old_coins(struct otd_db *db, uint64_t id, struct otd_pay_coin **coins, size_t *n,
 			 struct otd_err *err);
 
-/* Numbers of payments that were PAID or CANCELLED at since_ms or later, oldest first, at most max. */
-otd_rc otd_pay_done_since(struct otd_db *db, int64_t since_ms, uint64_t *ids, size_t max, size_t *n,
-			  struct otd_err *err);
+/* Numbers of payments that were PAID or CANCELLED, fell out or came back at since_ms or later, and of
+   all that have fallen out of the chain, however long ago: oldest first, at most max, beginning behind
+   number after. */
+otd_rc otd_pay_done_since(struct otd_db *db, int64_t since_ms, uint64_t after, uint64_t *ids,
+			  size_t max, size_t *n, struct otd_err *err);
 
 /* Accounts of the pool that have a spendable balance below the minimum or are on hold. reason: why
    it is, NULL: it is not. Texts live for the length of the call. Accounts on hold without a balance

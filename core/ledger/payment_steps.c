@@ -340,6 +340,9 @@ otd_rc otd_pay_progress(struct otd_db *db, uint64_t id, uint32_t generation, uin
 	now.confirmations = confirmations;
 	now.height = height;
 	now.conflict_height = conflict_height;
+	/* One that fell out of the chain and came back is young again: it is watched as long. */
+	if (!was.height != !height)
+		now.changed_ms = time_ms;
 	rc = otd_pay_swap(db, &was, &now, err);
 	if (rc || (!was.height == !height && !was.conflict_height == !conflict_height))
 		return rc;

@@ -126,7 +126,7 @@ static void free_pools(struct payer_pool *p)
 
 /* --- what is in flight --- */
 
-static void landed(struct otd_payer *o)
+void payer_landed(struct otd_payer *o)
 {
 	o->flights--;
 	if (o->draining && o->flights == 0 && o->drained) {
@@ -163,7 +163,7 @@ static void call_answered(void *arg, const struct otd_err *err, const struct otd
 	call_take_out(w);
 	w->then(w->target, err, res, out);
 	free(w);
-	landed(o);
+	payer_landed(o);
 }
 
 bool payer_call(struct otd_payer *o, struct otd_chain *c, const struct otd_chain_call *call,
@@ -208,9 +208,10 @@ static void forget_calls(struct otd_payer *o)
 		otd_chain_wallet_forget(w->chain, w);
 		w->then(w->target, &err, NULL, (struct otd_span){0});
 		free(w);
-		landed(o);
+		payer_landed(o);
 		w = next;
 	}
+	payer_agree_forget(o, &err);
 }
 
 void payer_job_drop(struct payer_job *j)
@@ -260,7 +261,7 @@ static void job_done(void *arg, const struct otd_err *err)
 		if (j->next)
 			j->next->at = j->at;
 		j->then(j->target, j, err);
-		landed(o);
+		payer_landed(o);
 	}
 	payer_job_drop(j);
 }
@@ -364,9 +365,16 @@ static otd_rc open_work(struct payer_job *j, struct otd_db *db, struct otd_err *
 			rc = add_ids(j, ids, n);
 		after = n ? ids[n - 1] : after;
 	}
-	if (!rc)
-		rc = otd_pay_done_since(db, j->time_ms - PAYER_DONE_MS, ids, OPEN_MAX, &n, err);
-	return rc ? rc : add_ids(j, ids, n);
+	after = 0;
+	n = OPEN_MAX;
+	while (!rc && n == OPEN_MAX) {
+		rc = otd_pay_done_since(db, j->time_ms - PAYER_DONE_MS, after, ids, OPEN_MAX, &n,
+					err);
+		if (!rc)
+			rc = add_ids(j, ids, n);
+		after = n ? ids[n - 1] : after;
+	}
+	return rc;
 }
 
 static void opened(void *target, struct payer_job *j, const struct otd_err *err)
@@ -404,7 +412,7 @@ static void tick(void *arg)
 	answer_dead_calls(o);
 	if (o->draining) {
 		o->flights++;
-		landed(o);
+		payer_landed(o);
 		return;
 	}
 	if (!o->started)
@@ -484,6 +492,7 @@ void otd_payer_destroy(struct otd_payer *o)
 		otd_chain_wallet_forget(w->chain, w);
 		free(w);
 	}
+	payer_agree_forget(o, NULL);
 	for (struct payer_job *j = o->jobs; j; j = j->next)
 		j->owner = NULL;
 	payer_asks_end(o);
@@ -553,10 +562,17 @@ void otd_payer_drain(struct otd_payer *o, otd_fn done, void *arg)
 	if (!o->started)
 		o->env->ops->timer_start(o->timer, 1, o->conf.tick_ms);
 	o->flights++;
-	landed(o);
+	payer_landed(o);
 }
 
 /* --- what needs a person --- */
+
+/* Reserved or funded, and the pool's payments are off: it would stand there without a word. */
+static bool is_stopped(const struct payer_pool *p, const struct payer_pay *y)
+{
+	return p && p->known && !p->state.on && !p->state.restored && y->fresh &&
+	       y->p.state <= OTD_PAY_FUNDED;
+}
 
 static bool pay_trouble(struct otd_payer *o, const struct payer_pay *y)
 {
@@ -576,6 +592,12 @@ static bool pay_trouble(struct otd_payer *o, const struct payer_pay *y)
 			 "payment %" PRIu64 " stands still: its pool (number %" PRIu64
 			 ") is not in the settings",
 			 y->id, y->p.pool_id);
+	else if (is_stopped(p, y))
+		snprintf(o->trouble, sizeof(o->trouble),
+			 "payment %" PRIu64
+			 " of pool %s stands still: payments of the pool are stopped; payment "
+			 "start, or resolve it --unpaid",
+			 y->id, pool);
 	else if (*why)
 		snprintf(o->trouble, sizeof(o->trouble), "payment %" PRIu64 " of pool %s: %.300s",
 			 y->id, pool, why);

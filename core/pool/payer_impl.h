@@ -89,6 +89,15 @@ struct payer_pool {
 
 struct payer_outputs;
 
+/* Where transactions of a payment are. */
+struct payer_place {
+	bool in_block, in_mempool;
+	/* which one is in a block, the newest where there are more */
+	uint32_t generation, version, confirmations;
+	uint64_t height;
+	uint8_t hash[32]; /* of that block */
+};
+
 enum payer_aim { PAYER_FUND, PAYER_SIGN, PAYER_BUMP };
 
 struct payer_look;
@@ -105,6 +114,7 @@ struct payer_pay {
 	char say[PAYER_WORDS]; /* what it waits for */
 	bool said;             /* say is ours; else what SQL has stays */
 	bool locked;           /* the wallet was told of its coins in this life */
+	int64_t lock_ms;       /* monotonic: it is told again not before */
 	/* making a transaction */
 	enum payer_aim aim;
 	bool refund, old_clear;
@@ -127,9 +137,10 @@ struct payer_pay {
 	int64_t send_after_ms;
 	char send_words[200];
 	struct payer_look *look;
+	struct payer_place place;           /* paid by it, where other nodes agree */
+	char proof[PAYER_WORDS];            /* that it cannot come, where other nodes agree */
 	int64_t looked_ms;                  /* of the last look that found a conflict; 0: none */
 	uint64_t missing_tip, conflict_tip; /* at the first of an unbroken row of looks; 0: none */
-	bool fell_out;                      /* paid, and not in the chain any more */
 	bool lost_booked;                   /* a second transaction of it came, too */
 };
 
@@ -214,16 +225,11 @@ bool payer_call(struct otd_payer *o, struct otd_chain *c, const struct otd_chain
 
 /* --- payer_look.c: where a payment's transactions are --- */
 
-struct payer_place {
-	bool in_block, in_mempool;
-	/* which one is in a block, the newest where there are more */
-	uint32_t generation, version, confirmations;
-	uint64_t height;
-};
 struct payer_found {
 	struct payer_place own, old; /* of the present generation; of those before */
 	uint64_t tip;
 	bool one_tip;            /* all looks were at the same height */
+	bool unknown;            /* the wallet does not know the newest of the present generation */
 	uint32_t spent, missing; /* coins of the first version, by every look */
 };
 typedef void (*payer_look_fn)(void *target, const struct otd_err *err, const struct payer_found *f);
@@ -232,6 +238,17 @@ typedef void (*payer_look_fn)(void *target, const struct otd_err *err, const str
 struct payer_look *payer_look_start(struct otd_payer *o, struct otd_chain *c,
 				    const struct otd_payment *p, payer_look_fn then, void *target);
 void payer_look_destroy(struct payer_look *l); /* takes NULL */
+/*
+ * Whether the other nodes are on one chain with the one whose wallet pays: have this block, or (hash
+ * NULL) its best one. What cannot be undone asks this first, so that a node on a branch of its own
+ * decides nothing. PAYER_ASKED: then is called once, later; err OTD_OK: they are.
+ */
+enum payer_agrees { PAYER_ALONE, PAYER_ASKED, PAYER_CANNOT_ASK };
+typedef void (*payer_agree_fn)(void *target, const struct otd_err *err);
+enum payer_agrees payer_agree(struct otd_payer *o, struct otd_chain *c, uint64_t height,
+			      const uint8_t hash[32], payer_agree_fn then, void *target);
+/* None of them is answered any more; err NULL: nobody is told. */
+void payer_agree_forget(struct otd_payer *o, const struct otd_err *err);
 
 /* --- payer_step.c, payer_make.c, payer_watch.c --- */
 
@@ -385,6 +402,7 @@ struct otd_payer {
 	struct payer_pay *pays;
 	struct payer_job *jobs;
 	struct payer_wallet_call *calls;
+	struct payer_agreement *agreements;
 	struct payer_ask *asks;
 	size_t flights;
 	bool started, opening, opened, draining;
@@ -406,6 +424,8 @@ struct payer_pool *payer_pool_by_name(struct otd_payer *o, const char *name);
 struct payer_pay *payer_pay_find(struct otd_payer *o, uint64_t id);
 struct payer_pay *payer_pay_add(struct otd_payer *o, uint64_t id); /* or the one that is there */
 void payer_conf_drop(struct payer_conf *c);
+/* Something that was in flight has come to its end. */
+void payer_landed(struct otd_payer *o);
 char *payer_amount(char out[OTD_PAY_ADDRESS], const struct payer_conf *c, otd_i128 v);
 
 #endif

@@ -1,4 +1,5 @@
-/* Where the transactions of a payment are, by the node's word: one question each. */
+/* Where the transactions of a payment are, by the node's word: one question each. And whether other
+   nodes are on the same chain. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,12 +42,14 @@ static void place(struct payer_place *p, const struct look_tx *t)
 	p->confirmations =
 		t->tx.confirmations > UINT32_MAX ? UINT32_MAX : (uint32_t)t->tx.confirmations;
 	p->height = t->tx.height;
+	memcpy(p->hash, t->tx.block_hash, sizeof(p->hash));
 }
 
 static void sum_up(struct payer_found *f, const struct payer_look *l)
 {
 	memset(f, 0, sizeof(*f));
 	f->one_tip = true;
+	f->unknown = l->n_own && l->txs[0].tx.state == OTD_CHAIN_TX_UNKNOWN;
 	f->spent = f->missing = UINT32_MAX;
 	for (size_t i = 0; i < l->n; i++) {
 		const struct look_tx *t = &l->txs[i];
@@ -141,4 +144,65 @@ struct payer_look *payer_look_start(struct otd_payer *o, struct otd_chain *c,
 		return NULL;
 	}
 	return l;
+}
+
+/* --- other nodes --- */
+
+struct payer_agreement {
+	struct payer_agreement *next;
+	struct otd_payer *owner;
+	struct otd_chain *chain;
+	payer_agree_fn then;
+	void *target;
+};
+
+static void placed(void *arg, const struct otd_err *err, const struct otd_chain_block *b)
+{
+	struct payer_agreement *g = arg, **at = &g->owner->agreements;
+	struct otd_payer *o = g->owner;
+	struct otd_err own = *err;
+	while (*at != g)
+		at = &(*at)->next;
+	*at = g->next;
+	if (!own.rc && b->place != OTD_CHAIN_MAIN)
+		(void)otd_fail(&own, OTD_E_BUSY, "the node's chain has changed meanwhile");
+	g->then(g->target, &own);
+	free(g);
+	payer_landed(o);
+}
+
+enum payer_agrees payer_agree(struct otd_payer *o, struct otd_chain *c, uint64_t height,
+			      const uint8_t hash[32], payer_agree_fn then, void *target)
+{
+	if (otd_chain_nodes(c) < 2)
+		return PAYER_ALONE;
+	struct payer_agreement *g = o->draining ? NULL : calloc(1, sizeof(*g));
+	if (!g)
+		return PAYER_CANNOT_ASK;
+	*g = (struct payer_agreement){o->agreements, o, c, then, target};
+	otd_rc rc = hash ? otd_chain_place(c, height, hash, placed, g)
+			 : otd_chain_place_wallet(c, placed, g);
+	if (rc) {
+		free(g);
+		return PAYER_CANNOT_ASK;
+	}
+	o->agreements = g;
+	o->flights++;
+	return PAYER_ASKED;
+}
+
+void payer_agree_forget(struct otd_payer *o, const struct otd_err *err)
+{
+	struct payer_agreement *g = o->agreements;
+	o->agreements = NULL; /* what then asks goes into a new list */
+	while (g) {
+		struct payer_agreement *next = g->next;
+		otd_chain_place_forget(g->chain, g);
+		if (err) {
+			g->then(g->target, err);
+			payer_landed(o);
+		}
+		free(g);
+		g = next;
+	}
 }

@@ -10,6 +10,19 @@
 
 /* --- on the store's thread --- */
 
+/* What a person's decision rests on was seen of this generation, while the payment may have gone on. */
+static otd_rc check_seen(const struct payer_job *j, struct otd_db *db, struct otd_err *err)
+{
+	struct otd_payment p = {0};
+	otd_rc rc = j->has_proof ? otd_pay_load(db, j->id, false, &p, err) : OTD_OK;
+	if (!rc && j->has_proof && p.generation != j->generation)
+		rc = otd_fail(err, OTD_E_STALE,
+			      "payment %" PRIu64 " was made anew meanwhile: look at it again",
+			      j->id);
+	otd_payment_finish(&p);
+	return rc;
+}
+
 static otd_rc do_step(struct payer_job *j, struct otd_db *db, struct otd_err *err) /* [store] */
 {
 	struct otd_pay_other other = {.confirmations = j->confirmations,
@@ -17,6 +30,7 @@ static otd_rc do_step(struct payer_job *j, struct otd_db *db, struct otd_err *er
 				      .reason = j->text,
 				      .dead = j->has_proof};
 	const char *proof = j->has_proof ? j->text : NULL;
+	otd_rc rc;
 	switch (j->what) {
 	case PAYER_READ: return OTD_OK;
 	case PAYER_DO_FUND:
@@ -38,11 +52,14 @@ static otd_rc do_step(struct payer_job *j, struct otd_db *db, struct otd_err *er
 	case PAYER_DO_REMAKE:
 		return otd_pay_remake(db, j->id, j->generation, j->text, j->time_ms, err);
 	case PAYER_DO_CANCEL:
-		return otd_pay_cancel(db, j->id, j->text, j->has_proof ? j->name : NULL, j->time_ms,
-				      err);
+		rc = check_seen(j, db, err);
+		return rc ? rc
+			  : otd_pay_cancel(db, j->id, j->text, j->has_proof ? j->name : NULL,
+					   j->time_ms, err);
 	case PAYER_DO_SETTLE:
 		memcpy(other.txid, j->txid, sizeof(other.txid));
-		return otd_pay_settle(db, j->id, &other, j->time_ms, err);
+		rc = check_seen(j, db, err);
+		return rc ? rc : otd_pay_settle(db, j->id, &other, j->time_ms, err);
 	case PAYER_DO_HOLD:
 		return otd_pay_hold(db, j->id, j->yes, j->yes ? j->text : "", j->time_ms, err);
 	case PAYER_DO_SAY: return otd_pay_say(db, j->id, j->text, j->time_ms, err);
@@ -257,9 +274,12 @@ static void locked(void *target, const struct otd_err *err, const struct otd_cha
 	(void)res;
 	(void)out;
 	y->busy = false;
-	if (err->rc)
+	if (err->rc) {
+		y->locked = false;
+		y->lock_ms = payer_now_ms(y->owner) + y->owner->conf.watch_ms;
 		otd_log(OTD_LOG_DEBUG, "pool", "payment.coins_not_locked", "id=%" PRIu64 " why=%s",
 			y->id, OTD_Q(err->text));
+	}
 	payer_go(y);
 }
 
@@ -271,7 +291,7 @@ static void lock_coins(struct payer_pay *y, struct payer_pool *pool)
 				      .coin_stride = sizeof(*coins),
 				      .n_coins = y->p.n_coins};
 	y->locked =
-		true; /* once a life: what fails is only a courtesy to the operator's own spending */
+		true; /* a courtesy to the operator's own spending, so that nothing waits for it */
 	if (!coins)
 		return;
 	for (size_t i = 0; i < y->p.n_coins; i++)
@@ -299,7 +319,8 @@ static bool may_sign(const struct payer_pay *y, const struct payer_pool *pool)
 static void do_next(struct payer_pay *y, struct payer_pool *pool)
 {
 	bool has_coins = y->p.state >= OTD_PAY_FUNDED && y->p.state <= OTD_PAY_SENT;
-	if (has_coins && !y->locked && y->p.n_coins && !y->refund) {
+	if (has_coins && !y->locked && y->p.n_coins && !y->refund &&
+	    payer_now_ms(y->owner) >= y->lock_ms) {
 		lock_coins(y, pool);
 		if (y->busy || y->owner->draining)
 			return;

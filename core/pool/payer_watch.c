@@ -8,7 +8,8 @@
 #include "base/text.h"
 #include "pool/payer_impl.h"
 
-#define DONE_LOOKS 20 /* a finished payment is looked at so many times more seldom */
+#define WAITS_MS   (6 * 3600000LL) /* in the network's pool of transactions without a word */
+#define DONE_LOOKS 20              /* a finished payment is looked at so many times more seldom */
 
 /* Two looks at a conflict belong together where no more than this lies between them: in a longer gap
    the chain could have undone it and done it again. */
@@ -28,6 +29,21 @@ static struct payer_conf *conf_of(struct payer_pay *y)
 static const struct otd_pay_tx *newest(const struct payer_pay *y)
 {
 	return y->p.n_txs ? &y->p.txs[y->p.n_txs - 1] : NULL;
+}
+
+/* The one that is to be sent: of a payment that has fallen out of the chain what had paid it, and no
+   other, since that is what the books say. */
+static const struct otd_pay_tx *its_tx(const struct payer_pay *y)
+{
+	const struct otd_payment *p = &y->p;
+	if (p->state != OTD_PAY_PAID)
+		return newest(y);
+	for (size_t i = 0; i < p->n_txs + p->n_old; i++) {
+		const struct otd_pay_tx *t = i < p->n_txs ? &p->txs[i] : &p->old[i - p->n_txs];
+		if (t->generation == p->paid_generation && t->version == p->paid_version)
+			return t;
+	}
+	return NULL;
 }
 
 static void look_again(struct payer_pay *y)
@@ -80,7 +96,7 @@ static void on_sent(void *target, const struct otd_err *err, const struct otd_ch
 
 static void send(struct payer_pay *y, const struct payer_conf *c)
 {
-	const struct otd_pay_tx *t = newest(y);
+	const struct otd_pay_tx *t = its_tx(y);
 	int64_t now = payer_now_ms(y->owner);
 	if (now < y->send_after_ms) {
 		int64_t ms = y->send_after_ms - now;
@@ -147,14 +163,49 @@ static void no_conflict(struct payer_pay *y)
 	y->conflict_tip = y->missing_tip = 0;
 }
 
+/* Others see it otherwise, or cannot be asked: it waits, and says so. */
+static void not_agreed(struct payer_pay *y, const char *what, const struct otd_err *err)
+{
+	char words[PAYER_WORDS];
+	snprintf(words, sizeof(words), "%s by the wallet's node, but: %.240s", what,
+		 err ? err->text : "other nodes cannot be asked now");
+	if (!y->p.held)
+		payer_say(y, words);
+	look_again(y);
+}
+
+static void paid_agreed(void *target, const struct otd_err *err)
+{
+	struct payer_pay *y = target;
+	y->busy = false;
+	if (err->rc)
+		not_agreed(y, "it is paid", err);
+	else
+		paid(y, &y->place);
+	payer_go(y);
+}
+
+static void deep_enough(struct payer_pay *y, const struct payer_conf *c,
+			const struct payer_place *f)
+{
+	y->place = *f;
+	switch (payer_agree(y->owner, c->c.chain, f->height, f->hash, paid_agreed, y)) {
+	case PAYER_ALONE: paid(y, f); break;
+	case PAYER_ASKED: y->busy = true; break;
+	case PAYER_CANNOT_ASK: not_agreed(y, "it is paid", NULL); break;
+	}
+}
+
 static void in_block(struct payer_pay *y, const struct payer_conf *c, const struct payer_place *f)
 {
 	no_conflict(y);
+	if (f->confirmations >= c->c.confirmations) {
+		deep_enough(y, c, f);
+		return;
+	}
 	if (!y->p.held)
 		payer_say(y, "");
-	if (f->confirmations >= c->c.confirmations)
-		paid(y, f);
-	else if (differs(y, f->confirmations, f->height, 0))
+	if (differs(y, f->confirmations, f->height, 0))
 		progress(y, f->confirmations, f->height, 0);
 	else
 		look_again(y);
@@ -304,6 +355,31 @@ static void remake(struct payer_pay *y, const struct payer_conf *c, const char *
 	payer_step(y, j);
 }
 
+static void remake_agreed(void *target, const struct otd_err *err)
+{
+	struct payer_pay *y = target;
+	struct payer_conf *c = conf_of(y);
+	y->busy = false;
+	if (!c)
+		return;
+	if (err->rc)
+		not_agreed(y, "it cannot come any more", err);
+	else
+		remake(y, c, y->proof);
+	payer_go(y);
+}
+
+/* Nothing of this can be undone: on a branch that only the wallet's node is on it would pay twice. */
+static void cannot_come(struct payer_pay *y, const struct payer_conf *c, const char *proof)
+{
+	memcpy(y->proof, proof, sizeof(y->proof));
+	switch (payer_agree(y->owner, c->c.chain, 0, NULL, remake_agreed, y)) {
+	case PAYER_ALONE: remake(y, c, proof); break;
+	case PAYER_ASKED: y->busy = true; break;
+	case PAYER_CANNOT_ASK: not_agreed(y, "it cannot come any more", NULL); break;
+	}
+}
+
 /* From which height on its coins have been seen gone, at every look. */
 static void track(struct payer_pay *y, const struct payer_found *f)
 {
@@ -331,8 +407,16 @@ static void conflict(struct payer_pay *y, const struct payer_conf *c, const stru
 			   y->missing_tip);
 		return;
 	}
+	if (proved && f->unknown && y->p.state == OTD_PAY_SENT) {
+		/* The node's wallet knew it when it was sent. One that does not is another one, or has
+		   read the chain by halves: it proves nothing. */
+		payer_hold(y, "coins of it are spent, and the node's wallet does not know its "
+			      "transaction, which a node had: it may be what spent them. Name the "
+			      "wallet that paid, rescanblockchain; then release or resolve it");
+		return;
+	}
 	if (proved && y->p.conflict_height) {
-		remake(y, c, words);
+		cannot_come(y, c, words);
 		return;
 	}
 	if (!y->p.held)
@@ -344,6 +428,23 @@ static void conflict(struct payer_pay *y, const struct payer_conf *c, const stru
 		progress(y, 0, 0, y->conflict_tip);
 	else
 		look_again(y);
+}
+
+/* It waits with the network, for how long? */
+static void waits(struct payer_pay *y)
+{
+	const struct otd_pay_tx *t = newest(y);
+	int64_t ms = t ? payer_wall_ms(y->owner) - t->signed_ms : 0;
+	char words[PAYER_WORDS] = "";
+	if (y->p.held)
+		return;
+	if (ms >= WAITS_MS)
+		snprintf(words, sizeof(words),
+			 "it has waited for %d hours to come into a block: its network fee may be "
+			 "too "
+			 "low, or the node's chain stands still",
+			 (int)(ms / 3600000));
+	payer_say(y, words);
 }
 
 static void on_look(void *target, const struct otd_err *err, const struct payer_found *f)
@@ -380,8 +481,7 @@ static void on_look(void *target, const struct otd_err *err, const struct payer_
 		} else if (y->p.state == OTD_PAY_SIGNED) {
 			sent_step(y);
 		} else {
-			if (!y->p.held)
-				payer_say(y, "");
+			waits(y);
 			look_again(y);
 		}
 	} else if (!f->one_tip) {
@@ -429,10 +529,23 @@ static void lost(struct payer_pay *y, const struct payer_place *f)
 	payer_step(y, j);
 }
 
+/* By another version than the one that is booked: a reorganisation let it in. */
+static void other_version(struct payer_pay *y, const struct payer_place *in)
+{
+	char words[PAYER_WORDS];
+	snprintf(words, sizeof(words),
+		 "version %u of it is in block %" PRIu64 ", and version %u is booked as paid: the "
+		 "network fee in the books is not the one that was paid",
+		 in->version, in->height, y->p.paid_version);
+	payer_say(y, words);
+}
+
 static void still_paid(struct payer_pay *y, const struct payer_place *in)
 {
-	y->fell_out = false;
-	payer_say(y, "");
+	if (in->version != y->p.paid_version)
+		other_version(y, in);
+	else
+		payer_say(y, "");
 	if (y->p.height != in->height)
 		progress(y, in->confirmations, in->height, 0);
 	else
@@ -441,9 +554,13 @@ static void still_paid(struct payer_pay *y, const struct payer_place *in)
 
 static void fell_out(struct payer_pay *y, const struct payer_conf *c, const struct payer_found *f)
 {
-	y->fell_out = true;
-	payer_say(y, "it was paid, and its block has left the chain; the same transaction is sent "
-		     "again until it is back");
+	payer_say(
+		y,
+		f->spent ? "it was paid, and its block has left the chain; another transaction "
+			   "has spent a coin of it since: it does not come back unless that one "
+			   "goes; when that is deep, resolve it --unpaid"
+			 : "it was paid, and its block has left the chain; the same transaction is "
+			   "sent again until it is back");
 	if (f->spent || f->missing)
 		track(y, f); /* for a person who resolves it */
 	else
@@ -501,7 +618,8 @@ void payer_watch_done(struct payer_pay *y)
 		payer_unlock(y, y->p.coins, y->p.n_coins, look_seldom);
 		return;
 	}
-	if ((age > PAYER_DONE_MS && !y->fell_out) || y->p.n_txs + y->p.n_old == 0) {
+	bool fallen = y->p.state == OTD_PAY_PAID && y->p.height == 0;
+	if ((age > PAYER_DONE_MS && !fallen) || y->p.n_txs + y->p.n_old == 0) {
 		y->gone = true;
 		return;
 	}

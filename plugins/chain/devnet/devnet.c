@@ -55,6 +55,7 @@ static void destroy(struct otd_instance *in)
 	devnet_pool_finish(&host, &in->generated);
 	devnet_coins_finish(&in->coins);
 	devnet_coins_finish(&in->known);
+	devnet_coins_finish(&in->heard);
 	devnet_coins_finish(&in->locked);
 	btc_free(&host, in->block);
 	btc_free(&host, in);
@@ -137,6 +138,7 @@ static otd_rc create(struct otd_instance **out, struct otd_host *h,
 	in->files = core->service(h, "files/1");
 	devnet_coins_init(&in->coins, &in->host, 16384);
 	devnet_coins_init(&in->known, &in->host, 1024);
+	devnet_coins_init(&in->heard, &in->host, 64);
 	devnet_coins_init(&in->locked, &in->host, 64);
 	in->min_fee_rate = (uint64_t)opt->min_fee_rate;
 	name_wallet(in);

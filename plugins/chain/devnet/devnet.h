@@ -97,9 +97,10 @@ struct otd_instance {
 	struct devnet_pool sends, generated; /* by command; made anew on each tip */
 	bool generated_fresh;
 	/* The wallet: who it is, its transactions in the chain (outpoint: txid and ffffffff; height),
-	   and the coins that it was told to leave alone. */
+	   those that it heard of in this life (outpoint as well), and the coins that it was told to
+	   leave alone. */
 	uint8_t wallet_owner[20];
-	struct devnet_coins known, locked;
+	struct devnet_coins known, heard, locked;
 	bool wallet_locked;
 	uint64_t min_fee_rate;
 	uint32_t extra; /* makes blocks of our own differ from those they replace */

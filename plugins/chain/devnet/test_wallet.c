@@ -277,12 +277,12 @@ static void fees_are_judged(void **state)
 	assert_string_equal(s.reason, "insufficient fee, rejecting replacement");
 	make(&more, 0, 2, 4000);
 	assert_int_equal(send_it(&more).verdict, OTD_CHAIN_SENT);
-	assert_int_equal(where(&cheap).state, OTD_CHAIN_TX_UNKNOWN);
+	assert_int_equal(where(&cheap).state, OTD_CHAIN_TX_WAITS);
 	assert_int_equal(where(&more).state, OTD_CHAIN_TX_WAITS);
 	/* Fees rise: what waits is thrown out, and comes back only for more. */
 	assert_non_null(strstr(command("wallet fee 50000"), "min_fee_rate=50000"));
 	assert_true(wallet(NULL).min_fee_rate == 50000 && wallet(NULL).fee_rate == 50000);
-	assert_int_equal(where(&more).state, OTD_CHAIN_TX_UNKNOWN);
+	assert_int_equal(where(&more).state, OTD_CHAIN_TX_WAITS);
 	assert_int_equal(send_it(&more).verdict, OTD_CHAIN_SENT_FEE);
 	make(&rival, 1, 2, 40000);
 	assert_int_equal(send_it(&rival).verdict, OTD_CHAIN_SENT);
@@ -291,7 +291,7 @@ static void fees_are_judged(void **state)
 	(void)command("mine 1");
 	assert_int_equal(send_it(&more).verdict, OTD_CHAIN_SENT_CONFLICT);
 	assert_int_equal(where(&more).coins_spent, 1);
-	assert_int_equal(where(&more).state, OTD_CHAIN_TX_UNKNOWN);
+	assert_int_equal(where(&more).state, OTD_CHAIN_TX_WAITS);
 	/* An input that the chain has spent is not signed either. */
 	assert_int_equal(sign(&more), OTD_E_REFUSED);
 	assert_non_null(strstr(host.error, "already spent"));
@@ -307,7 +307,7 @@ static void a_conflict_on_command(void **state)
 	assert_int_equal(send_it(&y).verdict, OTD_CHAIN_SENT);
 	snprintf(words, sizeof(words), "wallet conflict %s", btc_hash_text(text, y.info.txid));
 	assert_non_null(strstr(command(words), "txid="));
-	assert_int_equal(where(&y).state, OTD_CHAIN_TX_UNKNOWN);
+	assert_int_equal(where(&y).state, OTD_CHAIN_TX_WAITS);
 	assert_int_equal(where(&y).coins_spent, 0); /* not in a block yet */
 	assert_int_equal(send_it(&y).verdict, OTD_CHAIN_SENT_FEE);
 	(void)command("mine 1");
@@ -357,7 +357,7 @@ static void a_reorganisation_gives_it_back(void **state)
 	char words[120], text[65];
 	snprintf(words, sizeof(words), "wallet conflict %s", btc_hash_text(text, a.info.txid));
 	assert_non_null(strstr(command(words), "txid="));
-	assert_int_equal(where(&b).state, OTD_CHAIN_TX_UNKNOWN);
+	assert_int_equal(where(&b).state, OTD_CHAIN_TX_WAITS);
 	assert_int_equal(send_it(&b).verdict, OTD_CHAIN_SENT_CONFLICT);
 	(void)command("mine 1");
 	assert_non_null(strstr(command("mempool"), "sent=0"));
@@ -381,7 +381,7 @@ static void a_young_reward_is_not_spent(void **state)
 	assert_int_equal(where(&y).confirmations, 1);
 	/* Younger again after a reorganisation that takes the reward back: it is gone. */
 	(void)command("reorg 4");
-	assert_int_equal(where(&y).state, OTD_CHAIN_TX_UNKNOWN);
+	assert_int_equal(where(&y).state, OTD_CHAIN_TX_WAITS);
 	assert_int_equal(where(&y).coins_missing, 1);
 	assert_int_equal(send_it(&y).verdict, OTD_CHAIN_SENT_CONFLICT);
 	(void)command("mine 2");

@@ -189,6 +189,28 @@ static const struct devnet_coin *known(const struct otd_instance *in, const uint
 	return devnet_coins_find(&in->known, mark);
 }
 
+/* Whether the wallet took it once, as wallets remember what came of their coins. */
+static bool heard(const struct otd_instance *in, const uint8_t txid[32])
+{
+	uint8_t mark[36];
+	outpoint_of(mark, txid, UINT32_MAX);
+	return devnet_coins_find(&in->heard, mark) != NULL;
+}
+
+static otd_rc take(struct otd_instance *in, const struct otd_chain_call *call,
+		   struct otd_chain_send *s)
+{
+	struct devnet_coin mark = {.height = 0};
+	struct btc_tx tx;
+	otd_rc rc = devnet_accept(in, call->raw, s);
+	if (rc || s->verdict != OTD_CHAIN_SENT || btc_tx_read(&tx, call->raw))
+		return rc;
+	outpoint_of(mark.outpoint, tx.txid, UINT32_MAX);
+	/* Without it the wallet is one that forgets, which its users can live with. */
+	(void)devnet_coins_add(&in->heard, &mark);
+	return OTD_OK;
+}
+
 static void where(struct otd_instance *in, const struct otd_chain_call *call,
 		  struct otd_chain_tx *t)
 {
@@ -203,6 +225,8 @@ static void where(struct otd_instance *in, const struct otd_chain_call *call,
 	} else if (devnet_pool_find(in, call->txid)) {
 		t->state = OTD_CHAIN_TX_WAITS;
 		t->in_mempool = 1;
+	} else if (heard(in, call->txid)) {
+		t->state = OTD_CHAIN_TX_WAITS;
 	}
 	for (size_t i = 0; i < call->n_coins; i++) {
 		const struct otd_chain_coin *c = btc_coin_at(call->coins, call->coin_stride, i);
@@ -225,7 +249,7 @@ otd_rc devnet_wallet(struct otd_instance *in, const struct otd_chain_call *call,
 	case OTD_CHAIN_COINS: return list_coins(in, call);
 	case OTD_CHAIN_LOCK: return lock(in, call);
 	case OTD_CHAIN_SIGN: return sign(in, call);
-	case OTD_CHAIN_SEND: return devnet_accept(in, call->raw, &out->u.send);
+	case OTD_CHAIN_SEND: return take(in, call, &out->u.send);
 	case OTD_CHAIN_TX: where(in, call, &out->u.tx); return OTD_OK;
 	default: return OTD_E_UNSUPPORTED;
 	}

@@ -24,6 +24,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Each test takes of the rig what it needs. */
+#pragma GCC diagnostic ignored "-Wunused-function"
+
 #define MINERS  6
 #define CHANGE  "bcrt1q32zykw8xpg9lufedf94xq9cg3x6zts6r8n835x" /* the devnet's wallet */
 #define HOUR_MS 3600000LL
@@ -54,6 +57,9 @@ static struct rig {
 	uint64_t calls, kill_at; /* of the wallet: the n-th is the last one that is made */
 	bool kill_after, killed;
 	unsigned sends;
+	bool forgets;   /* the wallet knows nothing of what it was sent */
+	bool split;     /* every second node is on another branch */
+	unsigned asked; /* of blocks */
 	/* the last answer */
 	json_t *answer;
 	struct otd_err answer_err;
@@ -64,13 +70,28 @@ static struct rig {
 
 static const struct otd_chain_ops *devnet_ops;
 
+static otd_rc other_calls(struct otd_instance *in, const struct otd_chain_call *call,
+			  struct otd_chain_result *out)
+{
+	otd_rc rc = devnet_ops->local(in, call, out);
+	if (call->kind == OTD_CHAIN_BLOCK && r.split && ++r.asked % 2 == 0)
+		out->u.block.place = OTD_CHAIN_OTHER;
+	return rc;
+}
+
+static void forget(struct otd_chain_tx *t)
+{
+	if (r.forgets && t->state == OTD_CHAIN_TX_WAITS && !t->in_mempool)
+		t->state = OTD_CHAIN_TX_UNKNOWN;
+}
+
 static otd_rc hindered(struct otd_instance *in, const struct otd_chain_call *call,
 		       struct otd_chain_result *out)
 {
 	uint8_t text[512];
 	struct otd_buf b = {text, 0, sizeof(text)};
 	if (call->kind < OTD_CHAIN_WALLET)
-		return devnet_ops->local(in, call, out);
+		return other_calls(in, call, out);
 	if (r.killed)
 		return OTD_E_IO;
 	r.calls++;
@@ -91,6 +112,8 @@ static otd_rc hindered(struct otd_instance *in, const struct otd_chain_call *cal
 	otd_rc rc = devnet_ops->local(in, call, out);
 	if (r.what[call->kind] == ANSWER_LOST)
 		return OTD_E_IO;
+	if (call->kind == OTD_CHAIN_TX && rc == OTD_OK)
+		forget(&out->u.tx);
 	if (r.what[call->kind] == CHANGED && rc == OTD_OK)
 		call->out->ptr[call->out->len / 2 - 40] ^= 1;
 	return r.killed ? OTD_E_IO : rc;
@@ -241,6 +264,8 @@ static void earn(otd_i128 a, otd_i128 b, otd_i128 c, otd_i128 fee)
 	}
 }
 
+static size_t rig_nodes = 1;
+
 static int begin(void **state)
 {
 	static const char text[] =
@@ -264,13 +289,14 @@ static int begin(void **state)
 	static const struct otd_host_hash hash = {sizeof(hash), 0, sha256d, sha256d};
 	const struct otd_plugin_services services = {.hash = &hash};
 	must(otd_instance_create(&r.coin, p, otd_yaml_root(r.options), "chain", &services, &r.err));
-	static const struct otd_node_conf node = {.name = "one",
-						  .roles = OTD_NODE_TEMPLATE | OTD_NODE_WALLET};
+	static const struct otd_node_conf node[] = {
+		{.name = "one", .roles = OTD_NODE_TEMPLATE | OTD_NODE_WALLET},
+		{.name = "two", .roles = OTD_NODE_TEMPLATE}};
 	struct otd_chain_conf chain = {.coin = "devnet",
 				       .network = "regtest",
 				       .plugin = r.coin,
-				       .nodes = &node,
-				       .n_nodes = 1,
+				       .nodes = node,
+				       .n_nodes = rig_nodes,
 				       .poll_ms = 60000,
 				       .refresh_ms = 600000,
 				       .maturity = 5};
