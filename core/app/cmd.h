@@ -7,6 +7,7 @@
 extern const struct otd_cmd otd_cmd_account;
 extern const struct otd_cmd otd_cmd_backup;
 extern const struct otd_cmd otd_cmd_ban;
+extern const struct otd_cmd otd_cmd_bench;
 extern const struct otd_cmd otd_cmd_chain;
 extern const struct otd_cmd otd_cmd_config;
 extern const struct otd_cmd otd_cmd_explain;

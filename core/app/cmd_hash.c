@@ -4,13 +4,13 @@
 #include <string.h>
 
 #include "app/cmd.h"
-#include "app/setup.h"
+#include "app/plugin_file.h"
 #include "base/text.h"
 
 #define HEADER_MAX 4096
 
 struct input {
-	const char *algo, *header;
+	const char *algo, *file, *header; /* algo NULL: file */
 	const char *seed, *height, *nonce, *options, *dir;
 };
 
@@ -37,16 +37,6 @@ static int decode(const struct otd_cmd *cmd, const struct input *in, struct otd_
 	return OTD_EXIT_OK;
 }
 
-/* Epochs are prepared in slices; a command has time to wait for all of them. */
-static otd_rc prepare(struct otd_plugin_instance *algo, const struct otd_algo_item *item)
-{
-	const struct otd_algo_ops *ops = otd_instance_algo(algo);
-	otd_rc rc = ops->prepare ? OTD_E_BUSY : OTD_OK;
-	while (rc == OTD_E_BUSY)
-		rc = ops->prepare(otd_instance_self(algo), item->height, item->seed);
-	return rc;
-}
-
 static int hash(const struct otd_cmd *cmd, const struct input *in)
 {
 	uint8_t header[HEADER_MAX], seed[32];
@@ -61,11 +51,11 @@ static int hash(const struct otd_cmd *cmd, const struct input *in)
 	otd_rc rc = otd_tool_init(&tool, in->dir, &err);
 	if (rc != OTD_OK)
 		return otd_cmd_fail(cmd, "%s", err.text);
-	rc = otd_tool_instance(&tool, &algo, "algo", in->algo, in->options, &err);
+	rc = otd_tool_algo(&tool, &algo, in->algo, in->file, in->options, &err);
 	if (rc == OTD_OK) {
 		rc = otd_scratch_alloc(&scratch, otd_instance_algo_info(algo));
 		if (rc == OTD_OK)
-			rc = prepare(algo, &item);
+			rc = otd_algo_prepare_all(algo, item.height, item.seed);
 		if (rc == OTD_OK)
 			rc = otd_instance_algo(algo)->hash_batch(otd_instance_self(algo), scratch,
 								 &item, sizeof(item), 1);
@@ -73,9 +63,9 @@ static int hash(const struct otd_cmd *cmd, const struct input *in)
 			rc = item.rc;
 		if (rc != OTD_OK)
 			otd_fail(&err, rc, "%s wants a header of %u bytes, this one has %zu%s%s",
-				 in->algo, otd_instance_algo_info(algo)->header_len,
-				 item.header.len, *otd_instance_error(algo) ? ": " : "",
-				 otd_instance_error(algo));
+				 in->algo ? in->algo : in->file,
+				 otd_instance_algo_info(algo)->header_len, item.header.len,
+				 *otd_instance_error(algo) ? ": " : "", otd_instance_error(algo));
 	}
 	if (rc == OTD_OK) {
 		char text[65];
@@ -100,21 +90,27 @@ static int run(const struct otd_cmd *cmd, int argc, char **argv)
 		 .text = &in.height},
 		{"--nonce", 0, "N", "where the nonce is not part of the header", .text = &in.nonce},
 		{"--options", 0, "YAML", "of the algorithm: '{n: 2048}'", .text = &in.options},
+		{"--plugin", 0, "FILE", "this file instead of an installed algorithm",
+		 .text = &in.file},
 		{"--plugin-dir", 0, "DIR", "where KIND/ID.so is looked for", .text = &in.dir},
 	};
 	const char *words[2];
 	size_t n_words;
-	int exit_status = otd_args_parse(cmd, args, 5, argc, argv, words, &n_words, 2, 2);
+	int exit_status = otd_args_parse(cmd, args, 6, argc, argv, words, &n_words, 1, 2);
 	if (exit_status >= 0)
 		return exit_status;
-	in.algo = words[0];
-	in.header = words[1];
+	if ((n_words == 2) == (in.file != NULL)) {
+		otd_cmd_fail(cmd, "usage: otedama hash %s", cmd->usage);
+		return OTD_EXIT_USAGE;
+	}
+	in.algo = n_words == 2 ? words[0] : NULL;
+	in.header = words[n_words - 1];
 	return hash(cmd, &in);
 }
 
 const struct otd_cmd otd_cmd_hash = {
 	.name = "hash",
-	.usage = "ALGO HEX [--seed HEX] [--height N] [--nonce N]",
+	.usage = "ALGO HEX | --plugin FILE HEX [--seed HEX] [--height N] [--nonce N]",
 	.summary = "the hash of a header, by an algorithm plugin",
 	.more = "HEX is the header as bytes, its nonce in place. Prints one line: the hash as a "
 		"256-bit\n"
