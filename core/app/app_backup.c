@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "app/app_parts.h"
 #include "base/log.h"
@@ -98,6 +99,29 @@ otd_rc otd_app_backup_create(struct otd_backup **out, struct otd_app *app, const
 	free(extras);
 	free(names);
 	return rc;
+}
+
+otd_rc otd_app_backup_prepare(struct otd_backup *b, const char *dir, struct otd_err *err)
+{
+	char partial[PATH_MAX];
+	struct stat st;
+	otd_rc rc = otd_backup_prepare(b, err);
+	if (rc)
+		return rc;
+	snprintf(partial, sizeof(partial), "%.*s.partial", PATH_MAX - 16, dir);
+	/* One that somebody else has laid out in a place like /tmp stays his. */
+	if (lstat(partial, &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() ||
+	    chmod(partial, 0700) != 0)
+		return otd_fail(err, OTD_E_IO,
+				"%.200s is not a folder of this user's; name another place",
+				partial);
+	return OTD_OK;
+}
+
+bool otd_app_backup_same_disk(const char *data_dir, const char *dir)
+{
+	struct stat a, b;
+	return stat(data_dir, &a) == 0 && stat(dir, &b) == 0 && a.st_dev == b.st_dev;
 }
 
 /* --- stages --- */
@@ -258,7 +282,7 @@ static void step_give(struct otd_app_backup *k)
 static void prepare_run(void *arg) /* [backup] */
 {
 	struct otd_app_backup *k = arg;
-	k->err.rc = otd_backup_prepare(k->backup, &k->err);
+	k->err.rc = otd_app_backup_prepare(k->backup, k->dir, &k->err);
 }
 
 static void prepare_done(void *arg)
@@ -351,6 +375,9 @@ static void progress(const struct otd_app_backup *k, struct otd_bytes *b)
 				       ",\"files\":%zu,\"written\":%" PRIu64 ",\"ms\":%" PRId64,
 				       m->about.position, m->n_files, otd_manifest_bytes(m),
 				       k->took_ms);
+		(void)otd_bytes_format(
+			b, ",\"same_disk\":%s",
+			otd_app_backup_same_disk(k->app->data_dir, k->dir) ? "true" : "false");
 	}
 	(void)otd_bytes_text(b, "}");
 }

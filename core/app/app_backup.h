@@ -13,5 +13,9 @@ void otd_app_backup_free(struct otd_app *app);
 /* What the backup of this configuration is made of; for a stopped pool too. */
 otd_rc otd_app_backup_create(struct otd_backup **out, struct otd_app *app, const char *dir,
 			     bool live, struct otd_err *err);
+/* otd_backup_prepare(), and what was begun is for this user alone. [background] */
+otd_rc otd_app_backup_prepare(struct otd_backup *b, const char *dir, struct otd_err *err);
+/* A disk that is lost would take this backup with it. */
+bool otd_app_backup_same_disk(const char *data_dir, const char *dir);
 
 #endif

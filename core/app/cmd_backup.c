@@ -126,6 +126,14 @@ static otd_rc wait_for_end(struct remote *r, struct otd_err *err)
 	}
 }
 
+/* What the operator should know who keeps his only copy beside the original. */
+static void say_same_disk(bool same)
+{
+	if (same)
+		printf("note: it is on the disk that the pool's data is on; keep a copy on another "
+		       "machine\n");
+}
+
 static otd_rc of_running(const char *socket, const char *dir, bool json, struct otd_err *err)
 {
 	struct remote r = {.socket = socket};
@@ -148,6 +156,8 @@ static otd_rc of_running(const char *socket, const char *dir, bool json, struct 
 		       dir, number(r.answer, "files"), number(r.answer, "written") >> 20,
 		       number(r.answer, "position"), number(r.answer, "ms") / 1000,
 		       number(r.answer, "ms") % 1000, number(r.answer, "longest_step_us"));
+	if (rc == OTD_OK && !json)
+		say_same_disk(json_is_true(json_object_get(r.answer, "same_disk")));
 	json_decref(r.answer);
 	otd_bytes_finish(&r.out);
 	return rc;
@@ -157,6 +167,7 @@ static otd_rc of_running(const char *socket, const char *dir, bool json, struct 
 
 struct copy {
 	struct otd_backup *backup;
+	const char *dir;
 	bool done;
 };
 
@@ -169,7 +180,7 @@ static otd_rc copy_step(void *arg, struct otd_db *db, struct otd_err *err)
 static otd_rc copy_all(struct otd_app *app, struct copy *c, struct otd_err *err)
 {
 	struct otd_backup_progress p;
-	otd_rc rc = otd_backup_prepare(c->backup, err);
+	otd_rc rc = otd_app_backup_prepare(c->backup, c->dir, err);
 	while (rc == OTD_OK && !c->done) {
 		if (interrupted)
 			otd_backup_cancel(c->backup);
@@ -187,11 +198,12 @@ static otd_rc copy_all(struct otd_app *app, struct copy *c, struct otd_err *err)
 	return rc;
 }
 
-static void print_json(const struct otd_manifest *m, const char *dir)
+static void print_json(const struct otd_manifest *m, const char *dir, bool same_disk)
 {
-	json_t *o = json_pack("{s:s, s:s, s:I, s:I, s:I}", "state", "done", "dir", dir, "files",
-			      (json_int_t)m->n_files, "written", (json_int_t)otd_manifest_bytes(m),
-			      "position", (json_int_t)m->about.position);
+	json_t *o =
+		json_pack("{s:s, s:s, s:I, s:I, s:I, s:b}", "state", "done", "dir", dir, "files",
+			  (json_int_t)m->n_files, "written", (json_int_t)otd_manifest_bytes(m),
+			  "position", (json_int_t)m->about.position, "same_disk", same_disk);
 	char *s = o ? json_dumps(o, JSON_COMPACT) : NULL;
 	printf("%s\n", s ? s : "{}");
 	free(s);
@@ -201,7 +213,7 @@ static void print_json(const struct otd_manifest *m, const char *dir)
 static otd_rc of_stopped(const char *config, const char *dir, bool json, struct otd_err *err)
 {
 	struct otd_app app = {.lock_fd = -1};
-	struct copy c = {0};
+	struct copy c = {.dir = dir};
 	otd_rc rc = otd_offline_init(&app, config, err);
 	if (rc == OTD_OK)
 		rc = otd_data_dir_lock(&app.lock_fd, app.data_dir, false, err);
@@ -214,13 +226,16 @@ static otd_rc of_stopped(const char *config, const char *dir, bool json, struct 
 	if (rc == OTD_OK)
 		rc = copy_all(&app, &c, err);
 	if (rc == OTD_OK && json)
-		print_json(otd_backup_manifest(c.backup), dir);
+		print_json(otd_backup_manifest(c.backup), dir,
+			   otd_app_backup_same_disk(app.data_dir, dir));
 	else if (rc == OTD_OK)
 		printf("backup of a stopped pool: %s, %zu files, %" PRIu64 " MiB, position %" PRIu64
 		       "\n",
 		       dir, otd_backup_manifest(c.backup)->n_files,
 		       otd_manifest_bytes(otd_backup_manifest(c.backup)) >> 20,
 		       otd_backup_manifest(c.backup)->about.position);
+	if (rc == OTD_OK && !json)
+		say_same_disk(otd_app_backup_same_disk(app.data_dir, dir));
 	otd_offline_close(&app);
 	otd_backup_destroy(c.backup);
 	otd_offline_finish(&app);

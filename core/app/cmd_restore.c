@@ -121,15 +121,33 @@ static otd_rc mark(struct restore *r, bool on, struct otd_err *err)
 	return rc ? otd_fail(err, rc, "%s", f->last_error(f->ctx)) : OTD_OK;
 }
 
+/* A name that nothing has yet: an attempt of the same second may have put the old data there. */
+static otd_rc name_aside(struct restore *r, struct otd_err *err)
+{
+	const struct otd_files *f = r->app.env->files;
+	char path[PATH_MAX], time[32];
+	bool there = true;
+	otd_rc rc = OTD_OK;
+	utc(time, otd_wall_ms(r->app.env), "%Y%m%d-%H%M%S");
+	for (unsigned n = 1; rc == OTD_OK && there; n++) {
+		if (n == 1)
+			snprintf(r->aside, sizeof(r->aside), "before-restore-%s", time);
+		else
+			snprintf(r->aside, sizeof(r->aside), "before-restore-%s-%u", time, n);
+		snprintf(path, sizeof(path), "%s/%s", r->app.data_dir, r->aside);
+		rc = f->exists(f->ctx, path, &there);
+	}
+	return rc ? otd_fail(err, rc, "%s", f->last_error(f->ctx)) : OTD_OK;
+}
+
 static otd_rc put_files(struct restore *r, struct otd_err *err)
 {
 	const struct otd_copy_watch watch = {on_piece, r};
 	struct otd_env *e = r->app.env;
-	char time[32];
 	r->begun = true;
 	otd_rc rc = mark(r, true, err);
-	snprintf(r->aside, sizeof(r->aside), "before-restore-%s",
-		 utc(time, otd_wall_ms(e), "%Y%m%d-%H%M%S"));
+	if (rc == OTD_OK && r->moved)
+		rc = name_aside(r, err);
 	if (rc == OTD_OK && r->moved)
 		rc = otd_restore_move_aside(e, r->app.data_dir, r->aside, err);
 	r->bytes = 0;

@@ -177,6 +177,7 @@ const struct otd_cmd otd_cmd_status = {
 	.name = "status",
 	.usage = "[-c FILE | --socket PATH] [--json]",
 	.summary = "what a running pool does, and what needs attention",
-	.more = "Without -c it looks for the pool that was started last by this user.",
+	.more = "Without -c it looks for the pool that was started last by this user, then for "
+		"the\nsystem's service (/etc/otedama/pool.yaml).",
 	.run = run,
 };

@@ -71,6 +71,17 @@ void otd_where_withdraw(const char *socket)
 		(void)unlink(file);
 }
 
+/* The configuration of the system's service, beside which this program was installed. */
+static bool service_config(char *path, size_t cap)
+{
+	char folder[400];
+	otd_where_program(folder, sizeof(folder));
+	int n = strcmp(folder, "/usr/bin") == 0
+			? snprintf(path, cap, "/etc/otedama/pool.yaml")
+			: snprintf(path, cap, "%s/../etc/otedama/pool.yaml", folder);
+	return n > 0 && (size_t)n < cap && access(path, F_OK) == 0;
+}
+
 otd_rc otd_where_socket(char *path, size_t cap, const char *socket, const char *config,
 			struct otd_err *err)
 {
@@ -82,12 +93,20 @@ otd_rc otd_where_socket(char *path, size_t cap, const char *socket, const char *
 	}
 	if (config)
 		return otd_settings_file_socket(path, cap, config, err);
-	if (read_last(path, cap) != OTD_OK)
+	if (read_last(path, cap) == OTD_OK)
+		return OTD_OK;
+	char service[512];
+	if (!service_config(service, sizeof(service)))
 		return otd_fail(
 			err, OTD_E_NOT_FOUND,
 			"no pool was started here by this user; name its configuration with "
 			"-c FILE");
-	return OTD_OK;
+	if (access(service, R_OK) != 0)
+		return otd_fail(err, OTD_E_NOT_FOUND,
+				"no pool was started here by this user, and that of %s is not for "
+				"this user to ask; become root, or name another with -c FILE",
+				service);
+	return otd_settings_file_socket(path, cap, service, err);
 }
 
 void otd_where_program(char *folder, size_t cap)

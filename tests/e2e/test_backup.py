@@ -181,6 +181,35 @@ def test_no_secret_is_in_a_backup():
         assert '***' in open(os.path.join(b, "configuration.yaml"), encoding="utf-8").read()
 
 
+def test_a_backup_is_for_its_user_alone():
+    """Whatever the umask; and it says where it lies on the disk that it is to outlive."""
+    text = devnet()
+    with Pool(text) as pool:
+        mask = os.umask(0)
+        try:
+            pool.start()
+        finally:
+            os.umask(mask)
+        b = os.path.join(pool.folder, "b")
+        assert "on the disk that the pool's data is on" in backup(pool, b).stdout
+        assert os.stat(b).st_mode & 0o777 == 0o700, oct(os.stat(b).st_mode)
+        with SmallDisk("40m") as disk:
+            elsewhere = os.path.join(disk.folder, "b")
+            said = json.loads(pool.command("backup", "-c", pool.config, "--json", elsewhere).stdout)
+            assert said["same_disk"] is False, said
+        assert pool.stop() == 0
+        c = os.path.join(pool.folder, "c")
+        said = json.loads(pool.command("backup", "-c", pool.config, "--json", c).stdout)
+        assert said["same_disk"] is True and os.stat(c).st_mode & 0o777 == 0o700, said
+        # One laid out by somebody else is neither written to nor removed.
+        if os.geteuid() == 0:
+            theirs = os.path.join(pool.folder, "d.partial")
+            os.mkdir(theirs)
+            os.chown(theirs, 12345, 12345)
+            r = backup(pool, os.path.join(pool.folder, "d"), check=False)
+            assert r.returncode == 1 and os.listdir(theirs) == [], r.stderr
+
+
 # --- what is refused, and how ---
 
 def test_damage_is_found_wherever_it_is():
@@ -533,7 +562,6 @@ def test_a_restore_killed_anywhere_is_not_taken_for_a_whole_one():
         assert os.path.exists(os.path.join(data, "restore.unfinished"))
         r = restore(second, b, check=False)
         assert r.returncode == 1 and "--force" in r.stderr, r.stderr
-        time.sleep(1)  # folders of old data are named by the second
         restore(second, b, "--force")
         assert not os.path.exists(os.path.join(data, "restore.unfinished")) and anywhere(old)
         verified(second)
