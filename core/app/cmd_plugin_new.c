@@ -47,8 +47,7 @@ otd_rc otd_project_read(struct otd_bytes *out, const char *path, struct otd_err 
 	return rc;
 }
 
-/* text with every swap made; the first that fits at a place is taken. */
-static otd_rc swapped(struct otd_bytes *out, const struct otd_project *p, const char *text)
+otd_rc otd_project_swap(struct otd_bytes *out, const struct otd_project *p, const char *text)
 {
 	otd_rc rc = OTD_OK;
 	while (rc == OTD_OK && *text) {
@@ -104,7 +103,7 @@ static otd_rc copy_one(const struct otd_project *p, const char *folder, const ch
 	otd_bytes_init(&out, OTD_PROJECT_FILE_MAX);
 	otd_rc rc = otd_project_read(&text, path, err);
 	if (rc == OTD_OK) {
-		rc = swapped(&out, p, otd_bytes_cstr(&text));
+		rc = otd_project_swap(&out, p, otd_bytes_cstr(&text));
 		if (rc != OTD_OK)
 			rc = otd_fail(err, rc, "%s: too large", path);
 	}

@@ -8,7 +8,7 @@
 #include "base/err.h"
 
 #define OTD_PROJECT_FILE_MAX (1u << 20)
-#define OTD_PROJECT_SWAPS    12
+#define OTD_PROJECT_SWAPS    16
 
 /* While a template is copied, from becomes to wherever it stands. */
 struct otd_project_swap {
@@ -37,6 +37,9 @@ struct otd_project_from {
 	struct otd_arg_list vectors; /* HEADER=HASH */
 	const char *source;          /* where they come from */
 };
+
+/* text with every swap of p made; the first that fits at a place is taken. */
+otd_rc otd_project_swap(struct otd_bytes *out, const struct otd_project *p, const char *text);
 
 /* A whole file of at most OTD_PROJECT_FILE_MAX bytes. */
 otd_rc otd_project_read(struct otd_bytes *out, const char *path, struct otd_err *err);
