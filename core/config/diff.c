@@ -150,6 +150,7 @@ static bool same_value(const struct otd_key *k, const struct side *a, const stru
 	case OTD_KEY_LISTEN:
 		return strcmp(((const struct otd_settings_listen *)x)->text,
 			      ((const struct otd_settings_listen *)y)->text) == 0;
+	case OTD_KEY_POLICIES:
 	case OTD_KEY_OPTIONS: return otd_yaml_same(a->y, b->y);
 	default: return true;
 	}

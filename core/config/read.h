@@ -47,6 +47,9 @@ void otd_read_table(struct otd_reading *r, const struct otd_key_table *t,
 /* One value that is no mapping, into the member at to. */
 void otd_read_value(struct otd_reading *r, const struct otd_key *k, const struct otd_yaml *y,
 		    void *to);
+/* read_policies.c */
+void otd_read_policies(struct otd_reading *r, const struct otd_key *k, const struct otd_yaml *y,
+		       struct otd_settings_policies *to);
 /* "is a time with its unit (500ms, 10s, 2h, 7d)", for messages and the schema. */
 const char *otd_key_form(enum otd_key_type type);
 /* Whether s is a name of a pool, node or coin: letters, digits, '-' and '_', 1 to 64. */

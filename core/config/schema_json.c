@@ -39,7 +39,8 @@ static const char *json_type(enum otd_key_type type)
 	switch (type) {
 	case OTD_KEY_BOOL: return "boolean";
 	case OTD_KEY_INT: return "integer";
-	case OTD_KEY_TEXTS: return "array";
+	case OTD_KEY_TEXTS:
+	case OTD_KEY_POLICIES: return "array";
 	case OTD_KEY_LEVELS:
 	case OTD_KEY_SECTION:
 	case OTD_KEY_MAP:
@@ -56,7 +57,8 @@ static const char *unit_of(enum otd_key_type type)
 	case OTD_KEY_SIZE: return "bytes";
 	case OTD_KEY_RATE: return "ppm";
 	case OTD_KEY_TEXT: return "bytes";
-	case OTD_KEY_TEXTS: return "entries";
+	case OTD_KEY_TEXTS:
+	case OTD_KEY_POLICIES: return "entries";
 	default: return "";
 	}
 }

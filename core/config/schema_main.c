@@ -401,6 +401,13 @@ static const struct otd_key main_keys[] = {
 	 .max = 256,
 	 .sub = &otd_keys_pool,
 	 .help = "the pools: at least one"},
+	{.name = "policies",
+	 .type = OTD_KEY_POLICIES,
+	 .flags = OTD_KEY_RELOADABLE,
+	 .offset = AT(policies),
+	 .max = 16,
+	 .help = "Lua scripts that decide for all pools, or for those in pools: of an entry; asked "
+		 "behind a pool's own"},
 	{.name = "limits",
 	 .type = OTD_KEY_SECTION,
 	 .offset = AT(limits),

@@ -146,8 +146,11 @@ static const struct otd_key pool_keys[] = {
 	 .help = "paying miners out of a node's wallet; off unless the key is there, and until the "
 		 "first dry run was confirmed: 'otedama payment plan POOL'"},
 	{.name = "policies",
-	 .type = OTD_KEY_LATER,
-	 .help = "policy scripts are not available yet; remove the key"},
+	 .type = OTD_KEY_POLICIES,
+	 .flags = OTD_KEY_RELOADABLE,
+	 .offset = AT(policies),
+	 .max = 16,
+	 .help = "Lua scripts that decide for this pool; of two that answer, the first wins"},
 	{.name = "block_difficulty_floor",
 	 .type = OTD_KEY_DECIMAL,
 	 .offset = AT(difficulty_floor),

@@ -29,6 +29,20 @@ struct otd_settings_use {
 	const char *path;               /* "pools.ltc.payout", for messages */
 };
 
+/* A policy script. */
+struct otd_settings_policy {
+	const char *file;                /* as written; NULL: there was a problem with it */
+	const struct otd_yaml *options;  /* a mapping; NULL: all defaults */
+	const char *path;                /* "pools.ltc.policies.0.options", for messages */
+	struct otd_settings_texts pools; /* n 0: those of where it stands */
+	const struct otd_yaml *at;
+};
+
+struct otd_settings_policies {
+	const struct otd_settings_policy *item;
+	size_t n;
+};
+
 /* "HOST:PORT", "[::1]:PORT", ":PORT" or "PORT". */
 struct otd_settings_listen {
 	bool off;
@@ -131,6 +145,7 @@ struct otd_settings_pool {
 	size_t n_recipients;
 	struct otd_settings_payments payments;
 	struct otd_settings_use payout;
+	struct otd_settings_policies policies;
 	const char *difficulty_floor; /* decimal; "": none */
 	const struct otd_settings_port *ports;
 	size_t n_ports;
@@ -193,6 +208,7 @@ struct otd_settings {
 	size_t n_coins;
 	const struct otd_settings_pool *pools;
 	size_t n_pools;
+	struct otd_settings_policies policies; /* for all pools, or those that an entry names */
 	struct otd_settings_limits limits;
 	struct otd_settings_listen api, metrics;
 	struct otd_settings_journal journal;

@@ -115,6 +115,26 @@ static void derive_ports(struct otd_reading *r, struct otd_settings_pool *p)
 	otd_read_leave(r, outer);
 }
 
+/* Pools that an entry of the file's own policies names. */
+static void derive_policies(struct otd_reading *r, struct otd_settings *s)
+{
+	const char *names[NAMES_MAX];
+	for (size_t i = 0; i < s->n_pools && i < NAMES_MAX; i++)
+		names[i] = s->pools[i].name;
+	for (size_t i = 0; i < s->policies.n; i++) {
+		const struct otd_settings_texts *t = &s->policies.item[i].pools;
+		for (size_t k = 0; k < t->n; k++) {
+			if (!*t->item[k] || otd_settings_pool(s, t->item[k]))
+				continue;
+			const char *near = otd_nearest(t->item[k], names, s->n_pools);
+			otd_read_problem(r, OTD_E_NOT_FOUND, s->policies.item[i].at, "policies",
+					 "'%.60s' is no pool of this file%s%s%s", t->item[k],
+					 near ? "; did you mean '" : "", near ? near : "",
+					 near ? "'?" : "");
+		}
+	}
+}
+
 static void derive_pool(struct otd_reading *r, struct otd_settings *s, struct otd_settings_pool *p)
 {
 	p->coin = find_coin(s, p->coin_id);
@@ -193,6 +213,7 @@ void otd_settings_derive(struct otd_reading *r, struct otd_settings *s)
 		derive_pool(r, s, (struct otd_settings_pool *)&s->pools[i]);
 		otd_read_leave(r, outer);
 	}
+	derive_policies(r, s);
 	if (!s->plugins.enable.item)
 		derive_enable(r, s);
 	if (!s->socket) {

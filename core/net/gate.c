@@ -250,6 +250,7 @@ otd_rc otd_gate_enter(struct otd_gate *g, struct otd_ticket *ticket, const char 
 	e->tokens -= TOKEN;
 	e->count++;
 	g->count++;
+	ticket->connections = e->count;
 	ticket->reactor = least_loaded(g);
 	g->load[ticket->reactor]++;
 	if (g->m_in)

@@ -29,7 +29,8 @@ struct otd_gate_conf {
 struct otd_ticket {
 	uint8_t address[16]; /* IPv4 as ::ffff:a.b.c.d, IPv6 with its last 64 bits zero */
 	uint16_t reactor;    /* index; OTD_NET_REACTORS_MAX: none */
-	uint8_t reserved[6];
+	uint8_t reserved[2];
+	uint32_t connections; /* of the address, this one among them, when it came in */
 };
 
 struct otd_listener_ops {

@@ -1,5 +1,5 @@
 /* Sessions: their answers in order, their workers, their end. See stratum/session.h. */
-#include "stratum/session.h"
+#include "stratum/policy.h"
 
 #include "base/log.h"
 #include <stdio.h>
@@ -46,6 +46,7 @@ void otd_session_destroy(struct otd_session *s)
 {
 	struct otd_reactor *r = s->st->conf.reactor;
 
+	otd_session_policy_end(s);
 	for (size_t i = 0; i < s->n_workers; i++) {
 		otd_reactor_worker_close(r, s->workers[i].worker);
 		free(s->workers[i].user);
@@ -84,6 +85,9 @@ void otd_session_close(struct otd_session *s, const char *reason)
 bool otd_session_bad_line(struct otd_session *s)
 {
 	otd_metric_add(s->st->m_malformed, 1);
+	otd_session_policy_offence(s, OTD_OFFENCE_MALFORMED);
+	if (s->closing)
+		return false;
 	if (++s->bad_lines < s->st->conf.limits.bad_lines)
 		return true;
 	otd_log(OTD_LOG_INFO, "stratum", "session.malformed", "peer=%s lines=%u",
@@ -212,6 +216,7 @@ void otd_session_verdict(struct otd_session *s, const struct otd_verdict *v)
 	answers_flush(s);
 	if (v->verdict == OTD_SHARE_ACCEPTED && s->conn)
 		otd_session_paced(s, v->target);
+	otd_session_policy_verdict(s, v->worker, v->verdict);
 	release_if_done(s);
 }
 
@@ -401,7 +406,9 @@ void otd_session_authorize(struct otd_session *s, struct otd_span id, struct otd
 	authorize_end(s, a, OTD_E_BUSY, words("the pool is busy, try again"));
 }
 
-/* banned: room for the words of a ban. */
+_Static_assert(OTD_BAN_TEXT > OTD_POLICY_REASON_MAX, "room for the reason of a policy");
+
+/* banned: room for the words of a ban, or of a policy. */
 static otd_rc add_worker(struct otd_session *s, struct otd_span user, struct otd_span account,
 			 const char **why, char banned[OTD_BAN_TEXT])
 {
@@ -424,11 +431,16 @@ static otd_rc add_worker(struct otd_session *s, struct otd_span user, struct otd
 		*why = banned;
 		return OTD_E_REFUSED;
 	}
+	if (!otd_session_policy_authorize(s, account, name, banned)) {
+		*why = banned;
+		return OTD_E_REFUSED;
+	}
 	all = realloc(s->workers, (s->n_workers + 1) * sizeof(*all));
 	if (!all)
 		return OTD_E_NOMEM;
 	s->workers = all;
 	all = &all[s->n_workers];
+	*all = (struct otd_session_worker){0};
 	all->user = malloc(user.len);
 	if (!all->user)
 		return OTD_E_NOMEM;
@@ -441,7 +453,8 @@ static otd_rc add_worker(struct otd_session *s, struct otd_span user, struct otd
 		free(all->user);
 		return rc;
 	}
-	s->n_workers++;
+	if (!s->n_workers++)
+		otd_session_policy_start(s);
 	return OTD_OK;
 }
 
@@ -464,6 +477,8 @@ void otd_session_auth_answer(struct otd_session *s, uint64_t request, otd_rc rc,
 	}
 	free(user);
 	authorize_end(s, a, rc, reason);
+	if (rc == OTD_E_INVALID && s->conn)
+		otd_session_policy_offence(s, OTD_OFFENCE_UNAUTHORIZED);
 	release_if_done(s);
 }
 
@@ -483,6 +498,7 @@ void otd_session_refuse(struct otd_session *s, struct otd_span id, struct otd_po
 	a->state = OTD_ANSWER_VERDICT;
 	a->verdict = (uint8_t)v;
 	answers_flush(s);
+	otd_session_policy_verdict(s, w, v);
 }
 
 void otd_session_submit(struct otd_session *s, struct otd_span id, struct otd_submit *sub,

@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/text.h"
 #include "net/conn.h"
+#include "stratum/hosts.h"
 #include "stratum/stratum.h"
 #include "stratum/vardiff.h"
 
@@ -45,10 +46,19 @@ struct otd_dialect {
 
 extern const struct otd_dialect otd_dialect_v1; /* v1/dialect.c */
 
+/* What went wrong lately, for policy. */
+struct otd_tally {
+	int64_t since_ms;
+	uint32_t count[OTD_OFFENCE_KINDS];
+};
+
 struct otd_session_worker {
 	char *user; /* as the miner writes it */
 	size_t user_len;
 	struct otd_pool_worker *worker;
+	/* of this connection; counted where there is policy */
+	uint64_t accepted, refused;
+	struct otd_tally tally;
 };
 
 /* A request whose answer is not written yet, or waits for one before it. */
@@ -115,6 +125,15 @@ struct otd_session {
 	uint64_t sent_order; /* of the job sent last; 0: none */
 	uint32_t sent_repeat;
 	int64_t sent_ms;
+
+	/* policy.c */
+	struct otd_host *host;    /* NULL: not counted */
+	struct otd_tally tally;   /* of no worker */
+	int64_t difficulty_ms;    /* when scripts were asked last; 0: not yet */
+	int64_t steer_ms;         /* how long the window was that the host would steer by, */
+	int64_t steer_shares;     /* and its shares */
+	uint32_t policy_revision; /* of the scripts that were asked */
+	bool policy_fixed;        /* a script has fixed its difficulty */
 };
 
 /* Jobs on their way to the sessions of a pool. */
@@ -148,7 +167,12 @@ struct otd_stratum {
 		struct otd_u256 target, diff1;
 		char text[OTD_DIFFICULTY_TEXT];
 	} difficulty;
-	struct otd_metric *m_sessions, *m_latency, *m_malformed, *m_spread;
+	struct otd_metric *m_sessions, *m_latency, *m_malformed, *m_spread, *m_policy_skipped;
+	struct {
+		struct otd_hosts hosts;
+		uint32_t revision; /* counts changes of scripts */
+		uint64_t second_ns, began_ns, spent_ns;
+	} policy;
 };
 
 /* --- for dialects --- */
@@ -204,6 +228,8 @@ void otd_session_send_again(struct otd_session *s);
 struct otd_u256 otd_session_target(const struct otd_session *s, uint64_t sending);
 /* An accepted share, judged by target: its pace may change the difficulty. */
 void otd_session_paced(struct otd_session *s, struct otd_u256 target);
+/* A change that the miner should know of now: where it was sent work already, that work again. */
+void otd_session_target_changed(struct otd_session *s);
 void otd_session_tick(struct otd_session *s, int64_t now_ms);
 void otd_session_verdict(struct otd_session *s, const struct otd_verdict *v);
 void otd_session_auth_answer(struct otd_session *s, uint64_t request, otd_rc rc,

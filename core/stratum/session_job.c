@@ -1,5 +1,5 @@
 /* Jobs and difficulty of a session: what it was sent, and by what a share is judged. */
-#include "stratum/session.h"
+#include "stratum/policy.h"
 
 #include <string.h>
 
@@ -92,22 +92,43 @@ void otd_session_send_again(struct otd_session *s)
 		send(s, job, s->sent_repeat + 1, false);
 }
 
+/* The host has made this step away from before; policy may have another opinion. */
+static enum otd_vardiff_step steered(struct otd_session *s, struct otd_u256 before,
+				     enum otd_vardiff_step step)
+{
+	struct otd_u256 none = {0};
+
+	if (step == OTD_VARDIFF_STAY || !s->st->conf.policy)
+		return step;
+	otd_session_policy_steer(s, before, none);
+	int way = otd_u256_cmp(s->vardiff.target, before);
+	if (way == 0)
+		return OTD_VARDIFF_STAY;
+	return way > 0 ? OTD_VARDIFF_CUT : step == OTD_VARDIFF_CUT ? OTD_VARDIFF_RAISE : step;
+}
+
 void otd_session_paced(struct otd_session *s, struct otd_u256 target)
 {
 	const struct otd_job *job =
 		otd_jobs_newest(otd_reactor_jobs(s->st->conf.reactor, s->port->pool));
 	int64_t now_ms = otd_session_now_ms(s);
+	struct otd_u256 before = s->vardiff.target;
+	enum otd_vardiff_step step = OTD_VARDIFF_STAY;
 
 	/* No share is harder than a block. */
 	if (otd_u256_cmp(target, s->vardiff.target) > 0 &&
-	    (!job || otd_u256_cmp(target, job->block_target) > 0))
+	    (!job || otd_u256_cmp(target, job->block_target) > 0)) {
 		otd_vardiff_early(&s->vardiff, now_ms);
-	else if (otd_vardiff_share(&s->vardiff, now_ms) == OTD_VARDIFF_JUMP)
+	} else {
+		s->steer_shares = s->vardiff.shares + 1;
+		s->steer_ms = now_ms - s->vardiff.since_ms;
+		step = steered(s, before, otd_vardiff_share(&s->vardiff, now_ms));
+	}
+	if (step == OTD_VARDIFF_JUMP || step == OTD_VARDIFF_CUT)
 		otd_session_send_again(s);
 }
 
-/* A change that the miner should know of now: where it was sent work already, that work again. */
-static void target_changed(struct otd_session *s)
+void otd_session_target_changed(struct otd_session *s)
 {
 	if (s->sent_order && s->n_targets &&
 	    otd_u256_cmp(s->targets[s->n_targets - 1].target, s->vardiff.target) != 0)
@@ -116,14 +137,17 @@ static void target_changed(struct otd_session *s)
 
 void otd_session_suggest(struct otd_session *s, struct otd_u256 target)
 {
+	struct otd_u256 before = s->vardiff.target;
+
 	otd_vardiff_suggest(&s->vardiff, target, otd_session_now_ms(s));
-	target_changed(s);
+	otd_session_policy_steer(s, before, target);
+	otd_session_target_changed(s);
 }
 
 void otd_session_floor(struct otd_session *s, struct otd_u256 target)
 {
 	otd_vardiff_floor(&s->vardiff, target, otd_session_now_ms(s));
-	target_changed(s);
+	otd_session_target_changed(s);
 }
 
 /* The port's difficulty was changed since this session last looked. */
@@ -134,9 +158,10 @@ static void port_follows(struct otd_session *s, int64_t now_ms)
 	if (s->port_revision == p->revision)
 		return;
 	s->port_revision = p->revision;
+	s->policy_revision = s->st->policy.revision - 1; /* it is asked about the new limits */
 	otd_vardiff_limits(&s->vardiff, s->port->start, s->port->min, s->port->max, s->port->aim_ms,
 			   !s->port->vardiff, now_ms);
-	target_changed(s);
+	otd_session_target_changed(s);
 }
 
 void otd_session_tick(struct otd_session *s, int64_t now_ms)
@@ -146,13 +171,18 @@ void otd_session_tick(struct otd_session *s, int64_t now_ms)
 	if (s->closing)
 		return;
 	if ((!s->subscribed || !s->n_workers) && now_ms - s->opened_ms > conf->limits.login_ms) {
+		otd_session_policy_offence(s, OTD_OFFENCE_HANDSHAKE);
 		otd_session_close(s, LOGIN_REASON);
 		return;
 	}
 	port_follows(s, now_ms);
+	otd_session_policy_follow(s);
 	if (!s->sent_order)
 		return;
-	if (otd_vardiff_tick(&s->vardiff, now_ms) == OTD_VARDIFF_CUT ||
+	struct otd_u256 before = s->vardiff.target;
+	s->steer_shares = s->vardiff.shares;
+	s->steer_ms = now_ms - s->vardiff.since_ms;
+	if (steered(s, before, otd_vardiff_tick(&s->vardiff, now_ms)) == OTD_VARDIFF_CUT ||
 	    now_ms - s->sent_ms >= conf->limits.notify_ms)
 		otd_session_send_again(s);
 }

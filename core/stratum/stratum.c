@@ -2,7 +2,7 @@
 #include "stratum/stratum.h"
 
 #include "base/log.h"
-#include "stratum/session.h"
+#include "stratum/policy.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +31,8 @@ static void on_closed(struct otd_conn *c, const char *reason)
 	if (otd_log_on(OTD_LOG_DEBUG, "stratum"))
 		otd_log(OTD_LOG_DEBUG, "stratum", "session.closed", "peer=%s port=%u reason=\"%s\"",
 			otd_conn_host(c), otd_conn_port(c), reason);
+	if (strcmp(reason, OTD_CONN_NO_LINE) == 0)
+		otd_session_policy_offence(s, OTD_OFFENCE_HANDSHAKE);
 	/* The last one moves to its place; a broadcast that has passed it serves it now. */
 	size_t i = s->place;
 	struct otd_session *moved = st->open[--st->n_open];
@@ -112,6 +114,7 @@ void otd_stratum_accept(struct otd_stratum *st, struct otd_stream *stream, uint3
 	st->open[st->n_open++] = s;
 	atomic_fetch_add_explicit(&st->sessions, 1, memory_order_relaxed);
 	otd_metric_add(st->m_sessions, 1);
+	(void)otd_session_policy_connect(s);
 }
 
 struct accept_post {
@@ -302,6 +305,8 @@ static void metrics_init(struct otd_stratum *st)
 			   "From the line of a share to its answer, the group commit included");
 	st->m_malformed = otd_metric(m, OTD_COUNTER, "otd_stratum_malformed_lines_total", "",
 				     "Lines that were no request");
+	st->m_policy_skipped = otd_metric(m, OTD_COUNTER, "otd_policy_skipped_total", "",
+					  "Questions that no script was asked for want of time");
 	st->m_spread = otd_metric(m, OTD_HISTOGRAM_NS, "otd_tip_spread_seconds", "",
 				  "From the first to the last session that was sent a new tip");
 }
@@ -351,6 +356,8 @@ otd_rc otd_stratum_create(struct otd_stratum **out, const struct otd_stratum_con
 					 .out_max = st->conf.limits.out_max,
 					 .first_line_ms = st->conf.limits.login_ms,
 					 .idle_ms = st->conf.limits.idle_ms};
+	if (!rc && conf->policy)
+		rc = otd_hosts_init(&st->policy.hosts, st->env, st->conf.limits.sessions_max);
 	if (!rc)
 		rc = otd_conns_create(&st->conns, l, &cc, &conn_ops, conf->metrics);
 	if (!rc)
@@ -387,6 +394,7 @@ void otd_stratum_destroy(struct otd_stratum *st)
 	otd_conns_destroy(st->conns);
 	while (st->all)
 		otd_session_destroy(st->all);
+	otd_hosts_finish(&st->policy.hosts);
 	free_rendered(st);
 	otd_reactor_set_front(st->conf.reactor, NULL);
 	for (size_t i = 0; st->ports && i < st->n_ports; i++)
@@ -399,6 +407,11 @@ void otd_stratum_destroy(struct otd_stratum *st)
 }
 
 /* --- to all of them --- */
+
+void otd_stratum_policy_changed(struct otd_stratum *st)
+{
+	st->policy.revision++;
+}
 
 void otd_stratum_reconnect(struct otd_stratum *st, const char *host, uint16_t port, uint32_t wait_s)
 {

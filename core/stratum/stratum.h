@@ -9,6 +9,7 @@
 #define OTD_STRATUM_STRATUM_H
 
 #include "net/listener.h"
+#include "policy/hooks.h"
 #include "pool/reactor.h"
 
 struct otd_stratum;
@@ -22,6 +23,7 @@ struct otd_stratum_port {
 	struct otd_u256 start, min, max; /* min: the easiest, max: the hardest */
 	int64_t aim_ms;                  /* a share each; 0: 10 s */
 	bool vardiff;                    /* false: start for ever, but for d= and suggestions */
+	uint16_t number;                 /* on which it listens, for policy; 0: not known */
 };
 
 /* 0 takes the default. */
@@ -37,6 +39,25 @@ struct otd_stratum_limits {
 	uint32_t names_an_account; /* 0: as the reactor was made */
 };
 
+/* Who is asked what to do about miners: see policy/hooks.h. Called on the reactor's thread, from within
+   what it is about; none may call back. All but ban are required. */
+struct otd_stratum_policy {
+	/* Whether anybody would answer; cheap. */
+	bool (*wants)(void *arg, enum otd_policy_hook h, const char *pool);
+	void (*connect)(void *arg, struct otd_policy_connect_out *out,
+			const struct otd_policy_connect *in);
+	void (*authorize)(void *arg, struct otd_policy_authorize_out *out,
+			  const struct otd_policy_authorize *in);
+	void (*difficulty)(void *arg, struct otd_policy_difficulty_out *out,
+			   const struct otd_policy_difficulty *in);
+	void (*offence)(void *arg, struct otd_policy_offence_out *out,
+			const struct otd_policy_offence *in);
+	/* A ban that on_offence has answered; in force later, or not at all. */
+	void (*ban)(void *arg, const char *script, enum otd_policy_scope scope, const char *what,
+		    int64_t seconds, const char *reason);
+	void *arg;
+};
+
 struct otd_stratum_conf {
 	struct otd_reactor *reactor;
 	const struct otd_stratum_port *ports; /* copied */
@@ -48,6 +69,7 @@ struct otd_stratum_conf {
 	   thread). May be NULL. */
 	void (*ended)(void *arg, const struct otd_ticket *ticket);
 	void *arg;
+	const struct otd_stratum_policy *policy; /* outlives the server; NULL: nobody is asked */
 };
 
 otd_rc otd_stratum_create(struct otd_stratum **out, const struct otd_stratum_conf *conf,
@@ -99,6 +121,9 @@ otd_rc otd_stratum_change_create(struct otd_stratum_change **out, struct otd_str
 /* Takes it where it succeeds; it fails only where memory runs out: again later. [any-thread] */
 otd_rc otd_stratum_change_post(struct otd_stratum_change *c);
 void otd_stratum_change_destroy(struct otd_stratum_change *c); /* one not posted; takes NULL */
+
+/* Other scripts are in force: sessions are asked about again, within two seconds. */
+void otd_stratum_policy_changed(struct otd_stratum *st);
 
 /* client.reconnect to every session: empty host is the same one. wait_s before it. */
 void otd_stratum_reconnect(struct otd_stratum *st, const char *host, uint16_t port,

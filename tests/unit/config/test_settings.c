@@ -318,8 +318,18 @@ static void test_pools(void **state)
 	refuses(WITH("    fee: {rate: 1}\n"), "main.yaml:8:17: pools.p.fee.rate: ", "percent");
 	refuses(WITH("    fee: {rate: 101%}\n"),
 		"main.yaml:8:17: pools.p.fee.rate: ", "from 0% to 100%");
-	refuses(WITH("    policies: []\n"),
-		"main.yaml:8:15: pools.p.policies: ", "not available yet");
+	refuses(WITH("    policies: fees.lua\n"),
+		"main.yaml:8:15: pools.p.policies: ", "a list of scripts");
+	refuses(WITH("    policies: [[]]\n"),
+		"main.yaml:8:16: pools.p.policies: ", "neither the path of a script");
+	refuses(WITH("    policies: [{options: {}}]\n"),
+		"main.yaml:8:16: pools.p.policies.file: ", "is missing");
+	refuses(WITH("    policies: [{file: a.lua, options: 3}]\n"),
+		"main.yaml:8:39: pools.p.policies.options: ", "is not a mapping");
+	refuses(WITH("    policies: [{file: a.lua, pools: [p]}]\n"),
+		"main.yaml:8:30: pools.p.policies: ", "file and options are");
+	refuses(POOL "policies: [{file: a.lua, pools: [q]}]\n",
+		"main.yaml:8:12: policies: ", "'q' is no pool of this file");
 	refuses(WITH("    block_difficulty_floor: 0.1\n"),
 		"main.yaml:8:29: pools.p.block_difficulty_floor: ", "main network");
 	refuses(WITH("    block_difficulty_floor: 0\n"), "main.yaml:8:29: ", "a difficulty");

@@ -41,7 +41,8 @@ static inline void rig_ended(void *arg, const struct otd_ticket *t)
 	pthread_mutex_unlock(&p->rig.lock);
 }
 
-static inline void pool_begin(struct pool_rig *p, const char *difficulty, int64_t notify_ms)
+static inline void pool_begin_policy(struct pool_rig *p, const char *difficulty, int64_t notify_ms,
+				     const struct otd_stratum_policy *policy)
 {
 	struct otd_err err = {0};
 	char host[64];
@@ -59,13 +60,19 @@ static inline void pool_begin(struct pool_rig *p, const char *difficulty, int64_
 					      .metrics = p->rig.metrics,
 					      .limits = {.notify_ms = notify_ms, .bad_lines = 4},
 					      .ended = rig_ended,
-					      .arg = p};
+					      .arg = p,
+					      .policy = policy};
 	if (otd_stratum_create(&p->st, &conf, &err) ||
 	    p->rig.env->ops->listen(p->rig.loop, &p->listener, "127.0.0.1", 0, false, rig_accepted,
 				    p, &err))
 		fail_msg("%s", err.text);
 	p->rig.env->ops->stream_peer(p->listener, host, sizeof(host), &p->tcp);
 	rig_start(&p->rig);
+}
+
+static inline void pool_begin(struct pool_rig *p, const char *difficulty, int64_t notify_ms)
+{
+	pool_begin_policy(p, difficulty, notify_ms, NULL);
 }
 
 static inline void pool_end(struct pool_rig *p)
