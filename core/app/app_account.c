@@ -414,6 +414,11 @@ void otd_app_account_request(struct otd_app *app, struct otd_control_request *r,
 		otd_app_ask(app, r, &otd_topic_account, words + 5);
 		return;
 	}
-	otd_fail(&err, OTD_E_INVALID, "say show [POOL] ADDRESS, not '%.40s'", words);
+	if (strncmp(words, "list ", 5) == 0 && words[5]) {
+		otd_app_ask(app, r, &otd_topic_accounts, words + 5);
+		return;
+	}
+	otd_fail(&err, OTD_E_INVALID, "say show [POOL] ADDRESS, or list AFTER [POOL], not '%.40s'",
+		 words);
 	otd_control_answer(r, &err, NULL);
 }

@@ -12,6 +12,7 @@
 
 extern const struct otd_topic otd_topic_explain; /* words: "[share|block|payment] ID [all]" */
 extern const struct otd_topic otd_topic_account; /* words: "[POOL] ADDRESS" */
+extern const struct otd_topic otd_topic_accounts; /* words: "AFTER [POOL]" */
 
 void otd_app_explain_request(struct otd_app *app, struct otd_control_request *r, const char *words);
 void otd_app_account_request(struct otd_app *app, struct otd_control_request *r, const char *words);

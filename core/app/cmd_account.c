@@ -1,4 +1,4 @@
-/* otedama account show: what an address has, gets and did. */
+/* otedama account show: what an address has, gets and did. account list: what all have. */
 #include <stdio.h>
 #include <string.h>
 
@@ -111,17 +111,40 @@ static void print_accounts(const json_t *answer)
 	}
 }
 
+static void print_list(const json_t *answer)
+{
+	size_t i;
+	json_t *a, *next = json_object_get(answer, "next");
+	json_array_foreach(json_object_get(answer, "accounts"), i, a)
+	{
+		printf("%-12s %-48s immature %s  spendable %s  on its way %s %s\n",
+		       otd_ask_s(a, "pool"), otd_ask_s(a, "address"), otd_ask_s(a, "immature"),
+		       otd_ask_s(a, "spendable"), otd_ask_s(a, "on_its_way"),
+		       otd_ask_s(a, "asset"));
+	}
+	if (json_is_integer(next))
+		printf("there are more: go on with --after %lld\n", otd_ask_n(answer, "next"));
+}
+
 static int run(const struct otd_cmd *cmd, int argc, char **argv)
 {
 	struct otd_asker a = {0};
-	const struct otd_arg args[] = {OTD_ASKER_ARGS(a)};
+	const char *after = NULL;
+	const struct otd_arg args[] = {
+		OTD_ASKER_ARGS(a),
+		{"--after", 0, "NUMBER", "list: go on behind that account", .text = &after}};
 	const char *words[3];
 	char line[600];
 	size_t n;
-	int exit_status = otd_args_parse(cmd, args, OTD_ASKER_N, argc, argv, words, &n, 2, 3);
+	int exit_status = otd_args_parse(cmd, args, OTD_ASKER_N + 1, argc, argv, words, &n, 1, 3);
 	if (exit_status >= 0)
 		return exit_status;
-	if (strcmp(words[0], "show") != 0) {
+	if (strcmp(words[0], "list") == 0 && n <= 2) {
+		snprintf(line, sizeof(line), "%.40s%s%.250s", after ? after : "0",
+			 n == 2 ? " " : "", n == 2 ? words[1] : "");
+		return otd_ask(cmd, &a, "account list", line, &otd_topic_accounts, print_list);
+	}
+	if (strcmp(words[0], "show") != 0 || n < 2 || after) {
 		otd_cmd_fail(cmd, "usage: otedama account %s", cmd->usage);
 		return OTD_EXIT_USAGE;
 	}
@@ -132,8 +155,9 @@ static int run(const struct otd_cmd *cmd, int argc, char **argv)
 
 const struct otd_cmd otd_cmd_account = {
 	.name = "account",
-	.usage = "show [POOL] ADDRESS [-c FILE | --socket PATH] [--json]",
-	.summary = "an address: balances, workers, payments, postings, holds, bans",
+	.usage = "show [POOL] ADDRESS | list [POOL] [--after NUMBER] [-c FILE | --socket PATH] "
+		 "[--json]",
+	.summary = "an address: balances, workers, payments, postings, holds, bans; all balances",
 	.more = "Without POOL: in every pool where it has mined. With -c of a pool that is stopped "
 		"it reads\n"
 		"what that one left. A refused share has no id; it is counted here, by reason.",

@@ -95,6 +95,8 @@ static void print_balances(const json_t *status)
 		printf("  %-48s %-12s %s %s\n", text(b, "owner"), text(b, "kind"),
 		       text(b, "amount"), text(b, "asset"));
 	}
+	if (json_is_true(json_object_get(status, "more_balances")))
+		printf("  and smaller ones: 'otedama account list' has all\n");
 }
 
 static void print_rest(const json_t *status)

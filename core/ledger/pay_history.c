@@ -114,7 +114,7 @@ otd_rc otd_pay_done_since(struct otd_db *db, int64_t since_ms, uint64_t after, u
 struct waiting {
 	void (*each)(void *arg, const struct otd_pay_waiting *w);
 	void *arg;
-	otd_i128 minimum;
+	otd_i128 minimum, cap;
 };
 
 static bool text_of(char *to, size_t cap, const struct otd_value *v)
@@ -136,19 +136,20 @@ static otd_rc on_waiting(void *ctx, const struct otd_value *c, size_t n)
 	    (held && !text_of(reason, sizeof(reason), &c[2])))
 		return OTD_E_CORRUPT;
 	struct otd_pay_waiting w = {(uint64_t)c[0].i, address, held ? reason : NULL,
-				    c[3].type == OTD_VALUE_WIDE ? c[3].wide : 0};
-	if (held || (w.balance > 0 && w.balance < l->minimum))
+				    c[3].type == OTD_VALUE_WIDE ? c[3].wide : 0, false};
+	w.above_cap = l->cap > 0 && w.balance > l->cap;
+	if (held || w.above_cap || (w.balance > 0 && w.balance < l->minimum))
 		l->each(l->arg, &w);
 	return OTD_OK;
 }
 
 otd_rc otd_pay_waiting(struct otd_db *db, uint64_t pool_id, const char *asset, otd_i128 minimum,
-		       void (*each)(void *arg, const struct otd_pay_waiting *w), void *arg,
-		       struct otd_err *err)
+		       otd_i128 cap, void (*each)(void *arg, const struct otd_pay_waiting *w),
+		       void *arg, struct otd_err *err)
 {
 	static const uint32_t wants[] = {OTD_VALUE_INT, OTD_VALUE_TEXT, OTD_VALUE_TEXT,
 					 OTD_VALUE_WIDE};
-	struct waiting l = {each, arg, minimum};
+	struct waiting l = {each, arg, minimum, cap};
 	struct otd_value v[] = {OTD_INT(OTD_ACC_MINER), OTD_TEXT(asset), OTD_INT(pool_id)};
 	return otd_db_query(db,
 			    "SELECT a.id, a.address, h.reason, b.amount FROM accounts a"

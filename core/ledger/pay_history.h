@@ -19,17 +19,18 @@ otd_rc otd_pay_old_coins(struct otd_db *db, uint64_t id, struct otd_pay_coin **c
 otd_rc otd_pay_done_since(struct otd_db *db, int64_t since_ms, uint64_t after, uint64_t *ids,
 			  size_t max, size_t *n, struct otd_err *err);
 
-/* Accounts of the pool that have a spendable balance below the minimum or are on hold. reason: why
-   it is, NULL: it is not. Texts live for the length of the call. Accounts on hold without a balance
-   come too. */
+/* Accounts of the pool that have a spendable balance below the minimum, or above the cap (0: none), so
+   that no payment has room for it, or are on hold. reason: why it is, NULL: it is not. Texts live for
+   the length of the call. Accounts on hold without a balance come too. */
 struct otd_pay_waiting {
 	uint64_t account;
 	const char *address, *reason;
 	otd_i128 balance;
+	bool above_cap;
 };
 otd_rc otd_pay_waiting(struct otd_db *db, uint64_t pool_id, const char *asset, otd_i128 minimum,
-		       void (*each)(void *arg, const struct otd_pay_waiting *w), void *arg,
-		       struct otd_err *err);
+		       otd_i128 cap, void (*each)(void *arg, const struct otd_pay_waiting *w),
+		       void *arg, struct otd_err *err);
 
 /* The name of a pool. OTD_E_NOT_FOUND. */
 otd_rc otd_pay_pool_name(struct otd_db *db, uint64_t pool_id, char *name, size_t cap,

@@ -529,8 +529,10 @@ otd_rc otd_payer_configure(struct otd_payer *o, const struct otd_payer_pool *poo
 	for (struct payer_pool *p = old; p; p = p->next) {
 		struct payer_pool *same = payer_pool_by_name(o, p->conf->c.name);
 		struct otd_err gone = {0};
-		if (same)
+		if (same) {
 			same->id = p->id;
+			memcpy(same->left_out, p->left_out, sizeof(same->left_out));
+		}
 		if (p->asker) {
 			(void)otd_fail(&gone, OTD_E_STALE,
 				       "the settings were changed meanwhile: ask again");
@@ -610,9 +612,12 @@ const char *otd_payer_trouble(struct otd_payer *o, size_t i)
 {
 	if (o->open_trouble[0] && i-- == 0)
 		return o->open_trouble;
-	for (struct payer_pool *p = o->pools; p; p = p->next)
+	for (struct payer_pool *p = o->pools; p; p = p->next) {
 		if (p->trouble[0] && i-- == 0)
 			return p->trouble;
+		if (p->left_out[0] && i-- == 0)
+			return p->left_out;
+	}
 	for (struct payer_pay *y = o->pays; y; y = y->next)
 		if (pay_trouble(o, y) && i-- == 0)
 			return o->trouble;

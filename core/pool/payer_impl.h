@@ -10,6 +10,7 @@
 #include "pool/payer.h"
 
 #define PAYER_COINS_MAX 500 /* inputs of one payment */
+#define PAYER_ABOVE_CAP "more than payments.cap: no payment has room for it; raise the cap"
 #define PAYER_WORDS     320
 #define PAYER_SCRIPT    64
 #define PAYER_DONE_MS   86400000LL /* a finished payment is looked at for so long */
@@ -83,6 +84,7 @@ struct payer_pool {
 	int64_t next_ms; /* monotonic */
 	struct payer_ask *asker;
 	char trouble[PAYER_WORDS];
+	char left_out[2 * PAYER_WORDS]; /* who the last round left out for a person to see */
 };
 
 /* --- one payment --- */
@@ -205,6 +207,8 @@ struct payer_job {
 	struct otd_bytes json; /* parts of an answer made on the store's thread */
 	otd_i128 below;
 	size_t n_below;
+	size_t n_held, n_above;     /* accounts that are not paid: on hold, above the cap */
+	char held_why[PAYER_WORDS]; /* of one of them */
 };
 
 struct payer_job *payer_job_new(struct otd_payer *o, payer_job_fn then, void *target);

@@ -31,7 +31,7 @@ static void on_waiting(void *arg, const struct otd_pay_waiting *w) /* [store] */
 {
 	struct payer_job *j = arg;
 	char units[OTD_I128_TEXT], text[OTD_AMOUNT_TEXT];
-	if (!w->reason) {
+	if (!w->reason && !w->above_cap) {
 		j->n_below++;
 		if (otd_i128_add(&j->below, j->below, w->balance))
 			j->yes = true;
@@ -40,7 +40,7 @@ static void on_waiting(void *arg, const struct otd_pay_waiting *w) /* [store] */
 	(void)otd_bytes_text(&j->json, j->json.len ? ",{" : "{");
 	payer_json_text(&j->json, "address", w->address);
 	(void)otd_bytes_text(&j->json, ",");
-	payer_json_text(&j->json, "reason", w->reason);
+	payer_json_text(&j->json, "reason", w->reason ? w->reason : PAYER_ABOVE_CAP);
 	(void)otd_bytes_format(&j->json, ",\"balance\":\"%s\",\"balance_units\":\"%s\"}",
 			       otd_format_amount(text, w->balance, j->conf->c.decimals),
 			       otd_format_i128(units, w->balance));
@@ -60,7 +60,7 @@ static otd_rc plan_work(struct payer_job *j, struct otd_db *db, struct otd_err *
 	if (!rc)
 		rc = otd_pay_plan(db, &t, &j->parts, &j->n_parts, err);
 	if (!rc)
-		rc = otd_pay_waiting(db, j->pool_id, t.asset, t.minimum, on_waiting, j, err);
+		rc = otd_pay_waiting(db, j->pool_id, t.asset, t.minimum, t.cap, on_waiting, j, err);
 	if (!rc && (j->yes || j->json.failed))
 		rc = otd_fail(err, OTD_E_OVERFLOW, "the list of accounts does not fit");
 	snprintf(j->name, sizeof(j->name), "%s", t.asset); /* for payer_work_taken() */

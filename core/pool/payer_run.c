@@ -101,6 +101,22 @@ otd_rc payer_work_pool(struct payer_job *j, struct otd_db *db, struct otd_err *e
 	return rc;
 }
 
+static void on_waiting(void *arg, const struct otd_pay_waiting *w) /* [store] */
+{
+	struct payer_job *j = arg;
+	if (w->reason && w->balance > 0 && j->n_held++ == 0)
+		snprintf(j->held_why, sizeof(j->held_why), "%.80s: %.200s", w->address, w->reason);
+	j->n_above += !w->reason && w->above_cap;
+}
+
+/* Accounts with a balance that no round pays: nobody would hear of them otherwise. */
+static otd_rc look_for_left_out(struct payer_job *j, struct otd_db *db, struct otd_err *err)
+{
+	const struct otd_pay_terms *t = &j->conf->terms;
+	j->n_held = j->n_above = 0;
+	return otd_pay_waiting(db, j->pool_id, t->asset, t->minimum, t->cap, on_waiting, j, err);
+}
+
 static otd_rc plan_work(struct payer_job *j, struct otd_db *db, struct otd_err *err) /* [store] */
 {
 	struct otd_pay_terms t = j->conf->terms;
@@ -143,6 +159,8 @@ static otd_rc reserve_work(struct payer_job *j, struct otd_db *db,
 	if (!rc && n)
 		rc = otd_pay_reserve(db, &t, parts, n, j->time_ms, &j->id, err);
 	free(parts);
+	if (!rc)
+		rc = look_for_left_out(j, db, err);
 	return rc ? rc : otd_pay_pool_ran(db, j->pool_id, j->time_ms, err);
 }
 
@@ -226,6 +244,22 @@ static void round_give(struct payer_pool *p, struct otd_payer *o, struct payer_j
 	}
 }
 
+static void say_left_out(struct payer_pool *p, const struct payer_job *j)
+{
+	char held[PAYER_WORDS] = "", above[PAYER_WORDS] = "";
+	if (j->n_held)
+		snprintf(held, sizeof(held), "%zu on hold (%.200s)", j->n_held, j->held_why);
+	if (j->n_above)
+		snprintf(above, sizeof(above), "%zu with " PAYER_ABOVE_CAP, j->n_above);
+	p->left_out[0] = '\0';
+	if (*held || *above)
+		snprintf(p->left_out, sizeof(p->left_out),
+			 "pool %.40s: accounts that are not paid: %.240s%s%.120s; see 'payment "
+			 "plan %.40s'",
+			 p->conf->c.name, held, *held && *above ? ", and " : "", above,
+			 p->conf->c.name);
+}
+
 static void on_reserved(void *target, struct payer_job *j, const struct otd_err *err)
 {
 	struct payer_pool *p = target;
@@ -246,6 +280,7 @@ static void on_reserved(void *target, struct payer_job *j, const struct otd_err 
 	}
 	p->fails = 0;
 	p->trouble[0] = '\0';
+	say_left_out(p, j);
 	p->state.last_run_ms = j->time_ms;
 	answer(p, &none, j->id);
 	rest(p, o, o->conf.retry_ms);

@@ -75,6 +75,17 @@ class Bank:
     def balances(self, kind):
         return self.coin.module.credits(self.pool, kind)
 
+    def accounts(self, kind):
+        """The same by "account list", a page of all accounts."""
+        r = self.pool.command("account", "list", self.coin.name, "--socket", self.pool.socket, "--json")
+        answer = json.loads(r.stdout)
+        assert answer["next"] is None, answer
+        assert "there are more" not in self.pool.command("account", "list", "--socket", self.pool.socket).stdout
+        last = answer["accounts"][-1]["number"]
+        r = self.pool.command("account", "list", "--after", str(last), "--socket", self.pool.socket, "--json")
+        assert not json.loads(r.stdout)["accounts"]
+        return {a["address"]: int(a[kind + "_units"]) for a in answer["accounts"]}
+
     # --- paying ---
 
     def ask(self, *words, check=True):

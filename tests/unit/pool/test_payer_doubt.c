@@ -214,6 +214,50 @@ static void waits_for_long(void **state)
 	all_paid();
 }
 
+/* A balance above the cap fits into no payment, be it ever so long: that is said, and mended by a key. */
+static void above_the_cap(void **state)
+{
+	json_t *held;
+	(void)state;
+	r.pool.cap = 4000000;
+	must(otd_payer_configure(r.payer, &r.pool, 1, &r.err));
+	earn(5000000, 3000000, 0, 0);
+	turn_on();
+	good(ask("run p"));
+	until(1, "paid", true);
+	assert_int_equal(received(0), 0);
+	assert_true(received(1) == 3000000);
+	assert_true(troubled("1 with more than payments.cap"));
+	held = json_object_get(good(ask("plan p")), "held");
+	assert_int_equal(json_array_size(held), 1);
+	assert_string_equal(text_of(json_array_get(held, 0), "address"), r.address[0]);
+	assert_non_null(strstr(text_of(json_array_get(held, 0), "reason"), "raise the cap"));
+	r.pool.cap = 5000000;
+	must(otd_payer_configure(r.payer, &r.pool, 1, &r.err));
+	run_ms(2000);
+	good(ask("run p"));
+	until(2, "paid", true);
+	assert_false(troubled("cap"));
+	all_paid();
+}
+
+static void held_is_said(void **state)
+{
+	(void)state;
+	earn(5000000, 3000000, 0, 0);
+	good(ask("hold p/%s asked for papers", r.address[0]));
+	turn_on();
+	good(ask("run p"));
+	until(1, "paid", true);
+	assert_true(troubled("1 on hold"));
+	assert_true(troubled("asked for papers"));
+	good(ask("release p/%s", r.address[0]));
+	good(ask("run p"));
+	until(2, "paid", true);
+	assert_false(troubled("on hold"));
+	all_paid();
+}
+
 /* --- a decision on what was seen before --- */
 
 static otd_rc cancel_work(void *arg, struct otd_db *db, struct otd_err *err)
@@ -260,10 +304,16 @@ static void decision_is_old(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(wallet_that_has_forgotten), TWO(branch_of_its_own),
-		TWO(paid_on_a_branch),           TWO(asked_and_gone),
-		TEST(fallen_out_for_days),       TEST(many_in_a_day),
-		TEST(stopped_is_said),           TEST(waits_for_long),
+		TEST(wallet_that_has_forgotten),
+		TWO(branch_of_its_own),
+		TWO(paid_on_a_branch),
+		TWO(asked_and_gone),
+		TEST(fallen_out_for_days),
+		TEST(many_in_a_day),
+		TEST(stopped_is_said),
+		TEST(waits_for_long),
+		TEST(above_the_cap),
+		TEST(held_is_said),
 		TEST(decision_is_old),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
