@@ -186,7 +186,10 @@ static const char *kind_name(uint32_t kind)
 static void write_balances(struct otd_app *app, struct otd_bytes *b,
 			   const struct otd_acct_balance *rows, size_t n)
 {
-	(void)otd_bytes_text(b, ",\"balances\":[");
+	bool more = n > BALANCES_SHOWN; /* "otedama account list" has all */
+	n = more ? BALANCES_SHOWN : n;
+	(void)otd_bytes_format(b, ",\"more_balances\":%s,\"balances\":[",
+			       more ? "true" : "false");
 	for (size_t i = 0; i < n; i++) {
 		comma(b);
 		(void)otd_bytes_text(b, "{");
@@ -382,7 +385,7 @@ void otd_app_status(struct otd_app *app, struct otd_control_request *r)
 	st->request = r;
 	if (app->env->ops->timer_create(app->loop, &st->timer, on_timeout, st) == OTD_OK)
 		app->env->ops->timer_start(st->timer, BALANCES_WAIT_MS, 0);
-	otd_rc rc = otd_accounting_balances(app->accounting, BALANCES_SHOWN, on_balances, st);
+	otd_rc rc = otd_accounting_balances(app->accounting, BALANCES_SHOWN + 1, on_balances, st);
 	if (rc != OTD_OK) {
 		otd_fail(&err, rc, "%s", otd_rc_name(rc));
 		on_balances(st, &err, NULL, 0);
