@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #define ENVIRONMENT_MAX 8
+#define LOOK_MS         100 /* how often it is looked whether it is over */
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1
@@ -110,18 +112,27 @@ static bool take(int fd, struct otd_bytes *to)
 	return true;
 }
 
+struct clock {
+	int64_t until;
+	const _Atomic bool *stop;
+};
+
+static bool is_over(const struct clock *c)
+{
+	return now_ms() >= c->until || (c->stop && atomic_load(c->stop));
+}
+
 /* Reads both until they end or the time is over: then false. A pipe may outlive the child where it
    has started others; those are killed with it. */
 static bool listen_to(int report_fd, struct otd_bytes *report, int printed_fd,
-		      struct otd_bytes *printed, int64_t until)
+		      struct otd_bytes *printed, const struct clock *c)
 {
 	struct pollfd p[2] = {{.fd = report_fd, .events = POLLIN},
 			      {.fd = printed_fd, .events = POLLIN}};
 	while (p[0].fd >= 0 || p[1].fd >= 0) {
-		int64_t left = until - now_ms();
-		if (left <= 0)
+		if (is_over(c))
 			return false;
-		if (poll(p, 2, left > 1000 ? 1000 : (int)left) <= 0)
+		if (poll(p, 2, LOOK_MS) <= 0)
 			continue;
 		if (p[0].fd >= 0 && p[0].revents && !take(report_fd, report))
 			p[0].fd = -1;
@@ -132,18 +143,19 @@ static bool listen_to(int report_fd, struct otd_bytes *report, int printed_fd,
 }
 
 /* A child that closed its ends may still run. */
-static void wait_for(pid_t pid, struct otd_child_end *end, bool finished, int64_t until)
+static void wait_for(pid_t pid, struct otd_child_end *end, bool finished, const struct clock *c)
 {
 	int status = 0;
 	pid_t got = 0;
 	while (finished && (got = waitpid(pid, &status, WNOHANG)) == 0) {
 		struct timespec pause = {0, 2000000};
-		if (now_ms() >= until)
+		if (is_over(c))
 			finished = false;
 		else
 			(void)nanosleep(&pause, NULL);
 	}
-	end->timed_out = !finished;
+	end->stopped = !finished && now_ms() < c->until;
+	end->timed_out = !finished && !end->stopped;
 	/* Its whole group: whoever it started goes too. */
 	(void)kill(-pid, SIGKILL);
 	while (got == 0 || (got < 0 && errno == EINTR))
@@ -158,7 +170,7 @@ otd_rc otd_child_run(struct otd_child_end *end, struct otd_bytes *report, struct
 		     const struct otd_child_conf *conf, struct otd_err *err)
 {
 	int r[2] = {-1, -1}, o[2] = {-1, -1}, e = 0;
-	int64_t until = now_ms() + conf->wall_ms;
+	const struct clock c = {now_ms() + conf->wall_ms, conf->stop};
 	pid_t pid = -1;
 	otd_rc rc = OTD_OK;
 
@@ -173,7 +185,7 @@ otd_rc otd_child_run(struct otd_child_end *end, struct otd_bytes *report, struct
 		(void)close(i ? r[1] : o[1]);
 	if (rc == OTD_OK) {
 		r[1] = o[1] = -1;
-		wait_for(pid, end, listen_to(r[0], report, o[0], printed, until), until);
+		wait_for(pid, end, listen_to(r[0], report, o[0], printed, &c), &c);
 	}
 	for (int i = 0; i < 2; i++) {
 		if (r[i] >= 0)

@@ -12,12 +12,14 @@
 #define OTD_CHILD_REPORT_FD 3 /* in the child: where its report goes */
 
 struct otd_child_conf {
-	const char *const *argv; /* [0] is the program's path; NULL-terminated */
-	int64_t wall_ms;         /* killed after it */
+	const char *const *argv;  /* [0] is the program's path; NULL-terminated */
+	int64_t wall_ms;          /* killed after it */
+	const _Atomic bool *stop; /* true: killed now; may be NULL */
 };
 
 struct otd_child_end {
 	bool timed_out; /* it was killed because it took too long */
+	bool stopped;   /* it was killed because conf.stop said so */
 	int signal;     /* that it died of; 0: it exited */
 	int status;     /* of its exit */
 };

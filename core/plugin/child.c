@@ -75,6 +75,9 @@ static otd_rc verdict(const struct otd_plugin_child_conf *conf, const struct sto
 	const char *step = s->step[0] ? s->step : "the beginning";
 	struct otd_err local = {0};
 	err = err ? err : &local;
+	if (end->stopped)
+		return otd_fail(err, OTD_E_CLOSED, "%s: its trial was given up: the pool is ending",
+				conf->file);
 	if (end->timed_out) {
 		(void)otd_fail(
 			err, OTD_E_TIMEOUT,
@@ -104,8 +107,9 @@ otd_rc otd_plugin_child_run(struct otd_bytes *own, const struct otd_plugin_child
 			    struct otd_err *err)
 {
 	struct otd_child_conf c = {.argv = conf->argv,
-				   .wall_ms = conf->wall_ms ? conf->wall_ms
-							    : OTD_PLUGIN_CHILD_WALL_MS};
+				   .wall_ms =
+					   conf->wall_ms ? conf->wall_ms : OTD_PLUGIN_CHILD_WALL_MS,
+				   .stop = conf->stop};
 	struct otd_child_end end;
 	struct otd_bytes report, printed;
 	struct story s = {0};

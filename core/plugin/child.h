@@ -18,9 +18,10 @@
 #define OTD_PLUGIN_CHILD_MEMORY  ((uint64_t)8 << 30)
 
 struct otd_plugin_child_conf {
-	const char *const *argv; /* [0] the path of this program; NULL-terminated */
-	int64_t wall_ms;         /* 0: OTD_PLUGIN_CHILD_WALL_MS */
-	const char *file;        /* of the plugin, for errors */
+	const char *const *argv;  /* [0] the path of this program; NULL-terminated */
+	int64_t wall_ms;          /* 0: OTD_PLUGIN_CHILD_WALL_MS */
+	const char *file;         /* of the plugin, for errors */
+	const _Atomic bool *stop; /* true: it is given up; may be NULL */
 };
 
 /*

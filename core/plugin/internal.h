@@ -21,6 +21,7 @@ struct otd_plugins {
 	bool skip_vectors, safe_mode;
 	char *trial_program; /* NULL: no trial */
 	int64_t trial_ms;
+	const _Atomic bool *trial_stop;
 	char **digests; /* "KIND/ID=SHA256" */
 	size_t n_digests;
 	void (*step)(const char *what); /* or NULL */
@@ -122,8 +123,8 @@ otd_rc otd_plugin_file_write(struct otd_env *e, const char *file, const void *p,
 
 /* --- load.c --- */
 /* Everything up to the list of the set: *out is a draft. kind and id may be NULL. */
-otd_rc otd_plugin_load(struct otd_plugins *p, struct otd_plugin **out, const char *kind,
-		       const char *id, const char *file, struct otd_err *err);
+otd_rc otd_plugin_from_file(struct otd_plugins *p, struct otd_plugin **out, const char *kind,
+			    const char *id, const char *file, struct otd_err *err);
 void otd_plugin_free(struct otd_plugin *pl);
 static inline void otd_plugin_step(const struct otd_plugins *p, const char *what)
 {

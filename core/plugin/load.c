@@ -70,6 +70,7 @@ otd_rc otd_plugins_create(struct otd_plugins **out, struct otd_env *e,
 	p->n_digests = p->digests ? conf->n_digests : 0;
 	p->safe_mode = conf->safe_mode;
 	p->trial_ms = conf->trial_ms;
+	p->trial_stop = conf->trial_stop;
 	p->step = conf->step;
 	if (conf->private_dir)
 		p->private_dir = strdup(conf->private_dir);
@@ -359,8 +360,8 @@ static otd_rc run_bytes(struct otd_plugins *p, struct otd_plugin *pl,
 	return rc ? rc : check_answers(p, pl, err);
 }
 
-otd_rc otd_plugin_load(struct otd_plugins *p, struct otd_plugin **out, const char *kind,
-		       const char *id, const char *file, struct otd_err *err)
+otd_rc otd_plugin_from_file(struct otd_plugins *p, struct otd_plugin **out, const char *kind,
+			    const char *id, const char *file, struct otd_err *err)
 {
 	struct otd_plugin *pl = calloc(1, sizeof(*pl));
 	struct otd_note_desc note;
@@ -394,7 +395,7 @@ static struct otd_plugin *load(struct otd_plugins *p, const char *kind, const ch
 			       const char *file, struct otd_err *err)
 {
 	struct otd_plugin *pl;
-	if (otd_plugin_load(p, &pl, kind, id, file, err))
+	if (otd_plugin_from_file(p, &pl, kind, id, file, err))
 		return NULL;
 	otd_plugin_publish(pl);
 	return pl;
@@ -486,8 +487,11 @@ otd_rc otd_plugins_find_file(struct otd_plugins *p, char *to, size_t cap, const 
 void otd_plugins_each(struct otd_plugins *p, void (*each)(void *arg, struct otd_plugin *pl),
 		      void *arg)
 {
-	for (struct otd_plugin *pl = p->first; pl; pl = pl->next)
-		each(arg, pl);
+	for (struct otd_plugin *pl = p->first, *next; pl; pl = next) {
+		next = pl->next;
+		if (pl->n_instances || otd_plugins_newest(p, pl->kind->name, pl->desc.id) == pl)
+			each(arg, pl);
+	}
 }
 
 const struct otd_plugin_desc *otd_plugin_desc(const struct otd_plugin *pl)

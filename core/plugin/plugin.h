@@ -34,7 +34,8 @@ struct otd_plugins_conf {
 	   own (plugin/child.h) before any of its code runs here: known answers, create and destroy.
 	   What has passed is remembered in private_dir. NULL, or no private_dir: no trial. */
 	const char *trial_program;
-	int64_t trial_ms; /* it may take so long; 0: a minute */
+	int64_t trial_ms;               /* it may take so long; 0: a minute */
+	const _Atomic bool *trial_stop; /* true: a trial under way is given up; NULL: never */
 	/* "KIND/ID=SHA256", hex: a plugin that is named loads only with one of its digests. */
 	const char *const *digests;
 	size_t n_digests;
@@ -49,8 +50,8 @@ void otd_plugins_destroy(struct otd_plugins *p);
 
 /* What may be loaded from now on; what is loaded stays. Prepared first, so that it cannot fail later. */
 struct otd_plugins_enable;
-otd_rc otd_plugins_enable_create(struct otd_plugins_enable **out, const char *const *enable, size_t n,
-				 struct otd_err *err);
+otd_rc otd_plugins_enable_create(struct otd_plugins_enable **out, const char *const *enable,
+				 size_t n, struct otd_err *err);
 void otd_plugins_enable_destroy(struct otd_plugins_enable *e); /* takes NULL */
 /* Puts it in force; e has then what was in force before. */
 void otd_plugins_enable_swap(struct otd_plugins *p, struct otd_plugins_enable *e);
@@ -71,7 +72,7 @@ struct otd_plugin *otd_plugins_get(struct otd_plugins *p, const char *kind, cons
  */
 struct otd_plugin *otd_plugins_get_file(struct otd_plugins *p, const char *file,
 					struct otd_err *err);
-/* Calls each for every plugin that is loaded. */
+/* Calls each for every plugin that is loaded: the newest of its kind and id, and those with instances. */
 void otd_plugins_each(struct otd_plugins *p, void (*each)(void *arg, struct otd_plugin *pl),
 		      void *arg);
 

@@ -112,7 +112,8 @@ otd_rc otd_plugin_trial(struct otd_plugins *p, const struct otd_plugin *pl, stru
 	int64_t wall_ms = p->trial_ms ? p->trial_ms : OTD_PLUGIN_CHILD_WALL_MS;
 	char seconds[24];
 	const char *argv[] = {p->trial_program, OTD_PLUGIN_TRIAL_VERB, pl->copy, seconds, NULL};
-	struct otd_plugin_child_conf conf = {.argv = argv, .wall_ms = wall_ms, .file = pl->file};
+	struct otd_plugin_child_conf conf = {
+		.argv = argv, .wall_ms = wall_ms, .file = pl->file, .stop = p->trial_stop};
 	struct otd_err why = {0};
 	uint64_t from = otd_mono_ns(p->env);
 	if (has_passed(p, pl))

@@ -169,6 +169,11 @@ struct otd_acct_swap {
  */
 otd_rc otd_accounting_swap(struct otd_accounting *a, struct otd_acct_swap *swaps, size_t n,
 			   uint64_t *seq, struct otd_err *err);
+/* Every scheme that there is, also of pools that are not in the settings any more. */
+void otd_accounting_schemes(struct otd_accounting *a,
+			    void (*each)(void *arg, const char *pool, const char *scheme,
+					 const struct otd_plugin_instance *in),
+			    void *arg);
 
 /* done(arg) on the loop once all that was said by synced() and verdict() so far is in SQL. While the
    database fails it does not come. A second call replaces the first. */

@@ -18,6 +18,7 @@ static void job_free(struct otd_jobs *j, struct otd_job *job)
 {
 	if (j->gone)
 		j->gone(j->arg, job);
+	otd_pool_algo_drop(job->algo);
 	free(job);
 }
 
@@ -40,6 +41,15 @@ void otd_jobs_finish(struct otd_jobs *j)
 		job_leave(j, &j->ring[i]);
 	otd_dupes_finish(&j->tips[0].dupes);
 	otd_dupes_finish(&j->tips[1].dupes);
+	otd_jobs_set_algo(j, NULL);
+}
+
+void otd_jobs_set_algo(struct otd_jobs *j, struct otd_pool_algo *algo)
+{
+	struct otd_pool_algo *before = j->algo;
+
+	j->algo = algo;
+	otd_pool_algo_drop(before);
 }
 
 void otd_job_hold(struct otd_job *job)
@@ -138,6 +148,9 @@ otd_rc otd_jobs_add(struct otd_jobs *j, struct otd_job **out, bool *new_tip,
 	job = job_build(m);
 	if (!job)
 		return otd_fail(err, OTD_E_NOMEM, "job %u: out of memory", m->job);
+	job->algo = j->algo;
+	if (job->algo)
+		otd_pool_algo_hold(job->algo);
 	job->order = ++j->last_order;
 	*new_tip = enter_tip(j, m->prev);
 	job->tip = j->tips[0].number;

@@ -8,6 +8,7 @@
 #define OTD_POOL_JOB_H
 
 #include "base/err.h"
+#include "pool/algo.h"
 #include "pool/dupes.h"
 #include "pool/msg.h"
 #include <otedama/sha256.h>
@@ -44,11 +45,12 @@ struct otd_job {
 	struct otd_span coinbase1, coinbase2; /* within the job's own storage */
 	const uint8_t (*branches)[32];
 	uint32_t n_branches;
-	struct otd_sha256 prefix; /* after coinbase1: shares start from here */
-	uint32_t users;           /* shares on their way that point here */
-	bool left;                /* out of the ring: freed with the last user */
-	uint64_t stated;          /* journal segment in which its record stands; 0: none */
-	void *front;              /* what the dialects rendered; theirs */
+	struct otd_pool_algo *algo; /* that judges its shares; held */
+	struct otd_sha256 prefix;   /* after coinbase1: shares start from here */
+	uint32_t users;             /* shares on their way that point here */
+	bool left;                  /* out of the ring: freed with the last user */
+	uint64_t stated;            /* journal segment in which its record stands; 0: none */
+	void *front;                /* what the dialects rendered; theirs */
 };
 
 /* The jobs of one pool. */
@@ -60,6 +62,7 @@ struct otd_jobs {
 	uint64_t last_tip;
 	uint8_t reported[OTD_JOB_REPORTED][32]; /* hashes of blocks that were handed on */
 	uint64_t n_reported;
+	struct otd_pool_algo *algo; /* of jobs to come; held. NULL: none (tests) */
 	void (*gone)(void *arg, struct otd_job *job); /* before a job is freed; may be NULL */
 	void *arg;
 };
@@ -67,6 +70,8 @@ struct otd_jobs {
 void otd_jobs_init(struct otd_jobs *j, size_t dupes_max, void (*gone)(void *, struct otd_job *),
 		   void *arg);
 void otd_jobs_finish(struct otd_jobs *j);
+/* Takes algo: the jobs added from now on have it. */
+void otd_jobs_set_algo(struct otd_jobs *j, struct otd_pool_algo *algo);
 /*
  * Builds the job of a checked OTD_MSG_JOB and puts it into the ring. OTD_E_INVALID: sizes that no
  * job has (err says which); OTD_E_NOMEM. *new_tip: older jobs are stale now.

@@ -131,6 +131,21 @@ void otd_reactor_add(struct otd_reactor *r, struct otd_reactor_added *added);
  * the coordinator (OTD_MSG_POOL_GONE). Its number stays used.
  */
 void otd_reactor_retire(struct otd_reactor *r, uint32_t pool);
+/*
+ * Another instance of a pool's algorithm, for the jobs to come; those that are there keep theirs. What
+ * the pool's sessions have been told follows from the algorithm's facts: the new one has the same
+ * (header, nonce, identity, difficulty 1), the caller has looked.
+ */
+struct otd_reactor_swap;
+/* pool: name and the three members of the algorithm. Measures it; blocks for some hashes. Not while
+   another preparation of this reactor is on its way. [coordinator] */
+otd_rc otd_reactor_swap_prepare(struct otd_reactor *r, struct otd_reactor_swap **out,
+				const struct otd_reactor_pool *pool, struct otd_err *err);
+void otd_reactor_swap_destroy(struct otd_reactor_swap *s); /* takes NULL. [any-thread] */
+/* Takes s; never fails. gone(arg), here or later on the reactor's thread: no job is judged by the one
+   before any more. In destroy() at the latest. */
+void otd_reactor_swap(struct otd_reactor *r, uint32_t pool, struct otd_reactor_swap *s, otd_fn gone,
+		      void *arg);
 /* Worker names that an account may have from now on. */
 void otd_reactor_names_an_account(struct otd_reactor *r, uint32_t names);
 

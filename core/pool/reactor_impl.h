@@ -16,8 +16,6 @@ struct reactor_pool {
 	bool retired;
 	struct otd_jobs jobs;
 	struct otd_extranonces extranonces;
-	uint64_t cost_ns; /* of one hash, measured */
-	bool costly;      /* goes to the compute pool */
 	struct otd_metric *verdicts[OTD_SHARE_VERDICTS];
 	struct otd_metric *blocks;
 };
@@ -42,6 +40,7 @@ struct compute_task {
 	struct compute_set *set;
 	struct compute_task *next; /* of the idle ones */
 	struct reactor_pool *pool;
+	struct otd_pool_algo *algo; /* of all its shares' jobs, which hold it */
 	struct otd_share_work work;
 	struct otd_share shares[OTD_SHARE_BATCH];
 	size_t n;
@@ -91,6 +90,7 @@ struct otd_reactor {
 	struct otd_share_work work;
 	void *scratch;
 	uint64_t scratch_size; /* of it, and of each task's */
+	uint32_t scratch_align;
 	struct pending_ring pending;
 	struct {
 		struct otd_u256 target;
@@ -126,11 +126,17 @@ void otd_reactor_send_block(struct otd_reactor *r, const struct reactor_pool *p,
 struct reactor_power {
 	void *scratch; /* NULL: what there is suffices */
 	uint64_t scratch_size;
+	uint32_t scratch_align;
 	struct compute_set *set; /* NULL: what there is suffices */
 };
-/* Measures the pools, and makes what they need. */
+/* An algorithm on its way in, and whose it is, for words. */
+struct reactor_need {
+	struct otd_pool_algo *algo;
+	const char *pool;
+};
+/* Measures them, and makes what they need. */
 otd_rc otd_reactor_power_create(struct otd_reactor *r, struct reactor_power *power,
-				struct reactor_pool *const *pools, size_t n, struct otd_err *err);
+				const struct reactor_need *needs, size_t n, struct otd_err *err);
 void otd_reactor_power_finish(struct reactor_power *power);
 void otd_reactor_power_take(struct otd_reactor *r, struct reactor_power *power);
 void otd_reactor_shares_finish(struct otd_reactor *r);

@@ -8,6 +8,7 @@
 
 struct otd_reactor_added {
 	struct reactor_pool **pools;
+	struct reactor_need *needs;
 	size_t n;
 	struct reactor_power power;
 };
@@ -46,6 +47,10 @@ static otd_rc pool_create(struct reactor_pool **out, struct otd_reactor *r,
 	p->conf.extranonce1_len = conf->extranonce1_len ? conf->extranonce1_len : 4;
 	p->conf.extranonce2_len = conf->extranonce2_len ? conf->extranonce2_len : 4;
 	otd_jobs_init(&p->jobs, r->conf.dupes_max, otd_reactor_job_gone, p);
+	otd_jobs_set_algo(&p->jobs,
+			  otd_pool_algo_create(conf->algo, conf->algo_self, conf->algo_info));
+	if (!p->jobs.algo)
+		return otd_fail(err, OTD_E_NOMEM, "out of memory");
 	for (int v = 0; v < OTD_SHARE_VERDICTS; v++) {
 		(void)snprintf(labels, sizeof(labels), "pool=\"%s\",verdict=\"%s\"", p->name,
 			       otd_share_verdict_name((enum otd_share_verdict)v));
@@ -67,12 +72,17 @@ otd_rc otd_reactor_prepare(struct otd_reactor *r, struct otd_reactor_added **out
 	*out = NULL;
 	if (a)
 		a->pools = calloc(n ? n : 1, sizeof(struct reactor_pool *));
-	if (!a || !a->pools)
+	if (a)
+		a->needs = calloc(n ? n : 1, sizeof(*a->needs));
+	if (!a || !a->pools || !a->needs)
 		rc = otd_fail(err, OTD_E_NOMEM, "out of memory");
-	for (size_t i = 0; i < n && !rc; i++)
+	for (size_t i = 0; i < n && !rc; i++) {
 		rc = pool_create(&a->pools[a->n++], r, &pools[i], err);
+		if (!rc)
+			a->needs[i] = (struct reactor_need){a->pools[i]->jobs.algo, pools[i].name};
+	}
 	if (!rc)
-		rc = otd_reactor_power_create(r, &a->power, a->pools, n, err);
+		rc = otd_reactor_power_create(r, &a->power, a->needs, n, err);
 	if (rc)
 		otd_reactor_added_destroy(a);
 	else
@@ -97,6 +107,7 @@ void otd_reactor_added_destroy(struct otd_reactor_added *a)
 		pool_free(a->pools[i]);
 	otd_reactor_power_finish(&a->power);
 	free(a->pools);
+	free(a->needs);
 	free(a);
 }
 
@@ -145,9 +156,67 @@ void otd_reactor_retire(struct otd_reactor *r, uint32_t pool)
 		otd_log(OTD_LOG_ERROR, "pool", "reactor.send", "reactor=%u type=%d", r->conf.index,
 			OTD_MSG_POOL_GONE);
 	p->retired = true;
+	otd_pool_algo_hold(p->jobs.algo);
+	struct otd_pool_algo *algo = p->jobs.algo;
 	otd_jobs_finish(&p->jobs);
 	otd_jobs_init(&p->jobs, r->conf.dupes_max, otd_reactor_job_gone, p);
+	otd_jobs_set_algo(&p->jobs, algo);
 	otd_extranonces_finish(&p->extranonces);
+}
+
+struct otd_reactor_swap {
+	struct otd_reactor_pool conf; /* of it, the algorithm */
+	struct otd_pool_algo *algo;
+	struct reactor_power power;
+};
+
+otd_rc otd_reactor_swap_prepare(struct otd_reactor *r, struct otd_reactor_swap **out,
+				const struct otd_reactor_pool *pool, struct otd_err *err)
+{
+	struct otd_reactor_swap *s = calloc(1, sizeof(*s));
+	otd_rc rc = OTD_OK;
+
+	*out = NULL;
+	if (s)
+		s->algo = otd_pool_algo_create(pool->algo, pool->algo_self, pool->algo_info);
+	if (!s || !s->algo)
+		rc = otd_fail(err, OTD_E_NOMEM, "out of memory");
+	if (!rc) {
+		const struct reactor_need need = {s->algo, pool->name};
+		s->conf = *pool;
+		rc = otd_reactor_power_create(r, &s->power, &need, 1, err);
+	}
+	if (rc)
+		otd_reactor_swap_destroy(s);
+	else
+		*out = s;
+	return rc;
+}
+
+void otd_reactor_swap_destroy(struct otd_reactor_swap *s)
+{
+	if (!s)
+		return;
+	otd_reactor_power_finish(&s->power);
+	otd_pool_algo_drop(s->algo);
+	free(s);
+}
+
+void otd_reactor_swap(struct otd_reactor *r, uint32_t pool, struct otd_reactor_swap *s, otd_fn gone,
+		      void *arg)
+{
+	struct reactor_pool *p = r->pools[pool];
+	struct otd_pool_algo *before = p->jobs.algo;
+
+	p->conf.algo = s->conf.algo;
+	p->conf.algo_self = s->conf.algo_self;
+	p->conf.algo_info = s->conf.algo_info;
+	before->gone = gone;
+	before->arg = arg;
+	otd_reactor_power_take(r, &s->power);
+	otd_jobs_set_algo(&p->jobs, s->algo);
+	s->algo = NULL;
+	otd_reactor_swap_destroy(s);
 }
 
 void otd_reactor_names_an_account(struct otd_reactor *r, uint32_t names)

@@ -101,7 +101,8 @@ static void share_finish(struct otd_reactor *r, struct reactor_pool *p, const st
 				.job = s->in.job};
 	uint64_t seq = 0;
 
-	otd_share_judge(&result, &p->jobs, s, p->conf.algo_info, now_ms / 1000);
+	otd_share_judge(&result, &p->jobs, s, s->job ? s->job->algo->info : p->conf.algo_info,
+			now_ms / 1000);
 	v.verdict = result.verdict;
 	v.target = result.target;
 	/* First the room for its verdict: what is on record is told of, and not before the sync. */
@@ -140,7 +141,7 @@ static void task_run(void *arg)
 	if (!otd_thread_on(OTD_THREAD_COMPUTE))
 		otd_thread_is(OTD_THREAD_COMPUTE);
 	t->work.scratch = t->scratch;
-	otd_shares_hash(t->shares, t->n, &t->pool->conf, &t->work);
+	otd_shares_hash(t->shares, t->n, t->algo, &t->work);
 }
 
 static void tasks_start(struct otd_reactor *r);
@@ -183,12 +184,12 @@ static void task_done(void *arg)
 }
 
 /* Shares a task: few enough that several threads have some. */
-static size_t task_size(const struct otd_reactor *r, const struct reactor_pool *p)
+static size_t task_size(const struct otd_reactor *r, const struct otd_pool_algo *algo)
 {
 	size_t waiting = r->queue.n - r->queue_done, n = (waiting + r->set->n - 1) / r->set->n;
 
-	if (n < p->conf.algo_info->batch_hint)
-		n = p->conf.algo_info->batch_hint;
+	if (n < algo->info->batch_hint)
+		n = algo->info->batch_hint;
 	return n < OTD_SHARE_BATCH ? n : OTD_SHARE_BATCH;
 }
 
@@ -200,11 +201,14 @@ static void tasks_start(struct otd_reactor *r)
 		size_t max;
 
 		t->pool = r->pools[first->in.pool];
-		max = task_size(r, t->pool);
+		t->algo = first->job->algo;
+		max = task_size(r, t->algo);
 		for (t->n = 0; t->n < max && r->queue_done < r->queue.n; t->n++) {
-			if (r->queue.at[r->queue_done].in.pool != first->in.pool)
+			const struct otd_share *s = &r->queue.at[r->queue_done];
+			if (s->in.pool != first->in.pool || s->job->algo != t->algo)
 				break;
-			t->shares[t->n] = r->queue.at[r->queue_done++];
+			t->shares[t->n] = *s;
+			r->queue_done++;
 		}
 		if (r->conf.env->ops->compute(r->conf.env, r->conf.loop, task_run, task_done, t)) {
 			r->queue_done -= t->n;
@@ -242,7 +246,7 @@ static void hash_inline(struct otd_reactor *r, struct reactor_pool *p, struct ot
 			size_t n, int64_t now_ms)
 {
 	r->work.scratch = r->scratch;
-	otd_shares_hash(s, n, &p->conf, &r->work);
+	otd_shares_hash(s, n, s->job->algo, &r->work);
 	for (size_t i = 0; i < n; i++)
 		share_finish(r, p, &s[i], now_ms);
 }
@@ -263,11 +267,12 @@ static void batch_run(void *arg)
 		n = 1;
 		if (!s->job) {
 			share_finish(r, p, s, now_ms);
-		} else if (p->costly) {
+		} else if (s->job->algo->costly) {
 			queue_costly(r, p, s, now_ms);
 		} else {
 			while (n < OTD_SHARE_BATCH && i + n < l.n && l.at[i + n].job &&
-			       l.at[i + n].in.pool == s->in.pool)
+			       l.at[i + n].in.pool == s->in.pool &&
+			       l.at[i + n].job->algo == s->job->algo)
 				n++;
 			hash_inline(r, p, s, n, now_ms);
 		}
@@ -317,29 +322,29 @@ static void *scratch_alloc(const struct otd_algo_info *a, uint64_t size)
 }
 
 /* What a hash of this algorithm costs here and now; the first call may set things up. */
-static otd_rc measure(struct otd_reactor *r, struct reactor_pool *p, void *scratch,
+static otd_rc measure(struct otd_reactor *r, const struct reactor_need *need, void *scratch,
 		      struct otd_err *err)
 {
+	struct otd_pool_algo *a = need->algo;
 	uint8_t header[OTD_SHARE_HEADER] = {0};
 	uint64_t best = UINT64_MAX;
 
 	for (int i = 0; i <= COST_SAMPLES; i++) {
 		struct otd_algo_item it = {.header = {header, sizeof(header)}};
 		uint64_t from = otd_mono_ns(r->conf.env), took;
-		otd_rc rc =
-			p->conf.algo->hash_batch(p->conf.algo_self, scratch, &it, sizeof(it), 1);
+		otd_rc rc = a->ops->hash_batch(a->self, scratch, &it, sizeof(it), 1);
 		took = otd_mono_ns(r->conf.env) - from;
 		if (rc || it.rc)
 			return otd_fail(err, rc ? rc : it.rc,
 					"pool %s: the algorithm cannot hash a header of zeros: %s",
-					p->conf.name, otd_rc_name(rc ? rc : it.rc));
+					need->pool, otd_rc_name(rc ? rc : it.rc));
 		if (i && took < best)
 			best = took;
 	}
-	p->cost_ns = best;
-	p->costly = best > r->conf.inline_cost_ns;
+	a->cost_ns = best;
+	a->costly = best > r->conf.inline_cost_ns;
 	otd_log(OTD_LOG_DEBUG, "pool", "algorithm.cost", "pool=%s hash_ns=%llu where=%s",
-		p->conf.name, (unsigned long long)best, p->costly ? "compute" : "reactor");
+		need->pool, (unsigned long long)best, a->costly ? "compute" : "reactor");
 	return OTD_OK;
 }
 
@@ -375,16 +380,18 @@ static otd_rc set_create(struct compute_set **out, struct otd_reactor *r,
 }
 
 otd_rc otd_reactor_power_create(struct otd_reactor *r, struct reactor_power *power,
-				struct reactor_pool *const *pools, size_t n, struct otd_err *err)
+				const struct reactor_need *needs, size_t n, struct otd_err *err)
 {
 	/* One area for all: the largest size at the strictest alignment. */
-	struct otd_algo_info need = {.scratch_align = 4096, .scratch_size = r->scratch_size};
+	struct otd_algo_info need = {.scratch_align =
+					     r->scratch_align > 4096 ? r->scratch_align : 4096,
+				     .scratch_size = r->scratch_size};
 	bool any_costly = false;
 	otd_rc rc = OTD_OK;
 
 	*power = (struct reactor_power){0};
 	for (size_t i = 0; i < n; i++) {
-		const struct otd_algo_info *a = pools[i]->conf.algo_info;
+		const struct otd_algo_info *a = needs[i].algo->info;
 		if (a->scratch_size > need.scratch_size)
 			need.scratch_size = a->scratch_size;
 		if (a->scratch_align > need.scratch_align)
@@ -392,15 +399,18 @@ otd_rc otd_reactor_power_create(struct otd_reactor *r, struct reactor_power *pow
 	}
 	/* Always one of their own to measure with: that of the reactor is in use. */
 	power->scratch_size = need.scratch_size;
+	power->scratch_align = need.scratch_align;
 	power->scratch = scratch_alloc(&need, need.scratch_size);
 	if (need.scratch_size && !power->scratch)
 		return otd_fail(err, OTD_E_NOMEM, "out of memory for %llu bytes of scratch",
 				(unsigned long long)need.scratch_size);
 	for (size_t i = 0; i < n && !rc; i++) {
-		rc = measure(r, pools[i], power->scratch, err);
-		any_costly |= pools[i]->costly;
+		rc = measure(r, &needs[i], power->scratch, err);
+		any_costly |= needs[i].algo->costly;
 	}
-	if (!rc && any_costly && (!r->set || need.scratch_size > r->scratch_size)) {
+	if (!rc && any_costly &&
+	    (!r->set || need.scratch_size > r->scratch_size ||
+	     need.scratch_align > r->scratch_align)) {
 		rc = set_create(&power->set, r, &need);
 		if (rc)
 			otd_fail(err, rc, "out of memory for %zu scratch areas of %llu bytes",
@@ -423,6 +433,7 @@ void otd_reactor_power_take(struct otd_reactor *r, struct reactor_power *power)
 	free(r->scratch);
 	r->scratch = power->scratch;
 	r->scratch_size = power->scratch_size;
+	r->scratch_align = power->scratch_align;
 	power->scratch = NULL;
 	if (!power->set)
 		return;

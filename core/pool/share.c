@@ -61,7 +61,7 @@ static void header_build(struct otd_share *s, const uint8_t root[32],
 	put_le32(h + 76, nonce);
 }
 
-void otd_shares_hash(struct otd_share *shares, size_t n, const struct otd_reactor_pool *pool,
+void otd_shares_hash(struct otd_share *shares, size_t n, const struct otd_pool_algo *algo,
 		     struct otd_share_work *work)
 {
 	for (size_t i = 0, run; i < n; i += run) {
@@ -71,7 +71,7 @@ void otd_shares_hash(struct otd_share *shares, size_t n, const struct otd_reacto
 	}
 	for (size_t i = 0; i < n; i++) {
 		struct otd_algo_item *it = &work->items[i];
-		header_build(&shares[i], work->roots[i], pool->algo_info);
+		header_build(&shares[i], work->roots[i], algo->info);
 		memset(it, 0, sizeof(*it));
 		it->header.ptr = shares[i].header;
 		it->header.len = sizeof(shares[i].header);
@@ -79,8 +79,8 @@ void otd_shares_hash(struct otd_share *shares, size_t n, const struct otd_reacto
 		it->nonce = shares[i].in.nonce;
 	}
 	OTD_ON(OTD_THREAD_COMPUTE); /* a reactor's loop is one too */
-	otd_rc rc = pool->algo->hash_batch(pool->algo_self, work->scratch, work->items,
-					   sizeof(work->items[0]), n);
+	otd_rc rc = algo->ops->hash_batch(algo->self, work->scratch, work->items,
+					  sizeof(work->items[0]), n);
 	for (size_t i = 0; i < n; i++) {
 		shares[i].rc = rc ? rc : work->items[i].rc;
 		memcpy(shares[i].hash, work->items[i].hash, 32);

@@ -30,8 +30,8 @@ struct otd_share_work {
 };
 
 /* Coinbase, merkle root, header and proof-of-work hash of n shares, at most OTD_SHARE_BATCH; all of
-   one pool, all with a job. */
-void otd_shares_hash(struct otd_share *shares, size_t n, const struct otd_reactor_pool *pool,
+   one pool, all with a job, and algo the one of all these jobs. */
+void otd_shares_hash(struct otd_share *shares, size_t n, const struct otd_pool_algo *algo,
 		     struct otd_share_work *work);
 
 struct otd_share_result {

@@ -11,8 +11,8 @@
 #define NOW_S 0x504e8700
 
 static struct otd_share_work work;
-static const struct otd_reactor_pool pool = {
-	.name = "test", .algo = &test_algo_ops, .algo_info = &test_algo_info};
+static const struct otd_pool_algo algo = {
+	.ops = &test_algo_ops, .info = &test_algo_info, .users = 1};
 
 struct fixture {
 	struct otd_jobs jobs;
@@ -44,7 +44,7 @@ static void begin(struct fixture *f, const char *block_difficulty)
 
 static enum otd_share_verdict judge(struct fixture *f)
 {
-	otd_shares_hash(&f->s, 1, &pool, &work);
+	otd_shares_hash(&f->s, 1, &algo, &work);
 	otd_share_judge(&f->r, &f->jobs, &f->s, &test_algo_info, NOW_S);
 	return f->r.verdict;
 }
@@ -104,7 +104,7 @@ static void batches_hash_as_one_by_one(void **state)
 		many[i].in.nonce = i * 7919;
 		many[i].in.extranonce2[2] = (uint8_t)i;
 	}
-	otd_shares_hash(many, OTD_SHARE_BATCH, &pool, &work);
+	otd_shares_hash(many, OTD_SHARE_BATCH, &algo, &work);
 	for (uint32_t i = 0; i < OTD_SHARE_BATCH; i++) {
 		uint8_t coinbase[512], root[64], hash[32];
 		assert_true(otd_share_coinbase_len(many[i].job) <= sizeof(coinbase));
