@@ -9,6 +9,7 @@
 #include "base/err.h"
 
 static const struct otd_cmd *const verbs[] = {
+	&otd_plugin_check,
 	&otd_plugin_info,
 	&otd_plugin_list,
 	&otd_plugin_new,

@@ -8,6 +8,7 @@
 
 #include "app/args.h"
 
+extern const struct otd_cmd otd_plugin_check;
 extern const struct otd_cmd otd_plugin_info;
 extern const struct otd_cmd otd_plugin_list;
 extern const struct otd_cmd otd_plugin_new;
