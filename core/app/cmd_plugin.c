@@ -13,6 +13,7 @@ static const struct otd_cmd *const verbs[] = {
 	&otd_plugin_info,
 	&otd_plugin_list,
 	&otd_plugin_new,
+	&otd_plugin_try,
 };
 #define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
 

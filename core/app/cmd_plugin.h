@@ -12,5 +12,6 @@ extern const struct otd_cmd otd_plugin_check;
 extern const struct otd_cmd otd_plugin_info;
 extern const struct otd_cmd otd_plugin_list;
 extern const struct otd_cmd otd_plugin_new;
+extern const struct otd_cmd otd_plugin_try;
 
 #endif
