@@ -140,8 +140,15 @@ static otd_rc block(struct otd_instance *in, const struct otd_payout_block *b,
 	size_t n = in->n;
 	struct part *part;
 	otd_rc rc = OTD_OK;
-	if (n == 0 || b->amount < 0)
-		return fail(in, OTD_E_INVALID, "a block without a share");
+	if (b->amount < 0 || b->finder == 0)
+		return fail(in, OTD_E_INVALID, "a block without amount or finder");
+	if (b->amount == 0) {
+		begin_round(in);
+		return OTD_OK;
+	}
+	/* Two blocks at once: the first one took the round, nobody else did any work. */
+	if (n == 0)
+		return sink->credit(sink->ctx, b->finder, b->amount);
 	part = in->core->alloc(in->host, n * sizeof(*part));
 	if (!part)
 		return fail(in, OTD_E_NOMEM, "no memory for the credits");

@@ -104,6 +104,8 @@ static void test_division(void)
 	work(in, 3, 1);
 	p = find(in, 3, 7);
 	check(p.to[3] == 7, "the next round begins with nothing");
+	p = find(in, 2, 5);
+	check(p.to[2] == 5, "of a round without work, all to the finder");
 	otd_plugin_v1()->base->destroy(in);
 }
 
