@@ -196,15 +196,7 @@ static otd_rc look(void *arg, struct otd_db *db, struct otd_err *err)
 static otd_rc stop_payments(void *arg, struct otd_db *db, struct otd_err *err)
 {
 	struct restore *r = arg;
-	int64_t now_ms = otd_wall_ms(r->app.env);
-	char text[24];
-	snprintf(text, sizeof(text), "%" PRId64, now_ms);
-	const struct otd_value v[] = {OTD_TEXT(text)};
-	otd_rc rc = otd_db_exec(db,
-				"INSERT INTO meta(k, v) VALUES('restored_ms', ?)"
-				" ON CONFLICT(k) DO UPDATE SET v = excluded.v",
-				v, 1, NULL, NULL, err);
-	return rc == OTD_OK ? otd_pay_restored(db, now_ms, err) : rc;
+	return otd_pay_restored(db, otd_wall_ms(r->app.env), err);
 }
 
 static otd_rc prove(struct restore *r, struct otd_err *err)

@@ -205,7 +205,8 @@ otd_rc otd_pay_remake(struct otd_db *db, uint64_t id, uint32_t generation, const
    is gone: a person's decision that the chain does not contradict. Amounts go back to their accounts. */
 otd_rc otd_pay_cancel(struct otd_db *db, uint64_t id, const char *reason, const char *proof,
 		      int64_t time_ms, struct otd_err *err);
-/* Any that is neither CANCELLED nor PAID and in the chain. release: held false; why "". */
+/* Any that is neither CANCELLED nor PAID and in the chain. release: held false; why "". OTD_E_REFUSED: it was
+   begun before otd_pay_restored() and not signed then; only a person knows whether it was paid. */
 otd_rc otd_pay_hold(struct otd_db *db, uint64_t id, bool held, const char *why, int64_t time_ms,
 		    struct otd_err *err);
 /* What it waits for; no audit row, no change of state. The reason of a held one stays. */

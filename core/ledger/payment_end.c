@@ -232,6 +232,22 @@ static bool may_come(const struct otd_payment *p)
 	return p->state == OTD_PAY_SIGNED || p->state == OTD_PAY_SENT || otd_pay_fallen(p);
 }
 
+/* What has spent its coin may be a later version of it, made by a pool that was lost after the backup. */
+static otd_rc check_known(struct otd_db *db, const struct otd_payment *p, struct otd_err *err)
+{
+	bool restored = false;
+	otd_rc rc = otd_pay_was_restored(db, p, &restored, err);
+	if (rc || !restored)
+		return rc;
+	return otd_fail(err, OTD_E_REFUSED,
+			"payment %llu: its coin was spent by a transaction that is not known here, "
+			"since this database comes from a backup; it may be the payment itself: "
+			"look in the wallet's own list, then 'resolve %llu --paid TXID' or "
+			"'resolve %llu --unpaid'",
+			(unsigned long long)p->id, (unsigned long long)p->id,
+			(unsigned long long)p->id);
+}
+
 otd_rc otd_pay_remake(struct otd_db *db, uint64_t id, uint32_t generation, const char *proof,
 		      int64_t time_ms, struct otd_err *err)
 {
@@ -253,7 +269,10 @@ otd_rc otd_pay_remake(struct otd_db *db, uint64_t id, uint32_t generation, const
 				"payment %llu: the chain has not spent a coin of it otherwise, so "
 				"that its transaction may still come: it is not made anew",
 				(unsigned long long)id);
-	rc = take_back(db, &was, false, "payment has fallen out of the chain", time_ms, err);
+	rc = check_known(db, &was, err);
+	if (rc == OTD_OK)
+		rc = take_back(db, &was, false, "payment has fallen out of the chain", time_ms,
+			       err);
 	if (rc)
 		return rc;
 	now = was;

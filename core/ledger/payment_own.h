@@ -27,6 +27,11 @@ void otd_pay_line(char *to, size_t cap, const char *from);
 otd_rc otd_pay_audit(struct otd_db *db, int64_t time_ms, const char *what, struct otd_err *err,
 		     const char *fmt, ...) OTD_PRINTF(5, 6);
 
+/* *yes: it is older than the last restore (otd_pay_restored()). The pool that was lost may have gone on with
+   it after the backup was made, so that what this database knows of it is not all there is. */
+otd_rc otd_pay_was_restored(struct otd_db *db, const struct otd_payment *p, bool *yes,
+			    struct otd_err *err);
+
 /* Parts with what arrives by the version of the generation (0: by none). */
 otd_rc otd_pay_load_parts(struct otd_db *db, struct otd_payment *p, uint32_t generation,
 			  uint32_t version, struct otd_err *err);

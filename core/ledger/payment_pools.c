@@ -1,6 +1,8 @@
 /* Accounts that are not paid, and pools that pay. */
 #include "base/err.h"
+#include "base/text.h"
 #include "ledger/payment_own.h"
+#include <stdio.h>
 #include <string.h>
 
 otd_rc otd_pay_hold_account(struct otd_db *db, uint64_t account, const char *reason,
@@ -77,24 +79,75 @@ otd_rc otd_pay_pool_ran(struct otd_db *db, uint64_t pool_id, int64_t time_ms, st
 			   v, 2, NULL, NULL, err);
 }
 
+static otd_rc take_ms(void *ctx, const struct otd_value *c, size_t n)
+{
+	uint64_t v = 0;
+	(void)n;
+	if (c[0].type == OTD_VALUE_TEXT &&
+	    otd_parse_u64(&v, (const char *)c[0].bytes.ptr, c[0].bytes.len) == OTD_OK)
+		*(int64_t *)ctx = (int64_t)(v & INT64_MAX);
+	return OTD_OK;
+}
+
+otd_rc otd_pay_was_restored(struct otd_db *db, const struct otd_payment *p, bool *yes,
+			    struct otd_err *err)
+{
+	static const uint32_t wants[] = {OTD_VALUE_TEXT};
+	int64_t restored_ms = -1;
+	otd_rc rc = otd_db_query(db, "SELECT v FROM meta WHERE k = 'restored_ms'", NULL, 0, wants,
+				 1, take_ms, &restored_ms, err);
+	*yes = p->created_ms <= restored_ms;
+	return rc;
+}
+
+/* When; not before the newest payment, whatever the clock of another machine says. */
+static otd_rc put_restored(struct otd_db *db, int64_t time_ms, struct otd_err *err)
+{
+	char text[24];
+	int64_t newest_ms = 0;
+	otd_rc rc = otd_db_int(db, "SELECT coalesce(max(created_ms), 0) FROM payments", NULL, 0,
+			       &newest_ms, err);
+	if (rc)
+		return rc;
+	snprintf(text, sizeof(text), "%lld",
+		 (long long)(time_ms > newest_ms ? time_ms : newest_ms));
+	struct otd_value v[] = {OTD_TEXT(text)};
+	return otd_db_exec(db,
+			   "INSERT INTO meta(k, v) VALUES('restored_ms', ?)"
+			   " ON CONFLICT(k) DO UPDATE SET v = excluded.v",
+			   v, 1, NULL, NULL, err);
+}
+
 otd_rc otd_pay_restored(struct otd_db *db, int64_t time_ms, struct otd_err *err)
 {
-	struct otd_value v[] = {
-		OTD_TEXT("restored from a backup: it may have been paid since; look "
-			 "it up in the chain, then resolve or release it"),
+	struct otd_value bare[] = {
+		OTD_TEXT("restored from a backup in which it was not signed: it may have been paid "
+			 "since. Look in the wallet's list, then resolve it: --paid TXID, or "
+			 "--unpaid"),
 		OTD_INT(time_ms)};
-	int64_t pools = 0, held = 0;
+	struct otd_value sent[] = {OTD_TEXT("restored from a backup: whether it came into a block "
+					    "since is looked up; where it "
+					    "has not, release it, and it goes on"),
+				   OTD_INT(time_ms)};
+	int64_t pools = 0, unsigned_ones = 0, signed_ones = 0;
+	otd_rc rc = put_restored(db, time_ms, err);
 	/* Those without a row were never on. */
-	otd_rc rc = otd_db_exec(db, "UPDATE payment_pools SET restored = 1", NULL, 0, &pools, NULL,
-				err);
+	if (!rc)
+		rc = otd_db_exec(db, "UPDATE payment_pools SET restored = 1", NULL, 0, &pools, NULL,
+				 err);
 	if (!rc)
 		rc = otd_db_exec(db,
 				 "UPDATE payments SET held = 1, why = ?, changed_ms = ?"
-				 " WHERE state BETWEEN 1 AND 4",
-				 v, 2, &held, NULL, err);
+				 " WHERE state BETWEEN 1 AND 2",
+				 bare, 2, &unsigned_ones, NULL, err);
+	if (!rc)
+		rc = otd_db_exec(db,
+				 "UPDATE payments SET held = 1, why = ?, changed_ms = ?"
+				 " WHERE state BETWEEN 3 AND 4",
+				 sent, 2, &signed_ones, NULL, err);
 	return rc ? rc
 		  : otd_pay_audit(db, time_ms, "payment.restored", err, "pools=%lld held=%lld",
-				  (long long)pools, (long long)held);
+				  (long long)pools, (long long)(unsigned_ones + signed_ones));
 }
 
 otd_rc otd_pay_pool_id(struct otd_db *db, const char *pool, uint64_t *id, struct otd_err *err)

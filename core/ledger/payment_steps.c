@@ -354,6 +354,26 @@ otd_rc otd_pay_progress(struct otd_db *db, uint64_t id, uint32_t generation, uin
 
 /* --- for people --- */
 
+/*
+ * One that a backup held unsigned: the pool that was lost may have signed and sent it, by a transaction
+ * that nobody here knows. Going on with it would be paying twice; a person says which it was.
+ */
+static otd_rc check_unsigned(struct otd_db *db, const struct otd_payment *p, struct otd_err *err)
+{
+	bool restored = false;
+	if (p->state >= OTD_PAY_SIGNED)
+		return OTD_OK;
+	otd_rc rc = otd_pay_was_restored(db, p, &restored, err);
+	if (rc || !restored)
+		return rc;
+	return otd_fail(err, OTD_E_REFUSED,
+			"payment %llu was not signed when the backup was made that this database "
+			"comes from, and may have been paid since: look in the wallet's own list, "
+			"then 'resolve %llu --paid TXID' or 'resolve %llu --unpaid'",
+			(unsigned long long)p->id, (unsigned long long)p->id,
+			(unsigned long long)p->id);
+}
+
 otd_rc otd_pay_hold(struct otd_db *db, uint64_t id, bool held, const char *why, int64_t time_ms,
 		    struct otd_err *err)
 {
@@ -369,7 +389,9 @@ otd_rc otd_pay_hold(struct otd_db *db, uint64_t id, bool held, const char *why, 
 	now.changed_ms = time_ms;
 	if (was.held == held && strcmp(was.why, now.why) == 0)
 		return OTD_OK;
-	rc = otd_pay_swap(db, &was, &now, err);
+	rc = held ? OTD_OK : check_unsigned(db, &was, err);
+	if (rc == OTD_OK)
+		rc = otd_pay_swap(db, &was, &now, err);
 	return rc ? rc
 		  : otd_pay_audit(db, time_ms, held ? "payment.hold" : "payment.release", err,
 				  "%llu why=%s", (unsigned long long)id, why ? why : "");

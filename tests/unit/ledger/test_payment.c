@@ -764,6 +764,32 @@ static void test_restored(void **state)
 	env_finish(&e);
 }
 
+/* What the pool that was lost did after the backup is not known: nothing of before it is made again. */
+static void test_restored_is_not_made_again(void **state)
+{
+	struct env e;
+	(void)state;
+	for (int clock = 0; clock < 2; clock++) { /* right, and one that is behind */
+		env_init(&e, 1);
+		uint64_t a = bring(&e, 1, P_FUNDED, 1), b = bring(&e, 1, P_SENT, 2);
+		NEED(&e, .what = RESTORED, .time_ms = clock ? 1 : 0);
+		REFUSED(&e, OTD_E_REFUSED, "resolve", .what = HOLD, .id = a);
+		/* A signed one is looked up; it may have been sent anew with a higher fee. */
+		NEED(&e, .what = HOLD, .id = b);
+		NEED(&e, .what = PROGRESS, .id = b, .generation = 1, .conflict = 20);
+		REFUSED(&e, OTD_E_REFUSED, "resolve", .what = REMAKE, .id = b, .generation = 1,
+			.proof = "spent in abc");
+		NEED(&e, .what = CANCEL, .id = b, .text = "looked", .proof = "spent in abc");
+		NEED(&e, .what = CANCEL, .id = a, .text = "looked");
+		NEED(&e, .what = POOL_SET, .id = POOL, .yes = true);
+		assert_int_equal(reserve_one(&e, terms(), OTD_ACC_MINER, 1, "addr-1", 500, 1), 0);
+		NEED(&e, .what = HOLD, .id = b + 1, .yes = true, .text = "odd");
+		NEED(&e, .what = HOLD, .id = b + 1);
+		verified(&e);
+		env_finish(&e);
+	}
+}
+
 /* --- hands that change tables --- */
 
 static void test_tampering_is_found(void **state)
@@ -866,6 +892,7 @@ int main(void)
 		cmocka_unit_test(test_an_old_generation_comes_back),
 		cmocka_unit_test(test_a_paid_one_falls_out),
 		cmocka_unit_test(test_restored),
+		cmocka_unit_test(test_restored_is_not_made_again),
 		cmocka_unit_test(test_tampering_is_found),
 		cmocka_unit_test(test_reserves_are_compared),
 	};
