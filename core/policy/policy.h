@@ -13,7 +13,7 @@
  * nothing has changed. Then otd_policy_swap() on each thread, which cannot fail; destroy what it gives
  * back, on any thread.
  *
- * A call of a hook costs at most `call_units` a script, about 4 ms of this thread, and mostly some
+ * A call of a hook costs at most `call_units` a script, at most some 4 ms of this thread, and mostly some
  * microseconds. It never fails: see hooks.h for what comes out when a script does. An error or overrun
  * is logged ("policy", "hook.failed", script:line), counted, and shown in status; three in a row of one
  * hook of one script switch that hook of that script to its fallback until a swap, with an alert.
@@ -63,7 +63,7 @@ struct otd_policy_limits {
 		call_units; /* of one call of one script; 0: 200,000. About one a Lua instruction; host
 				functions and memory cost by bytes and items */
 	uint64_t load_units; /* of a script's text, and of its selftest(); 0: 2,000,000 */
-	uint64_t call_ns;    /* backstop of a call in time of cpu_ns; 0: 4,000,000 */
+	uint64_t call_ns;    /* backstop of a call in time of cpu_ns; 0: 3,000,000 */
 };
 
 struct otd_policy_build {
@@ -78,6 +78,8 @@ struct otd_policy_build {
 	/* CPU time of the calling thread, loop/loop.h's otd_thread_cpu_ns; NULL: no backstop, so that a
 	   run depends on units alone (simulation, tests). */
 	uint64_t (*cpu_ns)(void);
+	uint64_t
+		fail_at; /* tests: the so manieth allocation of each script's state fails; 0: none */
 };
 
 /*
