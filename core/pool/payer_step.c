@@ -307,6 +307,7 @@ static void lock_coins(struct payer_pay *y, struct payer_pool *pool)
 static void pause_unsigned(struct payer_pay *y)
 {
 	/* Why is the pool's word, or the person's who holds it. */
+	y->old_clear = false;
 	payer_wait(y, y->owner->conf.watch_ms);
 }
 

@@ -447,6 +447,17 @@ static void waits(struct payer_pay *y)
 	payer_say(y, words);
 }
 
+/* Of two generations only one may come: while an old one waits, nothing new is sent. */
+static void old_waits(struct payer_pay *y)
+{
+	if (!y->p.held)
+		payer_say(
+			y,
+			"an earlier transaction of it has come back; it waits to see whether that "
+			"one stays");
+	look_again(y);
+}
+
 static void on_look(void *target, const struct otd_err *err, const struct payer_found *f)
 {
 	struct payer_pay *y = target;
@@ -484,6 +495,8 @@ static void on_look(void *target, const struct otd_err *err, const struct payer_
 			waits(y);
 			look_again(y);
 		}
+	} else if (f->old.in_mempool) {
+		old_waits(y);
 	} else if (!f->one_tip) {
 		payer_wait(y, y->owner->conf.retry_ms);
 	} else if (f->spent || f->missing) {
@@ -499,8 +512,10 @@ void payer_watch(struct payer_pay *y)
 	struct payer_conf *c = conf_of(y);
 	if (!c)
 		return;
-	/* The first thing after signing is sending: the same bytes do no harm twice. */
-	if (y->p.state == OTD_PAY_SIGNED && !y->doubt && !y->p.held && y->sends == 0) {
+	/* The first thing after signing is sending: the same bytes do no harm twice. But where there is
+	   an earlier generation, that one must not have come back meanwhile. */
+	if (y->p.state == OTD_PAY_SIGNED && !y->doubt && !y->p.held && y->sends == 0 &&
+	    y->p.n_old == 0) {
 		send(y, c);
 		return;
 	}

@@ -94,6 +94,101 @@ static void paid_on_a_branch(void **state)
 	all_paid();
 }
 
+/* --- what was given up comes back --- */
+
+static void on_raw_sent(void *arg, const struct otd_err *err, const struct otd_chain_result *res,
+			struct otd_span out)
+{
+	(void)err;
+	(void)out;
+	*(uint32_t *)arg = res ? res->u.send.verdict : 0;
+}
+
+static bool is_set(void *arg)
+{
+	return *(uint32_t *)arg != 0;
+}
+
+/* Into the node's pool of transactions, as its wallet or any other node may do. */
+static void send_raw(const char *hex)
+{
+	static uint8_t raw[4096];
+	uint32_t verdict = 0;
+	size_t n = strlen(hex) / 2;
+	assert_true(n > 0 && n <= sizeof(raw));
+	size_t len = 0;
+	assert_int_equal(otd_hex_decode(raw, sizeof(raw), &len, hex, 2 * n), OTD_OK);
+	struct otd_chain_call call = {
+		.size = sizeof(call), .kind = OTD_CHAIN_SEND, .raw = {raw, n}};
+	must(otd_chain_wallet(r.chain, &call, on_raw_sent, &verdict, &r.err));
+	assert_true(sim_run(r.sim, 60000, is_set, &verdict));
+	assert_int_equal(verdict, OTD_CHAIN_SENT);
+}
+
+/* Generation 2 is signed and not sent yet, and the chain has undone what stood against generation 1. */
+static void given_up_and_back(void)
+{
+	char raw[8192] = "";
+	int since = 1; /* blocks from that one on */
+	devnet("mine 10");
+	send_and_spend();
+	snprintf(raw, sizeof(raw), "%s",
+		 text_of(json_array_get(json_object_get(good(ask("show 1 --raw")), "txs"), 0),
+			 "raw"));
+	r.what[OTD_CHAIN_SEND] = NEVER_SENT;
+	for (; since < 60; since++) {
+		devnet("mine 1");
+		run_ms(30000);
+		good(ask("show 1"));
+		if (json_integer_value(json_object_get(r.answer, "generation")) == 2 &&
+		    strcmp(text_of(r.answer, "state"), "signed") == 0)
+			break;
+	}
+	assert_string_equal(state_of(1), "signed");
+	devnet("reorg %d", since + 1);
+	assert_non_null(strstr(devnet("mempool"), "sent=1"));
+	r.what[OTD_CHAIN_SEND] = NOTHING;
+	devnet("wallet fee 9000000"); /* which throws the other one out */
+	devnet("wallet fee 1000");
+	send_raw(raw);
+}
+
+static void old_one_waits_again(void **state)
+{
+	(void)state;
+	given_up_and_back();
+	unsigned sends = r.sends;
+	run_ms(10 * 60000);
+	assert_int_equal(r.sends, sends);
+	assert_true(troubled("come back"));
+	devnet("mine 1");
+	run_ms(10 * 60000);
+	assert_int_equal(r.sends, sends);
+	assert_true(troubled("given up"));
+	devnet("mine 5");
+	run_ms(10 * 60000);
+	all_paid(); /* by the old one; the new one is held */
+	assert_true(json_is_true(json_object_get(good(ask("show 1")), "held")));
+}
+
+/* The same, when nobody was there to see it. */
+static void old_one_came_while_away(void **state)
+{
+	(void)state;
+	given_up_and_back();
+	unsigned sends = r.sends;
+	die();
+	devnet("mine 1");
+	open_store();
+	open_payer();
+	run_ms(10 * 60000);
+	assert_int_equal(r.sends, sends);
+	assert_true(troubled("given up"));
+	devnet("mine 5");
+	run_ms(10 * 60000);
+	all_paid();
+}
+
 /* The pool ends, or its settings change, while other nodes are asked. */
 static void asked_and_gone(void **state)
 {
@@ -308,6 +403,8 @@ int main(void)
 		TWO(branch_of_its_own),
 		TWO(paid_on_a_branch),
 		TWO(asked_and_gone),
+		TEST(old_one_waits_again),
+		TEST(old_one_came_while_away),
 		TEST(fallen_out_for_days),
 		TEST(many_in_a_day),
 		TEST(stopped_is_said),
