@@ -193,7 +193,7 @@ static void derive_enable(struct otd_reading *r, struct otd_settings *s)
 			enable(&e, "payout", s->pools[i].ports[j].payout.id);
 	}
 	if (s->miner.on)
-		enable(&e, "hw", *s->miner.use ? s->miner.use : "*");
+		enable(&e, "hw", s->miner.use && *s->miner.use ? s->miner.use : "*");
 	item = otd_arena_alloc(&r->extra->arena, e.n * sizeof(*item));
 	if (!item) {
 		otd_read_no_memory(r);

@@ -188,7 +188,7 @@ static void on_coins(void *target, const struct otd_err *err, const struct otd_c
 	struct otd_pay_part *kept = calloc(a->n_parts ? a->n_parts : 1, sizeof(*kept));
 	size_t n = kept ? a->n_parts : 0;
 	a->choice_err = *err;
-	if (kept)
+	if (n)
 		memcpy(kept, a->parts, n * sizeof(*kept));
 	payer_keep_judged(kept, &n, a->parts, a->verdicts, a->n_parts);
 	struct payer_estimate_of e = {kept, n, &a->wallet, a->taken, a->n_taken, out};

@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	if (!server)
 		set_up();
-	struct otd_session *s = otd_session_create(server, &server->conf.ports[0], NULL);
+	struct otd_session *s = otd_session_create(server, &server->ports[0]->conf, NULL);
 	if (!s)
 		return 0;
 	while (n && !s->closing) {
