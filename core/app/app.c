@@ -28,20 +28,25 @@ static int64_t log_clock(void *arg)
 	return otd_wall_ms(arg);
 }
 
-static otd_rc start_log(struct otd_app *app, struct otd_err *err)
+void otd_app_log_conf(struct otd_log_conf *to, const struct otd_settings_log *s)
 {
-	const struct otd_settings_log *s = &app->settings->log;
-	struct otd_log_conf conf = {.path = *s->file ? s->file : NULL,
+	*to = (struct otd_log_conf){.path = *s->file ? s->file : NULL,
 				    .form = (enum otd_log_form)s->format,
 				    .level = (int)s->level,
 				    .per_event_a_second = (uint32_t)s->per_event_a_second};
-	size_t max = sizeof(conf.by_module) / sizeof(conf.by_module[0]);
+	size_t max = sizeof(to->by_module) / sizeof(to->by_module[0]);
 	for (size_t i = 0; i < s->n_modules && i < max; i++) {
-		snprintf(conf.by_module[i].module, sizeof(conf.by_module[i].module), "%s",
+		snprintf(to->by_module[i].module, sizeof(to->by_module[i].module), "%s",
 			 s->modules[i].name);
-		conf.by_module[i].level = (int)s->modules[i].level;
-		conf.n_by_module = i + 1;
+		to->by_module[i].level = (int)s->modules[i].level;
+		to->n_by_module = i + 1;
 	}
+}
+
+static otd_rc start_log(struct otd_app *app, struct otd_err *err)
+{
+	struct otd_log_conf conf;
+	otd_app_log_conf(&conf, &app->settings->log);
 	return otd_log_init(&conf, log_clock, app->env, err);
 }
 
@@ -53,58 +58,18 @@ static otd_rc make_store(struct otd_app *app, struct otd_err *err)
 	return rc ? rc : otd_store_create(&app->store, app->loop, app->store_plugin, err);
 }
 
-static otd_rc create_scheme(void *arg, struct otd_plugin_instance **out, struct otd_err *err)
-{
-	const struct otd_app_scheme *s = arg;
-	return otd_app_instance(s->app, out, "payout", s->use, NULL, err);
-}
-
-/* The scheme of this choice, made where no earlier one is the same. Its name is kept in records. */
-static otd_rc find_scheme(struct otd_app *app, struct otd_app_pool *p,
-			  const struct otd_settings_use *use, const char *port, size_t *index,
-			  struct otd_err *err)
-{
-	bool taken = false;
-	for (*index = 0; *index < p->n_schemes; ++*index) {
-		struct otd_app_scheme *s = &p->schemes[*index];
-		if (strcmp(s->use->id, use->id) != 0)
-			continue;
-		if (otd_app_same_yaml(s->use->options, use->options))
-			return OTD_OK;
-		taken = true;
-	}
-	if (p->n_schemes == OTD_APP_SCHEMES_MAX)
-		return otd_yaml_fail(err, OTD_E_RANGE, p->settings->at,
-				     "pools.%s: more than %d payout schemes on its ports",
-				     p->settings->name, OTD_APP_SCHEMES_MAX);
-	struct otd_app_scheme *s = &p->schemes[p->n_schemes];
-	s->app = app;
-	s->use = use;
-	snprintf(s->name, sizeof(s->name), "%s%s%s", use->id, taken ? "@" : "", taken ? port : "");
-	p->acct_schemes[p->n_schemes++] =
-		(struct otd_acct_scheme){.name = s->name, .create = create_scheme, .arg = s};
-	return OTD_OK;
-}
-
 static otd_rc make_accounting(struct otd_app *app, struct otd_err *err)
 {
 	const struct otd_settings *s = app->settings;
-	struct otd_acct_pool *pools = calloc(app->n_pools ? app->n_pools : 1, sizeof(*pools));
-	otd_rc rc = pools ? OTD_OK : otd_fail(err, OTD_E_NOMEM, "out of memory");
+	size_t n = app->n_pools ? app->n_pools : 1;
+	struct otd_acct_pool *pools = calloc(n, sizeof(*pools));
+	struct otd_acct_scheme(*schemes)[OTD_APP_SCHEMES_MAX] = calloc(n, sizeof(*schemes));
+	otd_rc rc = pools && schemes ? OTD_OK : otd_fail(err, OTD_E_NOMEM, "out of memory");
 	for (size_t i = 0; rc == OTD_OK && i < app->n_pools; i++) {
 		struct otd_app_pool *p = &app->pools[i];
-		size_t index;
-		rc = find_scheme(app, p, &p->settings->payout, "", &index, err);
-		for (size_t k = 0; rc == OTD_OK && k < p->settings->n_ports; k++) {
-			const struct otd_settings_port *port = &p->settings->ports[k];
-			if (port->payout.id)
-				rc = find_scheme(app, p, &port->payout, port->name, &index, err);
-		}
-		pools[i] = (struct otd_acct_pool){.name = p->settings->name,
-						  .asset = p->settings->coin->symbol,
-						  .fee_ppm = p->settings->fee_ppm,
-						  .schemes = p->acct_schemes,
-						  .n_schemes = p->n_schemes};
+		rc = otd_app_schemes_make(app, p, p->settings, err);
+		if (rc == OTD_OK)
+			pools[i] = otd_app_acct_pool(p, i, p->settings, schemes[i]);
 	}
 	struct otd_accounting_conf conf = {
 		.loop = app->loop,
@@ -122,6 +87,7 @@ static otd_rc make_accounting(struct otd_app *app, struct otd_err *err)
 	if (rc == OTD_OK)
 		rc = otd_accounting_create(&app->accounting, &conf, err);
 	free(pools);
+	free(schemes);
 	return rc;
 }
 
@@ -130,30 +96,9 @@ static otd_rc make_coordinator(struct otd_app *app, struct otd_err *err)
 	struct otd_coordinator_pool *pools =
 		calloc(app->n_pools ? app->n_pools : 1, sizeof(*pools));
 	otd_rc rc = pools ? OTD_OK : otd_fail(err, OTD_E_NOMEM, "out of memory");
-	for (size_t i = 0; rc == OTD_OK && i < app->n_pools; i++) {
-		const struct otd_settings_pool *p = app->pools[i].settings;
-		const struct otd_algo_info *info =
-			otd_instance_algo_info(app->pools[i].chain->algo);
-		pools[i] = (struct otd_coordinator_pool){
-			.name = p->name,
-			.chain = app->pools[i].chain->chain,
-			.script = {app->pools[i].script, app->pools[i].script_len},
-			.tag = p->tag,
-			.version_mask = p->coin->version_mask,
-			.extranonce1_len = (uint32_t)p->extranonce1_bytes,
-			.extranonce2_len = (uint32_t)p->extranonce2_bytes,
-			.has_floor = *p->difficulty_floor != '\0',
-			.maturity = (uint32_t)p->coin->maturity,
-			.orphan_depth = (uint32_t)p->orphan_depth};
-		if (pools[i].has_floor &&
-		    otd_difficulty_parse(&pools[i].floor_target, p->difficulty_floor,
-					 strlen(p->difficulty_floor),
-					 otd_u256_from_be(info->diff1)))
-			rc = otd_yaml_fail(
-				err, OTD_E_INVALID, p->at,
-				"pools.%s.block_difficulty_floor: '%s' is not a difficulty",
-				p->name, p->difficulty_floor);
-	}
+	for (size_t i = 0; rc == OTD_OK && i < app->n_pools; i++)
+		rc = otd_app_coordinator_pool(&pools[i], &app->pools[i], app->pools[i].settings,
+					      err);
 	struct otd_coordinator_conf conf = {.env = app->env,
 					    .loop = app->loop,
 					    .data_dir = app->data_dir,
@@ -242,6 +187,17 @@ static void on_reopen_signal(void *arg)
 		otd_log(OTD_LOG_ERROR, "app", "log.reopen_failed", "error=\"%s\"", err.text);
 }
 
+static void on_reload_signal(void *arg)
+{
+	struct otd_app *app = arg;
+	/* Its terminal was closed: nobody asks for a reload so. */
+	if (app->on_terminal && !isatty(STDOUT_FILENO)) {
+		on_drain_signal(app);
+		return;
+	}
+	otd_app_reload_signal(app);
+}
+
 static void on_second(void *arg)
 {
 	struct otd_app *app = arg;
@@ -254,6 +210,7 @@ static void on_second(void *arg)
 		return;
 	}
 	otd_app_terminal(app);
+	otd_app_reload_second(app);
 }
 
 /* The line of 'systemctl status'. */
@@ -275,6 +232,8 @@ static otd_rc start_clocks(struct otd_app *app, struct otd_err *err)
 	if (rc == OTD_OK)
 		rc = otd_loop_signal(app->loop, SIGUSR1, on_reopen_signal, app);
 	if (rc == OTD_OK)
+		rc = otd_loop_signal(app->loop, SIGHUP, on_reload_signal, app);
+	if (rc == OTD_OK)
 		rc = otd_notify_start(app->loop, status_text, app);
 	if (rc != OTD_OK)
 		return otd_fail(err, rc, "cannot set up signals and timers: %s", otd_rc_name(rc));
@@ -287,6 +246,7 @@ otd_rc otd_app_start(struct otd_app *app, struct otd_err *err)
 	const struct otd_settings *s = app->settings;
 	otd_thread_is(OTD_THREAD_COORDINATOR | OTD_THREAD_STORE | OTD_THREAD_COMPUTE);
 	app->started_ms = otd_wall_ms(app->env);
+	app->on_terminal = isatty(STDOUT_FILENO);
 	snprintf(app->socket, sizeof(app->socket), "%s", s->socket);
 	otd_rc rc = otd_data_dir_lock(&app->lock_fd, app->data_dir, true, err);
 	if (rc == OTD_OK)
@@ -378,7 +338,7 @@ void otd_app_drain(struct otd_app *app)
 	otd_log(OTD_LOG_INFO, "app", "end.draining", "connections=%u", otd_gate_count(app->gate));
 	otd_app_miner_stop(app);
 	for (size_t i = 0; i < app->n_listeners; i++)
-		otd_listener_drain(app->listeners[i].listener);
+		otd_listener_drain(app->listeners[i]->listener);
 	app->env->ops->timer_start(app->second, 100, 100);
 	otd_payer_drain(app->payer, on_payer_drained, app);
 	otd_coordinator_drain(app->coordinator, on_drained, app);
@@ -394,6 +354,7 @@ void otd_app_stop(struct otd_app *app)
 	otd_notify_stop();
 	if (app->second)
 		app->env->ops->timer_destroy(app->second);
+	otd_app_reload_stop(app);
 	otd_app_free_listeners(app);
 	otd_app_free_reactors(app);
 	otd_app_bans_finish(app);
@@ -415,5 +376,6 @@ void otd_app_stop(struct otd_app *app)
 		otd_where_withdraw(app->socket);
 	if (app->lock_fd >= 0)
 		close(app->lock_fd); /* gives the lock back */
+	otd_app_reload_free(app);
 	otd_log_finish();
 }

@@ -31,27 +31,48 @@ struct otd_app;
 /* A chain in use: one for all pools of the same coin, network, nodes and chain options. */
 struct otd_app_chain {
 	struct otd_app *app;
-	const struct otd_settings_pool *first; /* the pool that it was made for */
+	const struct otd_settings_pool *first; /* a pool that is on it, or was last */
+	char coin[65], network[33];
+	struct otd_yaml_doc *options; /* of the chain's instance */
 	struct otd_plugin_instance *algo, *plugin;
 	struct otd_chain *chain;
 	char trouble[240];
 };
 
-/* How one scheme of one pool is made. */
+/* A payout scheme of one pool: how it is made. */
 struct otd_app_scheme {
 	struct otd_app *app;
-	const struct otd_settings_use *use;
+	const struct otd_settings_use *use; /* a copy, in memory */
+	struct otd_yaml_doc *memory;
 	char name[64]; /* in records */
 };
 
+/* By its number, which is that of the coordinator and of the reactors. */
 struct otd_app_pool {
-	const struct otd_settings_pool *settings;
-	struct otd_app_chain *chain;
+	char name[65];
+	const struct otd_settings_pool *settings; /* NULL: taken out by a reload */
+	/* Of one that was taken out, as long as something of it is left: blocks, payments. */
+	const struct otd_settings_pool *was;
+	struct otd_app_chain *chain; /* NULL: nothing is left */
+	bool serving;                /* every reactor knows it: it gets work */
 	uint8_t script[128];
 	size_t script_len;
 	struct otd_app_scheme schemes[OTD_APP_SCHEMES_MAX]; /* the first is the pool's own */
-	struct otd_acct_scheme acct_schemes[OTD_APP_SCHEMES_MAX];
 	size_t n_schemes;
+};
+
+/* What stratum knows as port number i. */
+struct otd_app_port {
+	uint32_t pool; /* its number */
+	uint16_t number;
+	bool open; /* false: taken out by a reload */
+	char scheme[64];
+};
+
+struct otd_app_ports {
+	struct otd_stratum_port *conf;
+	struct otd_app_port *key;
+	size_t n;
 };
 
 struct otd_app_reactor {
@@ -66,9 +87,9 @@ struct otd_app_reactor {
 struct otd_app_listener {
 	struct otd_app *app;
 	struct otd_listener *listener;
-	const struct otd_settings_pool *pool;
-	const struct otd_settings_port *settings;
-	uint32_t port_index; /* into the stratum's ports */
+	char host[65];
+	uint16_t port;
+	uint32_t port_index; /* into the ports */
 };
 
 /* The CPU miner in the same process, on a loop of its own. */
@@ -80,7 +101,7 @@ struct otd_app_miner {
 	struct otd_miner *miner;
 	struct otd_timer *timer;
 	_Atomic uint64_t hashes_10s, ms_10s; /* what the terminal shows */
-	char url[96], user[192];
+	char pool[65], url[96], user[192];
 	const char *urls[1];
 };
 
@@ -94,9 +115,12 @@ struct otd_app {
 	/* given */
 	struct otd_env *env;
 	struct otd_metrics *metrics;
-	struct otd_settings *settings;
+	struct otd_settings *settings; /* in force; owned from otd_app_start() on */
+	const char *config;            /* their file, and what --set laid over it: for a reload */
+	const struct otd_arg_list *set;
 	const char *data_dir; /* the settings'; config check has one of its own */
 	bool quiet, json;     /* of the terminal */
+	bool on_terminal;     /* it was started on one */
 	/* made, in this order */
 	struct otd_loop *loop;
 	int lock_fd; /* -1: not held */
@@ -105,21 +129,19 @@ struct otd_app {
 	struct otd_plugins *plugins;
 	struct otd_plugin_instance *store_plugin;
 	struct otd_store *store;
-	struct otd_app_chain *chains;
+	struct otd_app_chain *chains; /* room for OTD_POOLS_MAX; chain NULL: an unused one */
 	size_t n_chains;
-	struct otd_app_pool *pools;
+	struct otd_app_pool *pools; /* room for OTD_POOLS_MAX */
 	size_t n_pools;
 	struct otd_accounting *accounting;
 	struct otd_coordinator *coordinator;
 	struct otd_payer *payer;
-	struct otd_reactor_pool *reactor_pools;
-	struct otd_stratum_port *ports;
-	size_t n_ports;
+	struct otd_app_ports ports;
 	struct otd_app_reactor *reactors;
 	size_t n_reactors;
 	struct otd_gate *gate;
 	struct otd_bans *bans;
-	struct otd_app_listener *listeners;
+	struct otd_app_listener **listeners;
 	size_t n_listeners;
 	struct otd_control *control;
 	struct otd_worker *reader; /* of journals, for questions; NULL: none was asked */
@@ -130,6 +152,7 @@ struct otd_app {
 	/* running */
 	struct otd_app_backup *backup; /* the last one, or NULL */
 	struct otd_history *history;
+	struct otd_app_reload *reload; /* app_reload.c; NULL before the first */
 	int64_t started_ms;
 	char warning[4][300]; /* what went wrong at start and did not prevent it */
 	size_t n_warnings;

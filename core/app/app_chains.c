@@ -8,8 +8,7 @@
 #include "app/app_parts.h"
 #include "base/log.h"
 #include "base/text.h"
-
-#define NODES_MAX 16 /* of one pool */
+#include "config/yaml_change.h"
 
 void otd_app_warn(struct otd_app *app, const char *fmt, ...)
 {
@@ -46,40 +45,11 @@ otd_rc otd_app_make_plugins(struct otd_app *app, struct otd_err *err)
 	return otd_plugins_create(&app->plugins, app->env, &conf, err);
 }
 
-bool otd_app_same_yaml(const struct otd_yaml *a, const struct otd_yaml *b)
-{
-	if (!a || !b)
-		return a == b;
-	if (otd_yaml_kind(a) != otd_yaml_kind(b) || otd_yaml_count(a) != otd_yaml_count(b))
-		return false;
-	if (otd_yaml_kind(a) == OTD_YAML_SCALAR)
-		return strcmp(otd_yaml_text(a), otd_yaml_text(b)) == 0;
-	for (size_t i = 0; i < otd_yaml_count(a); i++) {
-		const struct otd_yaml *other = otd_yaml_at(b, i);
-		if (otd_yaml_kind(a) == OTD_YAML_MAP)
-			other = otd_yaml_get(b, otd_yaml_key(a, i));
-		if (!otd_app_same_yaml(otd_yaml_at(a, i), other))
-			return false;
-	}
-	return true;
-}
-
-static bool same_chain(const struct otd_settings_pool *a, const struct otd_settings_pool *b)
-{
-	if (a->coin != b->coin || strcmp(a->network, b->network) != 0 || a->n_nodes != b->n_nodes)
-		return false;
-	for (size_t i = 0; i < a->n_nodes; i++) {
-		if (a->nodes[i] != b->nodes[i])
-			return false;
-	}
-	return otd_app_same_yaml(a->chain.options, b->chain.options);
-}
-
 static void on_template(void *arg, const struct otd_chain_template *t, bool new_tip)
 {
 	struct otd_app_chain *c = arg;
 	for (size_t i = 0; c->app->coordinator && i < c->app->n_pools; i++) {
-		if (c->app->pools[i].chain == c)
+		if (c->app->pools[i].chain == c && c->app->pools[i].serving)
 			otd_coordinator_template(c->app->coordinator, i, t, new_tip);
 	}
 	if (new_tip && c->app->payer)
@@ -92,11 +62,11 @@ static void on_trouble(void *arg, const char *why)
 	char quoted[300];
 	if (*why)
 		otd_log(OTD_LOG_WARN, "chain", "chain.trouble", "coin=%s network=%s why=%s",
-			c->first->coin_id, c->first->network,
+			c->coin, c->network,
 			otd_log_quote(quoted, sizeof(quoted), why, strlen(why)));
 	else if (*c->trouble)
-		otd_log(OTD_LOG_INFO, "chain", "chain.recovered", "coin=%s network=%s",
-			c->first->coin_id, c->first->network);
+		otd_log(OTD_LOG_INFO, "chain", "chain.recovered", "coin=%s network=%s", c->coin,
+			c->network);
 	snprintf(c->trouble, sizeof(c->trouble), "%s", why);
 }
 
@@ -113,18 +83,32 @@ otd_rc otd_app_instance(struct otd_app *app, struct otd_plugin_instance **out, c
 				   err);
 }
 
-static otd_rc make_chain(struct otd_app_chain *c, const struct otd_settings_pool *p,
-			 struct otd_err *err)
+size_t otd_app_node_confs(struct otd_node_conf to[OTD_APP_NODES_MAX],
+			  const struct otd_settings_pool *p)
+{
+	for (size_t i = 0; i < p->n_nodes; i++) {
+		const struct otd_settings_node *node = p->nodes[i];
+		to[i] = (struct otd_node_conf){.name = node->name,
+					       .url = node->rpc,
+					       .user = *node->user ? node->user : NULL,
+					       .password = *node->user ? node->password : NULL,
+					       .cookie_file = *node->cookie ? node->cookie : NULL,
+					       .wallet = *node->wallet ? node->wallet : NULL,
+					       .roles = node->role_bits};
+	}
+	if (p->n_nodes)
+		return p->n_nodes;
+	to[0] = (struct otd_node_conf){
+		.name = p->coin_id, .roles = OTD_NODE_TEMPLATE | OTD_NODE_SUBMIT | OTD_NODE_WALLET};
+	return 1;
+}
+
+static otd_rc make_instances(struct otd_app_chain *c, const struct otd_settings_pool *p,
+			     struct otd_err *err)
 {
 	struct otd_app *app = c->app;
-	struct otd_node_conf nodes[NODES_MAX];
 	struct otd_plugin_services services = {0};
 	char folder[512];
-	size_t n = 0;
-	c->first = p;
-	if (p->n_nodes > NODES_MAX)
-		return otd_yaml_fail(err, OTD_E_RANGE, p->at, "pools.%s.nodes: at most %d nodes",
-				     p->name, NODES_MAX);
 	otd_rc rc = otd_app_instance(app, &c->algo, "algo", &p->coin->algorithm, NULL, err);
 	if (rc != OTD_OK)
 		return rc;
@@ -136,32 +120,29 @@ static otd_rc make_chain(struct otd_app_chain *c, const struct otd_settings_pool
 	snprintf(folder, sizeof(folder), "%s/chain/%s-%s", app->data_dir, p->coin_id, p->network);
 	services.files_dir = folder;
 	services.hash_with = c->algo;
-	rc = otd_app_instance(app, &c->plugin, "chain", &p->chain, &services, err);
-	for (; rc == OTD_OK && n < p->n_nodes; n++) {
-		const struct otd_settings_node *node = p->nodes[n];
-		nodes[n] =
-			(struct otd_node_conf){.name = node->name,
-					       .url = node->rpc,
-					       .user = *node->user ? node->user : NULL,
-					       .password = *node->user ? node->password : NULL,
-					       .cookie_file = *node->cookie ? node->cookie : NULL,
-					       .wallet = *node->wallet ? node->wallet : NULL,
-					       .roles = node->role_bits};
-	}
-	if (rc == OTD_OK && n == 0) {
-		nodes[n++] = (struct otd_node_conf){.name = p->coin_id,
-						    .roles = OTD_NODE_TEMPLATE | OTD_NODE_SUBMIT |
-							     OTD_NODE_WALLET};
-		if (!otd_instance_chain(c->plugin)->local)
-			return otd_yaml_fail(err, OTD_E_INVALID, p->at,
-					     "pools.%s: no nodes; name at least one under 'nodes'",
-					     p->name);
-	}
-	struct otd_chain_conf conf = {.coin = p->coin_id,
-				      .network = p->network,
+	return otd_app_instance(app, &c->plugin, "chain", &p->chain, &services, err);
+}
+
+static otd_rc make_chain(struct otd_app_chain *c, const struct otd_settings_pool *p,
+			 struct otd_err *err)
+{
+	struct otd_app *app = c->app;
+	struct otd_node_conf nodes[OTD_APP_NODES_MAX];
+	if (p->n_nodes > OTD_APP_NODES_MAX)
+		return otd_yaml_fail(err, OTD_E_RANGE, p->at, "pools.%s.nodes: at most %d nodes",
+				     p->name, OTD_APP_NODES_MAX);
+	otd_rc rc = make_instances(c, p, err);
+	if (rc != OTD_OK)
+		return rc;
+	if (p->n_nodes == 0 && !otd_instance_chain(c->plugin)->local)
+		return otd_yaml_fail(err, OTD_E_INVALID, p->at,
+				     "pools.%s: no nodes; name at least one under 'nodes'",
+				     p->name);
+	struct otd_chain_conf conf = {.coin = c->coin,
+				      .network = c->network,
 				      .plugin = c->plugin,
 				      .nodes = nodes,
-				      .n_nodes = n,
+				      .n_nodes = otd_app_node_confs(nodes, p),
 				      .poll_ms = p->poll_ms,
 				      .refresh_ms = p->refresh_ms,
 				      .timeout_ms = p->timeout_ms,
@@ -170,59 +151,104 @@ static otd_rc make_chain(struct otd_app_chain *c, const struct otd_settings_pool
 				      .on_trouble = on_trouble,
 				      .arg = c,
 				      .metrics = app->metrics};
-	return rc == OTD_OK ? otd_chain_create(&c->chain, app->loop, &conf, err) : rc;
+	return otd_chain_create(&c->chain, app->loop, &conf, err);
 }
 
-static otd_rc make_pool(struct otd_app_pool *pool, struct otd_app_chain *chain,
-			const struct otd_settings_pool *p, struct otd_err *err)
+otd_rc otd_app_chain_create(struct otd_app *app, struct otd_app_chain *c,
+			    const struct otd_settings_pool *p, struct otd_err *err)
+{
+	*c = (struct otd_app_chain){.app = app, .first = p};
+	snprintf(c->coin, sizeof(c->coin), "%s", p->coin_id);
+	snprintf(c->network, sizeof(c->network), "%s", p->network);
+	otd_rc rc = otd_yaml_copy_doc(&c->options, p->chain.options);
+	rc = rc ? otd_fail(err, rc, "out of memory") : make_chain(c, p, err);
+	if (rc != OTD_OK)
+		otd_app_chain_destroy(c);
+	return rc;
+}
+
+void otd_app_chain_destroy(struct otd_app_chain *c)
+{
+	otd_chain_destroy(c->chain);
+	otd_instance_destroy(c->plugin);
+	otd_instance_destroy(c->algo);
+	otd_yaml_destroy(c->options);
+	*c = (struct otd_app_chain){0};
+}
+
+bool otd_app_chain_fits(const struct otd_app_chain *c, const struct otd_settings_pool *p)
+{
+	return c->chain && strcmp(c->coin, p->coin_id) == 0 &&
+	       strcmp(c->network, p->network) == 0 &&
+	       otd_yaml_same(otd_yaml_root(c->options), p->chain.options);
+}
+
+bool otd_app_same_nodes(const struct otd_settings_pool *a, const struct otd_settings_pool *b)
+{
+	if (a->n_nodes != b->n_nodes)
+		return false;
+	for (size_t i = 0; i < a->n_nodes; i++) {
+		if (a->nodes[i] != b->nodes[i])
+			return false;
+	}
+	return true;
+}
+
+otd_rc otd_app_pool_script(struct otd_app_pool *pool, const struct otd_settings_pool *p,
+			   struct otd_err *err)
 {
 	struct otd_err why = {0};
-	pool->settings = p;
-	pool->chain = chain;
-	otd_rc rc = otd_chain_address(chain->chain, p->address, strlen(p->address), pool->script,
-				      sizeof(pool->script), &pool->script_len, &why);
+	otd_rc rc = otd_chain_address(pool->chain->chain, p->address, strlen(p->address),
+				      pool->script, sizeof(pool->script), &pool->script_len, &why);
 	if (rc != OTD_OK)
 		return otd_yaml_fail(err, rc, p->at, "pools.%s.coinbase.address: %s", p->name,
 				     why.text);
 	return OTD_OK;
 }
 
+/* The chain of an earlier pool, or a new one. */
+static otd_rc chain_of(struct otd_app *app, struct otd_app_chain **out,
+		       const struct otd_settings_pool *p, struct otd_err *err)
+{
+	for (size_t i = 0; i < app->n_pools; i++) {
+		*out = app->pools[i].chain;
+		if (otd_app_chain_fits(*out, p) && otd_app_same_nodes(app->pools[i].settings, p))
+			return OTD_OK;
+	}
+	*out = &app->chains[app->n_chains];
+	otd_rc rc = otd_app_chain_create(app, *out, p, err);
+	app->n_chains += rc == OTD_OK;
+	return rc;
+}
+
 otd_rc otd_app_make_chains(struct otd_app *app, struct otd_err *err)
 {
 	const struct otd_settings *s = app->settings;
-	app->chains = calloc(s->n_pools ? s->n_pools : 1, sizeof(*app->chains));
-	app->pools = calloc(s->n_pools ? s->n_pools : 1, sizeof(*app->pools));
+	otd_rc rc = OTD_OK;
+	/* Pages that nobody writes to are not there. */
+	app->chains = calloc(OTD_POOLS_MAX, sizeof(*app->chains));
+	app->pools = calloc(OTD_POOLS_MAX, sizeof(*app->pools));
 	if (!app->chains || !app->pools)
 		return otd_fail(err, OTD_E_NOMEM, "out of memory");
-	for (size_t i = 0; i < s->n_pools; i++) {
-		struct otd_app_chain *c = app->chains;
-		while (c < app->chains + app->n_chains && !same_chain(c->first, &s->pools[i]))
-			c++;
-		otd_rc rc = OTD_OK;
-		if (c == app->chains + app->n_chains) {
-			c->app = app;
-			app->n_chains++;
-			rc = make_chain(c, &s->pools[i], err);
-		}
+	for (size_t i = 0; rc == OTD_OK && i < s->n_pools; i++) {
+		struct otd_app_pool *p = &app->pools[i];
+		rc = chain_of(app, &p->chain, &s->pools[i], err);
 		if (rc == OTD_OK)
-			rc = make_pool(&app->pools[app->n_pools++], c, &s->pools[i], err);
-		if (rc != OTD_OK)
-			return rc;
+			rc = otd_app_pool_script(p, &s->pools[i], err);
+		p->settings = &s->pools[i];
+		snprintf(p->name, sizeof(p->name), "%s", p->settings->name);
+		p->serving = true;
+		app->n_pools += rc == OTD_OK;
 	}
-	return OTD_OK;
+	return rc;
 }
 
 void otd_app_free_chains(struct otd_app *app)
 {
-	for (size_t i = 0; i < app->n_chains; i++) {
-		struct otd_app_chain *c = &app->chains[i];
-		if (c->chain)
-			otd_chain_destroy(c->chain);
-		if (c->plugin)
-			otd_instance_destroy(c->plugin);
-		if (c->algo)
-			otd_instance_destroy(c->algo);
-	}
+	for (size_t i = 0; i < app->n_chains; i++)
+		otd_app_chain_destroy(&app->chains[i]);
+	for (size_t i = 0; i < app->n_pools; i++)
+		otd_app_schemes_free(&app->pools[i], 0);
 	free(app->chains);
 	free(app->pools);
 	app->chains = NULL;

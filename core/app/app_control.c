@@ -19,6 +19,8 @@ static void chain_request(struct otd_app *app, struct otd_control_request *r, co
 	otd_bytes_init(&out, 1u << 20);
 	(void)otd_app_no_pool(app, words, n, &err);
 	for (size_t i = 0; i < app->n_pools; i++) {
+		if (!app->pools[i].settings)
+			continue;
 		const char *name = app->pools[i].settings->name;
 		if (strlen(name) != n || strncmp(name, words, n) != 0)
 			continue;
@@ -99,6 +101,7 @@ static const struct {
 	{"explain", otd_app_explain_request},
 	{"node", otd_app_node_request},
 	{"payment", otd_app_payment_request},
+	{"reload", otd_app_reload_request},
 };
 
 void otd_app_request(void *arg, struct otd_control_request *r, const char *line)

@@ -9,7 +9,7 @@
 static const struct otd_app_pool *find_pool(struct otd_app *app, const char *name)
 {
 	for (size_t i = 0; i < app->n_pools; i++) {
-		if (strcmp(app->pools[i].settings->name, name) == 0)
+		if (app->pools[i].settings && strcmp(app->pools[i].settings->name, name) == 0)
 			return &app->pools[i];
 	}
 	return NULL;
@@ -104,6 +104,7 @@ otd_rc otd_app_miner_start(struct otd_app *app, struct otd_err *err)
 	bool any = strcmp(port->listen, "*") == 0 || strcmp(port->listen, "0.0.0.0") == 0;
 	snprintf(m->url, sizeof(m->url), "stratum+tcp://%s:%u", any ? "127.0.0.1" : port->listen,
 		 port->port);
+	snprintf(m->pool, sizeof(m->pool), "%s", s->pool);
 	snprintf(m->user, sizeof(m->user), "%s%s%s", s->account, *s->worker ? "." : "", s->worker);
 	m->urls[0] = m->url;
 	otd_rc rc = otd_plugins_found(app->plugins, add_backend, app, err);

@@ -42,10 +42,9 @@ static json_t *node_json(struct otd_app *app, const struct otd_app_chain *c, siz
 		if (app->pools[k].settings && app->pools[k].chain == c)
 			(void)json_array_append_new(pools, text(app->pools[k].settings->name));
 	}
-	json_t *o =
-		json_pack("{s:o, s:s, s:s, s:o, s:o, s:s, s:b}", "name", text(n.name), "coin",
-			  c->first->coin_id, "network", c->first->network, "pools", pools, "roles",
-			  roles_of(n.roles), "state", state_of(&n), "in_use", (int)n.in_use);
+	json_t *o = json_pack("{s:o, s:s, s:s, s:o, s:o, s:s, s:b}", "name", text(n.name), "coin",
+			      c->coin, "network", c->network, "pools", pools, "roles",
+			      roles_of(n.roles), "state", state_of(&n), "in_use", (int)n.in_use);
 	if (!o)
 		return NULL;
 	(void)json_object_set_new(o, "height", json_integer((json_int_t)n.height));

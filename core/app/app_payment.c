@@ -6,10 +6,25 @@
 #include "app/app_parts.h"
 #include "base/log.h"
 
-static void set_pool(struct otd_payer_pool *to, const struct otd_app_pool *pool,
-		     struct otd_pay_recipient *fee)
+/* Of a pool that was taken out, as long as something of it is left: what is on its way is finished. */
+static const struct otd_settings_pool *settings_of(const struct otd_app *app, size_t i)
 {
-	const struct otd_settings_pool *s = pool->settings;
+	const struct otd_app_pool *p = &app->pools[i];
+	if (!p->chain)
+		return NULL;
+	for (size_t k = 0; p->was && k < app->n_pools; k++) {
+		const struct otd_app_pool *other = &app->pools[k];
+		/* It is back, or went twice. */
+		if (k != i && other->chain && strcmp(other->name, p->name) == 0 &&
+		    (other->settings || k > i))
+			return NULL;
+	}
+	return p->settings ? p->settings : p->was;
+}
+
+static void set_pool(struct otd_payer_pool *to, const struct otd_app_pool *pool,
+		     const struct otd_settings_pool *s, struct otd_pay_recipient *fee)
+{
 	const struct otd_settings_payments *m = &s->payments;
 	for (size_t i = 0; i < s->n_recipients; i++)
 		fee[i] = (struct otd_pay_recipient){s->recipients[i].address,
@@ -18,7 +33,7 @@ static void set_pool(struct otd_payer_pool *to, const struct otd_app_pool *pool,
 				      .asset = s->coin->symbol,
 				      .decimals = (unsigned)s->coin->decimals,
 				      .chain = pool->chain->chain,
-				      .on = m->on,
+				      .on = m->on && pool->settings,
 				      .minimum = m->minimum,
 				      .cap = m->cap,
 				      .max_parts = (size_t)m->max_recipients,
@@ -37,16 +52,19 @@ static void set_pool(struct otd_payer_pool *to, const struct otd_app_pool *pool,
 otd_rc otd_app_configure_payer(struct otd_app *app, struct otd_err *err)
 {
 	size_t n = app->n_pools, n_fee = 0, used = 0, at = 0;
-	for (size_t i = 0; i < n; i++)
-		n_fee += app->pools[i].settings ? app->pools[i].settings->n_recipients : 0;
+	for (size_t i = 0; i < n; i++) {
+		const struct otd_settings_pool *p = settings_of(app, i);
+		n_fee += p ? p->n_recipients : 0;
+	}
 	struct otd_payer_pool *pools = calloc(n ? n : 1, sizeof(*pools));
 	struct otd_pay_recipient *fee = calloc(n_fee ? n_fee : 1, sizeof(*fee));
 	otd_rc rc = pools && fee ? OTD_OK : otd_fail(err, OTD_E_NOMEM, "out of memory");
 	for (size_t i = 0; rc == OTD_OK && i < n; i++) {
-		if (!app->pools[i].settings || !app->pools[i].chain)
+		const struct otd_settings_pool *p = settings_of(app, i);
+		if (!p)
 			continue;
-		set_pool(&pools[used++], &app->pools[i], fee + at);
-		at += app->pools[i].settings->n_recipients;
+		set_pool(&pools[used++], &app->pools[i], p, fee + at);
+		at += p->n_recipients;
 	}
 	if (rc == OTD_OK)
 		rc = otd_payer_configure(app->payer, pools, used, err);

@@ -31,79 +31,6 @@ static void session_ended(void *arg, const struct otd_ticket *ticket) /* [reacto
 		free(e);
 }
 
-static otd_rc port_difficulty(struct otd_stratum_port *out, const struct otd_settings_port *port,
-			      struct otd_u256 diff1, struct otd_err *err)
-{
-	const struct otd_settings_difficulty *d = &port->difficulty;
-	struct {
-		const char *key, *text;
-		struct otd_u256 *to;
-	} row[] = {{"start", d->start, &out->start},
-		   {"min", d->min, &out->min},
-		   {"max", d->max, &out->max}};
-	for (size_t i = 0; i < 3; i++) {
-		if (otd_difficulty_parse(row[i].to, row[i].text, strlen(row[i].text), diff1) !=
-		    OTD_OK)
-			return otd_yaml_fail(err, OTD_E_INVALID, port->at,
-					     "ports.%s.difficulty.%s: '%s' is not a difficulty",
-					     port->name, row[i].key, row[i].text);
-	}
-	return OTD_OK;
-}
-
-/* The scheme's name where it is not the pool's own; "" else. */
-static const char *port_scheme(const struct otd_app_pool *p, const struct otd_settings_port *port)
-{
-	for (size_t i = 1; port->payout.id && i < p->n_schemes; i++) {
-		if (strcmp(p->schemes[i].use->id, port->payout.id) == 0 &&
-		    otd_app_same_yaml(p->schemes[i].use->options, port->payout.options))
-			return p->schemes[i].name;
-	}
-	return "";
-}
-
-static otd_rc make_ports(struct otd_app *app, struct otd_err *err)
-{
-	size_t n = 0;
-	for (size_t i = 0; i < app->n_pools; i++)
-		n += app->pools[i].settings->n_ports;
-	app->ports = calloc(n ? n : 1, sizeof(*app->ports));
-	app->listeners = calloc(n ? n : 1, sizeof(*app->listeners));
-	app->reactor_pools = calloc(app->n_pools ? app->n_pools : 1, sizeof(*app->reactor_pools));
-	if (!app->ports || !app->listeners || !app->reactor_pools)
-		return otd_fail(err, OTD_E_NOMEM, "out of memory");
-	for (size_t i = 0; i < app->n_pools; i++) {
-		const struct otd_app_pool *p = &app->pools[i];
-		struct otd_plugin_instance *algo = p->chain->algo;
-		const struct otd_algo_info *info = otd_instance_algo_info(algo);
-		app->reactor_pools[i] = (struct otd_reactor_pool){
-			.name = p->settings->name,
-			.algo = otd_instance_algo(algo),
-			.algo_self = otd_instance_self(algo),
-			.algo_info = info,
-			.extranonce1_len = (uint32_t)p->settings->extranonce1_bytes,
-			.extranonce2_len = (uint32_t)p->settings->extranonce2_bytes,
-			.version_mask = p->settings->coin->version_mask};
-		for (size_t k = 0; k < p->settings->n_ports; k++) {
-			const struct otd_settings_port *port = &p->settings->ports[k];
-			struct otd_stratum_port *out = &app->ports[app->n_ports];
-			*out = (struct otd_stratum_port){.pool = (uint32_t)i,
-							 .scheme = port_scheme(p, port),
-							 .aim_ms = port->difficulty.aim_ms,
-							 .vardiff = port->difficulty.vardiff};
-			otd_rc rc = port_difficulty(out, port, otd_u256_from_be(info->diff1), err);
-			if (rc != OTD_OK)
-				return rc;
-			app->listeners[app->n_ports].app = app;
-			app->listeners[app->n_ports].pool = p->settings;
-			app->listeners[app->n_ports].settings = port;
-			app->listeners[app->n_ports].port_index = (uint32_t)app->n_ports;
-			app->n_ports++;
-		}
-	}
-	return OTD_OK;
-}
-
 static int64_t shortest_notify(const struct otd_settings *s)
 {
 	int64_t ms = INT64_MAX;
@@ -128,7 +55,7 @@ struct otd_stratum_limits otd_app_limits(const struct otd_settings *s)
 }
 
 static otd_rc make_reactor(struct otd_app *app, struct otd_app_reactor *r, uint32_t index,
-			   struct otd_err *err)
+			   const struct otd_reactor_pool *pools, struct otd_err *err)
 {
 	const struct otd_settings *s = app->settings;
 	char folder[600], name[24];
@@ -145,7 +72,7 @@ static otd_rc make_reactor(struct otd_app *app, struct otd_app_reactor *r, uint3
 					.journal_dir = folder,
 					.segment_bytes = (uint64_t)s->journal.segment_bytes,
 					.max_bytes = (uint64_t)s->journal.max_bytes,
-					.pools = app->reactor_pools,
+					.pools = pools,
 					.n_pools = app->n_pools,
 					.coordinator = otd_coordinator_mailbox(app->coordinator),
 					.metrics = app->metrics,
@@ -153,8 +80,8 @@ static otd_rc make_reactor(struct otd_app *app, struct otd_app_reactor *r, uint3
 	if (rc == OTD_OK)
 		rc = otd_reactor_create(&r->reactor, &conf, err);
 	struct otd_stratum_conf stratum = {.reactor = r->reactor,
-					   .ports = app->ports,
-					   .n_ports = app->n_ports,
+					   .ports = app->ports.conf,
+					   .n_ports = app->ports.n,
 					   .metrics = app->metrics,
 					   .limits = otd_app_limits(s),
 					   .ended = session_ended,
@@ -169,14 +96,19 @@ static otd_rc make_reactor(struct otd_app *app, struct otd_app_reactor *r, uint3
 
 otd_rc otd_app_make_reactors(struct otd_app *app, struct otd_err *err)
 {
+	static const struct otd_app_ports none;
 	size_t n = (size_t)app->settings->threads.reactors;
-	otd_rc rc = make_ports(app, err);
+	struct otd_reactor_pool *pools = calloc(app->n_pools ? app->n_pools : 1, sizeof(*pools));
+	otd_rc rc = otd_app_ports_make(&app->ports, &none, app->pools, app->n_pools, err);
 	app->reactors = calloc(n, sizeof(*app->reactors));
-	if (rc == OTD_OK && !app->reactors)
+	if (rc == OTD_OK && (!app->reactors || !pools))
 		rc = otd_fail(err, OTD_E_NOMEM, "out of memory");
+	for (size_t i = 0; rc == OTD_OK && i < app->n_pools; i++)
+		pools[i] = otd_app_reactor_pool(&app->pools[i], app->pools[i].settings);
 	for (; rc == OTD_OK && app->n_reactors < n; app->n_reactors++)
 		rc = make_reactor(app, &app->reactors[app->n_reactors], (uint32_t)app->n_reactors,
-				  err);
+				  pools, err);
+	free(pools);
 	return rc;
 }
 
@@ -213,51 +145,7 @@ void otd_app_free_reactors(struct otd_app *app)
 			app->env->ops->loop_destroy(r->loop);
 	}
 	free(app->reactors);
-	free(app->ports);
-	free(app->reactor_pools);
+	otd_app_ports_free(&app->ports);
 	otd_gate_destroy(app->gate);
 	app->gate = NULL;
-}
-
-static void deliver(void *arg, struct otd_stream *s, const struct otd_ticket *ticket)
-{
-	struct otd_app_listener *l = arg;
-	struct otd_app *app = l->app;
-	if (ticket->reactor < app->n_reactors &&
-	    otd_stratum_accept_post(app->reactors[ticket->reactor].stratum, s, l->port_index,
-				    ticket) == OTD_OK)
-		return;
-	app->env->ops->stream_close(s);
-	otd_gate_release(app->gate, ticket);
-}
-
-otd_rc otd_app_make_listeners(struct otd_app *app, struct otd_err *err)
-{
-	static const struct otd_listener_ops ops = {.deliver = deliver};
-	const struct otd_settings_limits *s = &app->settings->limits;
-	struct otd_gate_conf conf = {.total = (uint32_t)s->connections,
-				     .per_address = (uint32_t)s->connections_an_address,
-				     .rate = (uint32_t)s->new_connections_a_second,
-				     .burst = (uint32_t)s->new_connections_burst};
-	otd_rc rc = otd_gate_create(&app->gate, app->env, &conf, (uint16_t)app->n_reactors,
-				    app->metrics);
-	for (; rc == OTD_OK && app->n_listeners < app->n_ports; app->n_listeners++) {
-		struct otd_app_listener *l = &app->listeners[app->n_listeners];
-		struct otd_err why = {0};
-		rc = otd_listener_create(&l->listener, app->loop, app->gate, l->settings->listen,
-					 l->settings->port, false, &ops, l, &why);
-		if (rc != OTD_OK)
-			return otd_yaml_fail(err, rc, l->settings->at, "pools.%s.ports.%s: %s",
-					     l->pool->name, l->settings->name, why.text);
-	}
-	return rc == OTD_OK ? rc : otd_fail(err, rc, "the gate: %s", otd_rc_name(rc));
-}
-
-void otd_app_free_listeners(struct otd_app *app)
-{
-	for (size_t i = 0; i < app->n_listeners; i++)
-		otd_listener_destroy(app->listeners[i].listener);
-	free(app->listeners);
-	app->listeners = NULL;
-	app->n_listeners = 0;
 }

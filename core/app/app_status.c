@@ -67,6 +67,10 @@ static void json_percent(struct otd_bytes *b, const char *key, uint64_t ppm)
 static const struct otd_coin *coin_of(struct otd_app *app, const char *pool)
 {
 	const struct otd_settings_pool *p = otd_settings_pool(app->settings, pool);
+	for (size_t i = 0; !p && i < app->n_pools; i++) {
+		if (app->pools[i].was && strcmp(app->pools[i].was->name, pool) == 0)
+			p = app->pools[i].was;
+	}
 	return p ? p->coin : NULL;
 }
 
@@ -85,10 +89,14 @@ static void write_pools(struct otd_app *app, struct otd_bytes *b, const struct o
 	for (size_t i = 0; i < app->n_reactors; i++)
 		sessions += otd_stratum_sessions(app->reactors[i].stratum);
 	(void)otd_bytes_text(b, ",\"pools\":[");
-	for (size_t i = 0; i < s->n_pools && i < app->n_pools; i++) {
+	for (size_t i = 0; i < s->n_pools; i++) {
 		const struct otd_acct_pool_status *p = &s->pools[i];
-		const struct otd_settings_pool *conf = app->pools[i].settings;
-		const struct otd_chain_template *t = otd_chain_template(app->pools[i].chain->chain);
+		const struct otd_app_pool *pool =
+			p->slot < app->n_pools ? &app->pools[p->slot] : NULL;
+		const struct otd_settings_pool *conf = pool ? pool->settings : NULL;
+		if (!conf)
+			continue;
+		const struct otd_chain_template *t = otd_chain_template(pool->chain->chain);
 		comma(b);
 		(void)otd_bytes_text(b, "{");
 		json_text(b, "name", p->name);
@@ -188,8 +196,7 @@ static void write_balances(struct otd_app *app, struct otd_bytes *b,
 {
 	bool more = n > BALANCES_SHOWN; /* "otedama account list" has all */
 	n = more ? BALANCES_SHOWN : n;
-	(void)otd_bytes_format(b, ",\"more_balances\":%s,\"balances\":[",
-			       more ? "true" : "false");
+	(void)otd_bytes_format(b, ",\"more_balances\":%s,\"balances\":[", more ? "true" : "false");
 	for (size_t i = 0; i < n; i++) {
 		comma(b);
 		(void)otd_bytes_text(b, "{");
@@ -210,7 +217,8 @@ static void write_nodes(struct otd_app *app, struct otd_bytes *b)
 {
 	(void)otd_bytes_text(b, ",\"nodes\":[");
 	for (size_t i = 0; i < app->n_chains; i++) {
-		for (size_t k = 0; k < otd_chain_nodes(app->chains[i].chain); k++) {
+		for (size_t k = 0;
+		     app->chains[i].chain && k < otd_chain_nodes(app->chains[i].chain); k++) {
 			struct otd_node_status n;
 			otd_chain_node_status(app->chains[i].chain, k, &n);
 			comma(b);
@@ -288,8 +296,9 @@ static void write_attention(struct otd_app *app, struct otd_bytes *b,
 	(void)otd_bytes_text(b, ",\"attention\":[");
 	for (size_t i = 0; i < app->n_warnings; i++)
 		attention(b, app->warning[i]);
+	attention(b, otd_app_reload_trouble(app));
 	for (size_t i = 0; i < app->n_chains; i++)
-		attention(b, app->chains[i].trouble);
+		attention(b, app->chains[i].chain ? app->chains[i].trouble : "");
 	for (size_t i = 0; i < app->n_pools; i++)
 		attention(b, otd_coordinator_trouble(app->coordinator, i));
 	for (size_t i = 0; i < s->n_alerts; i++)

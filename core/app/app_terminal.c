@@ -20,7 +20,17 @@ static void clock_text(char out[16], int64_t ms)
 
 static const struct otd_coin *coin_of(struct otd_app *app, size_t pool)
 {
-	return pool < app->n_pools ? app->pools[pool].settings->coin : NULL;
+	if (pool >= app->n_pools)
+		return NULL;
+	const struct otd_app_pool *p = &app->pools[pool];
+	return p->settings ? p->settings->coin : p->was ? p->was->coin : NULL;
+}
+
+static const struct otd_chain_template *template_of(struct otd_app *app,
+						    const struct otd_acct_pool_status *p)
+{
+	const struct otd_app_pool *pool = p->slot < app->n_pools ? &app->pools[p->slot] : NULL;
+	return pool && pool->chain ? otd_chain_template(pool->chain->chain) : NULL;
 }
 
 /* Blocks whose state differs from what was shown last. */
@@ -51,9 +61,9 @@ static void show_line(struct otd_app *app, const struct otd_acct_status *s, cons
 {
 	uint64_t accepted = 0, refused = 0, blocks = 0, workers = 0, effort = 0, height = 0;
 	otd_u128 work = 0;
-	for (size_t i = 0; i < s->n_pools && i < app->n_pools; i++) {
+	for (size_t i = 0; i < s->n_pools; i++) {
 		const struct otd_acct_pool_status *p = &s->pools[i];
-		const struct otd_chain_template *t = otd_chain_template(app->pools[i].chain->chain);
+		const struct otd_chain_template *t = template_of(app, p);
 		accepted += p->accepted;
 		workers += p->workers;
 		blocks += p->blocks;
@@ -85,9 +95,9 @@ static void show_line(struct otd_app *app, const struct otd_acct_status *s, cons
 
 static void show_json(struct otd_app *app, const struct otd_acct_status *s)
 {
-	for (size_t i = 0; i < s->n_pools && i < app->n_pools; i++) {
+	for (size_t i = 0; i < s->n_pools; i++) {
 		const struct otd_acct_pool_status *p = &s->pools[i];
-		const struct otd_chain_template *t = otd_chain_template(app->pools[i].chain->chain);
+		const struct otd_chain_template *t = template_of(app, p);
 		uint64_t refused = 0;
 		for (int k = 1; k < OTD_SHARE_VERDICTS; k++)
 			refused += p->refused[k];

@@ -10,6 +10,10 @@ static int serve(const struct otd_cmd *cmd, struct otd_app *app, const char *con
 		 const struct otd_arg_list *set)
 {
 	struct otd_err err = {0};
+	app->config = config;
+	app->set = set;
+	/* Until it can be asked for: a reload has nothing to do at the start. */
+	(void)signal(SIGHUP, SIG_IGN);
 	app->metrics = otd_metrics_create();
 	if (!app->metrics)
 		return otd_cmd_fail(cmd, "out of memory");
@@ -78,6 +82,7 @@ const struct otd_cmd otd_cmd_serve = {
 	.summary = "the pool",
 	.more = "SIGTERM or Ctrl-C drains: what was received is answered and committed, then it "
 		"ends\n"
-		"within 5 s; a second one ends at once. SIGUSR1 opens the log file again.",
+		"within 5 s; a second one ends at once. SIGHUP reads the configuration again, as\n"
+		"'otedama reload' does. SIGUSR1 opens the log file again.",
 	.run = run,
 };

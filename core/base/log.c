@@ -245,11 +245,19 @@ void otd_log(int level, const char *module, const char *event, const char *fmt, 
 	errno = saved;
 }
 
+static int most_of(const struct otd_log_conf *conf)
+{
+	int level = conf->level;
+	for (size_t i = 0; i < conf->n_by_module; i++)
+		level = conf->by_module[i].level > level ? conf->by_module[i].level : level;
+	return level;
+}
+
 otd_rc otd_log_init(const struct otd_log_conf *conf, int64_t (*wall_ms)(void *), void *ctx,
 		    struct otd_err *err)
 {
 	char *path = NULL;
-	int fd, level = conf->level;
+	int fd;
 	if (conf->n_by_module > sizeof(conf->by_module) / sizeof(conf->by_module[0]))
 		return otd_fail(err, OTD_E_RANGE, "too many modules with a log level of their own");
 	if (conf->path && !(path = strdup(conf->path)))
@@ -259,8 +267,6 @@ otd_rc otd_log_init(const struct otd_log_conf *conf, int64_t (*wall_ms)(void *),
 		free(path);
 		return rc;
 	}
-	for (size_t i = 0; i < conf->n_by_module; i++)
-		level = conf->by_module[i].level > level ? conf->by_module[i].level : level;
 	pthread_mutex_lock(&g.lock);
 	swap_target(fd, path);
 	g.conf = *conf;
@@ -269,8 +275,21 @@ otd_rc otd_log_init(const struct otd_log_conf *conf, int64_t (*wall_ms)(void *),
 	g.wall_ms = wall_ms;
 	g.ctx = ctx;
 	pthread_mutex_unlock(&g.lock);
-	atomic_store(&most, level);
+	atomic_store(&most, most_of(conf));
 	return OTD_OK;
+}
+
+void otd_log_levels(const struct otd_log_conf *conf)
+{
+	size_t max = sizeof(g.conf.by_module) / sizeof(g.conf.by_module[0]);
+	size_t n = conf->n_by_module < max ? conf->n_by_module : max;
+	pthread_mutex_lock(&g.lock);
+	g.conf.level = conf->level;
+	g.conf.per_event_a_second = conf->per_event_a_second;
+	memcpy(g.conf.by_module, conf->by_module, n * sizeof(conf->by_module[0]));
+	g.conf.n_by_module = n;
+	pthread_mutex_unlock(&g.lock);
+	atomic_store(&most, most_of(conf));
 }
 
 otd_rc otd_log_reopen(struct otd_err *err)

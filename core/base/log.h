@@ -26,6 +26,8 @@ struct otd_log_conf {
 
 otd_rc otd_log_init(const struct otd_log_conf *conf, int64_t (*wall_ms)(void *), void *ctx,
 		    struct otd_err *err);
+/* Other levels and another limit from now on; form and file stay. */
+void otd_log_levels(const struct otd_log_conf *conf);
 otd_rc otd_log_reopen(struct otd_err *err); /* after the file was moved away */
 void otd_log_finish(void);
 bool otd_log_on(int level, const char *module); /* cheap: whether it would be written */

@@ -448,7 +448,7 @@ static otd_rc put_back(struct otd_yaml_doc *d, const struct entry *e)
 
 /* The file of this coin (NULL: the main file), a copy with what is not live as it was before. */
 static otd_rc put_all_back(struct otd_yaml_doc **out, const struct otd_diff *d,
-			   const struct otd_yaml_doc *from, const struct otd_coin *coin)
+			   const struct otd_yaml *from, const struct otd_coin *coin)
 {
 	otd_rc rc = otd_yaml_copy_doc(out, from);
 	for (size_t i = 0; rc == OTD_OK && i < d->n; i++) {
@@ -464,12 +464,11 @@ otd_rc otd_diff_live_settings(struct otd_settings **out, struct otd_env *e,
 	const struct otd_settings *now = d->now;
 	struct otd_yaml_doc *main_doc = NULL;
 	struct otd_settings_coin_doc *coin = calloc(now->n_coins + 1, sizeof(*coin));
-	otd_rc rc = coin ? put_all_back(&main_doc, d, now->doc, NULL) : OTD_E_NOMEM;
+	otd_rc rc = coin ? put_all_back(&main_doc, d, otd_yaml_root(now->doc), NULL) : OTD_E_NOMEM;
 	size_t n = 0;
 	for (; rc == OTD_OK && n < now->n_coins; n++) {
-		struct otd_yaml_doc as_read = {.root = (struct otd_yaml *)now->coins[n].at};
 		coin[n].id = now->coins[n].id;
-		rc = put_all_back(&coin[n].doc, d, &as_read, &now->coins[n]);
+		rc = put_all_back(&coin[n].doc, d, now->coins[n].at, &now->coins[n]);
 	}
 	if (rc)
 		otd_fail(err, rc, "out of memory");

@@ -1,6 +1,8 @@
 /* Trees compared, copied and changed: what a reload does with two of them. */
 #include "config/yaml_change.h"
 
+#include "config/yaml_node.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,12 +66,12 @@ struct otd_yaml *otd_yaml_copy(struct otd_yaml_doc *to, const struct otd_yaml *y
 	return copy_node(&c, y);
 }
 
-otd_rc otd_yaml_copy_doc(struct otd_yaml_doc **out, const struct otd_yaml_doc *d)
+otd_rc otd_yaml_copy_doc(struct otd_yaml_doc **out, const struct otd_yaml *root)
 {
 	struct otd_yaml_doc *to = calloc(1, sizeof(*to));
 	*out = NULL;
 	if (to)
-		to->root = otd_yaml_copy(to, d->root);
+		to->root = otd_yaml_copy(to, root);
 	if (!to || !to->root) {
 		otd_yaml_destroy(to);
 		return OTD_E_NOMEM;
