@@ -19,6 +19,7 @@
 #include "base/metrics.h"
 #include "chain/chain.h"
 #include "ledger/payment.h"
+#include "policy/hooks.h"
 #include "store/store.h"
 
 struct otd_payer;
@@ -43,6 +44,20 @@ struct otd_payer_pool {
 	size_t n_fee;
 };
 
+/*
+ * Who is asked about payments: see policy/hooks.h. Called while a round is planned and for a dry run,
+ * never from within a transaction; none may call back. What was decided is stored with the payment, in
+ * the audit log ("payment.review").
+ */
+struct otd_payer_policy {
+	bool (*wants)(void *arg, enum otd_policy_hook h, const char *pool); /* cheap */
+	void (*terms)(void *arg, struct otd_policy_terms_out *out,
+		      const struct otd_policy_terms *in);
+	void (*review)(void *arg, struct otd_policy_payment_out *out,
+		       const struct otd_policy_payment *in);
+	void *arg;
+};
+
 struct otd_payer_conf {
 	struct otd_loop *loop;
 	struct otd_store *store;
@@ -50,6 +65,7 @@ struct otd_payer_conf {
 	int64_t tick_ms;             /* how often it looks whether something can go on; 0: 1000 */
 	int64_t watch_ms;            /* between two looks at a sent transaction; 0: 15000 */
 	int64_t retry_ms; /* first pause after a failure, doubled up to 40 times it; 0: 1000 */
+	const struct otd_payer_policy *policy; /* outlives the payer; NULL: nobody is asked */
 };
 
 otd_rc otd_payer_create(struct otd_payer **out, const struct otd_payer_conf *conf,

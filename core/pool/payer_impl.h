@@ -173,6 +173,15 @@ struct payer_verdict {
 	otd_i128 least;               /* its amount must be at least that */
 };
 
+/* What policy says of a plan. */
+struct payer_review {
+	bool wanted; /* a script has the hook */
+	bool asked;  /* and has decided: what follows holds */
+	enum otd_policy_review action;
+	struct otd_policy_said said;
+	otd_i128 paid_24h, total;
+};
+
 /* One piece of work for the store. Its data is its own: the store's thread sees nothing else. */
 struct payer_job {
 	struct payer_job *next, **at;
@@ -195,6 +204,8 @@ struct payer_job {
 	struct otd_pay_part *parts;
 	size_t n_parts;
 	struct payer_verdict *verdicts; /* one a part */
+	otd_i128 least;                 /* the plan's minimum, of miners; the settings' or less */
+	struct payer_review review;
 	/* what came of it */
 	struct otd_payment p;
 	struct otd_payment *list;
@@ -329,6 +340,26 @@ void payer_keep_judged(struct otd_pay_part *parts, size_t *n, const struct otd_p
 /* Reads number and state of the pool of j->name, and which of its payments are not sent. */
 otd_rc payer_work_pool(struct payer_job *j, struct otd_db *db, struct otd_err *err);
 
+/* --- payer_policy.c --- */
+
+/* The minimum to plan with: below that of the settings where a policy may lower it. */
+otd_i128 payer_policy_least(const struct otd_payer *o, const struct payer_conf *c);
+/* Adds to the verdicts what policy says of each account's terms; only of those that are paid so far. */
+void payer_policy_terms(const struct otd_payer *o, const struct payer_conf *c,
+			const struct otd_pay_part *parts, struct payer_verdict *verdicts, size_t n);
+bool payer_policy_reviews(const struct otd_payer *o, const struct payer_conf *c);
+/* Reads what a review wants to know. */
+otd_rc payer_policy_work(struct payer_job *j, struct otd_db *db, struct otd_err *err);
+/* Asks, where review->wanted; nothing is paid of which it was not asked. */
+void payer_policy_review(const struct otd_payer *o, const struct payer_conf *c,
+			 const struct otd_pay_part *parts, const struct payer_verdict *verdicts,
+			 size_t n, bool dry_run, struct payer_review *review);
+/* Of the plan now: no part above what was reviewed. */
+void payer_policy_keep(struct otd_pay_part *parts, size_t *n, const struct payer_job *j);
+/* Puts the decision on record, and holds payment j->id where it says so. */
+otd_rc payer_policy_decided(const struct payer_job *j, struct otd_db *db, struct otd_err *err);
+const char *payer_review_name(enum otd_policy_review a); /* "pay", "hold", "reject" */
+
 /* --- payer_ask.c --- */
 
 /* What was asked, and what has come of it so far. */
@@ -349,6 +380,7 @@ struct payer_ask {
 	struct otd_pay_part *parts;
 	struct payer_verdict *verdicts;
 	size_t n_parts;
+	struct payer_review review;
 	struct otd_chain_wallet wallet;
 	bool has_wallet;
 	struct otd_pay_coin *taken;

@@ -57,6 +57,9 @@ static otd_rc plan_work(struct payer_job *j, struct otd_db *db, struct otd_err *
 	j->parts = NULL;
 	otd_rc rc = payer_work_pool(j, db, err);
 	t.pool_id = j->pool_id;
+	t.minimum = j->least;
+	if (!rc)
+		rc = payer_policy_work(j, db, err);
 	if (!rc)
 		rc = otd_pay_plan(db, &t, &j->parts, &j->n_parts, err);
 	if (!rc)
@@ -124,6 +127,17 @@ static void wallet_json(struct otd_bytes *b, const struct payer_ask *a, const st
 	}
 }
 
+static void review_json(struct otd_bytes *b, const struct payer_review *r)
+{
+	if (!r->asked)
+		return;
+	(void)otd_bytes_format(b, "\"review\":{\"action\":\"%s\",", payer_review_name(r->action));
+	payer_json_text(b, "policy", r->said.script);
+	(void)otd_bytes_text(b, ",");
+	payer_json_text(b, "reason", r->said.reason);
+	(void)otd_bytes_text(b, "},");
+}
+
 static void answer(struct payer_ask *a)
 {
 	struct payer_pool *p = payer_ask_pool(a);
@@ -170,6 +184,7 @@ static void answer(struct payer_ask *a)
 	(void)otd_bytes_format(&b, "],\"below_minimum\":{\"n\":%zu,", a->n_below);
 	payer_json_amount(&b, "total", a->below, p);
 	(void)otd_bytes_text(&b, "},");
+	review_json(&b, &a->review);
 	wallet_json(&b, a, p);
 	(void)otd_bytes_text(&b, "}");
 	free(kept);
@@ -251,6 +266,9 @@ static void on_planned(void *target, struct payer_job *j, const struct otd_err *
 		payer_ask_end(a, &own, NULL);
 		return;
 	}
+	a->review = j->review;
+	payer_policy_terms(a->owner, p->conf, a->parts, a->verdicts, a->n_parts);
+	payer_policy_review(a->owner, p->conf, a->parts, a->verdicts, a->n_parts, true, &a->review);
 	struct otd_chain_call q = {.kind = OTD_CHAIN_WALLET, .address = a->conf->c.change};
 	if (!payer_call(a->owner, p->conf->c.chain, &q, on_wallet, a))
 		payer_ask_fail(a, OTD_E_CLOSED, "out of memory, or the pool is ending");
@@ -259,6 +277,9 @@ static void on_planned(void *target, struct payer_job *j, const struct otd_err *
 void payer_ask_plan(struct payer_ask *a)
 {
 	struct payer_job *j = payer_ask_job(a, on_planned, plan_work);
-	if (j)
-		payer_ask_give(a, j, false);
+	if (!j)
+		return;
+	j->least = payer_policy_least(a->owner, j->conf);
+	j->review.wanted = payer_policy_reviews(a->owner, j->conf);
+	payer_ask_give(a, j, false);
 }

@@ -121,9 +121,11 @@ static otd_rc plan_work(struct payer_job *j, struct otd_db *db, struct otd_err *
 {
 	struct otd_pay_terms t = j->conf->terms;
 	t.pool_id = j->pool_id;
+	t.minimum = j->least;
 	free(j->parts);
 	j->parts = NULL;
-	return otd_pay_plan(db, &t, &j->parts, &j->n_parts, err);
+	otd_rc rc = payer_policy_work(j, db, err);
+	return rc ? rc : otd_pay_plan(db, &t, &j->parts, &j->n_parts, err);
 }
 
 static otd_rc hold_refused(const struct payer_job *j, struct otd_db *db, struct otd_err *err)
@@ -136,6 +138,11 @@ static otd_rc hold_refused(const struct payer_job *j, struct otd_db *db, struct 
 	return rc;
 }
 
+static bool payer_rejected(const struct payer_job *j)
+{
+	return j->review.asked && j->review.action == OTD_REVIEW_REJECT;
+}
+
 static otd_rc reserve_work(struct payer_job *j, struct otd_db *db,
 			   struct otd_err *err) /* [store] */
 {
@@ -144,6 +151,7 @@ static otd_rc reserve_work(struct payer_job *j, struct otd_db *db,
 	uint64_t unsent;
 	size_t n = 0;
 	t.pool_id = j->pool_id;
+	t.minimum = j->least;
 	j->id = 0;
 	otd_rc rc = otd_pay_list(db, j->pool_id, OTD_PAY_RESERVED, OTD_PAY_SIGNED, 0, &unsent, 1,
 				 &n, err);
@@ -156,9 +164,13 @@ static otd_rc reserve_work(struct payer_job *j, struct otd_db *db,
 		rc = otd_pay_plan(db, &t, &parts, &n, err);
 	if (!rc)
 		payer_keep_judged(parts, &n, j->parts, j->verdicts, j->n_parts);
-	if (!rc && n)
+	if (!rc)
+		payer_policy_keep(parts, &n, j);
+	if (!rc && n && !payer_rejected(j))
 		rc = otd_pay_reserve(db, &t, parts, n, j->time_ms, &j->id, err);
 	free(parts);
+	if (!rc)
+		rc = payer_policy_decided(j, db, err);
 	if (!rc)
 		rc = look_for_left_out(j, db, err);
 	return rc ? rc : otd_pay_pool_ran(db, j->pool_id, j->time_ms, err);
@@ -230,6 +242,7 @@ static struct payer_job *round_job(struct payer_pool *p, struct otd_payer *o, pa
 	j->pool_id = p->id;
 	j->conf = p->conf;
 	j->conf->users++;
+	j->least = payer_policy_least(o, p->conf);
 	snprintf(j->name, sizeof(j->name), "%s", p->conf->c.name);
 	return j;
 }
@@ -282,6 +295,12 @@ static void on_reserved(void *target, struct payer_job *j, const struct otd_err 
 	p->trouble[0] = '\0';
 	say_left_out(p, j);
 	p->state.last_run_ms = j->time_ms;
+	if (payer_rejected(j)) {
+		(void)otd_fail(&none, OTD_E_REFUSED,
+			       "pool %.40s: policy %.60s has rejected this payment: %.120s",
+			       j->name, j->review.said.script, j->review.said.reason);
+		snprintf(p->trouble, sizeof(p->trouble), "%.300s", none.text);
+	}
 	answer(p, &none, j->id);
 	rest(p, o, o->conf.retry_ms);
 }
@@ -308,6 +327,10 @@ static void on_planned(void *target, struct payer_job *plan, const struct otd_er
 		round_failed(p, o, &own);
 		return;
 	}
+	j->least = plan->least;
+	j->review = plan->review;
+	payer_policy_terms(o, p->conf, j->parts, j->verdicts, j->n_parts);
+	payer_policy_review(o, p->conf, j->parts, j->verdicts, j->n_parts, false, &j->review);
 	round_give(p, o, j, true);
 }
 
@@ -349,6 +372,8 @@ static void begin(struct payer_pool *p, struct otd_payer *o, const struct payer_
 		no_round(p, o, wait < LOOK_MS ? wait : LOOK_MS, false, "it is not due");
 	else {
 		struct payer_job *j = round_job(p, o, on_planned, plan_work);
+		if (j)
+			j->review.wanted = payer_policy_reviews(o, p->conf);
 		if (j)
 			round_give(p, o, j, false);
 	}

@@ -185,9 +185,11 @@ static void open_store(void)
 	must(otd_store_create(&r.store, r.loop, r.database, &r.err));
 }
 
+static const struct otd_payer_policy *rig_policy;
+
 static void open_payer(void)
 {
-	const struct otd_payer_conf conf = {.loop = r.loop, .store = r.store};
+	const struct otd_payer_conf conf = {.loop = r.loop, .store = r.store, .policy = rig_policy};
 	r.pool.chain = r.chain;
 	must(otd_payer_create(&r.payer, &conf, &r.err));
 	must(otd_payer_configure(r.payer, &r.pool, 1, &r.err));

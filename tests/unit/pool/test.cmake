@@ -1,5 +1,5 @@
 # The payer's tests run in virtual time, over the real database, on the chain that is its own node.
-if(name MATCHES "^payer(_doubt)?$")
+if(name MATCHES "^payer(_doubt|_policy)?$")
   pkg_check_modules(sqlite3 REQUIRED IMPORTED_TARGET sqlite3)
   file(GLOB sqlite_plugin CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/plugins/store/sqlite/*.c)
   list(FILTER sqlite_plugin EXCLUDE REGEX "/(test|bench)_[^/]*\\.c$")
