@@ -86,6 +86,7 @@ static int serve(struct trial *t, struct otd_err *err)
 	t->began_ms = now_ms(t);
 	app->env->ops->timer_start(t->timer, 100, 100);
 	int exit_status = otd_app_run(app);
+	otd_app_terminal(app); /* the last blocks, and one line in any case */
 	if (app->live_line)
 		printf("\n");
 	app->live_line = false;
