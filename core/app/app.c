@@ -8,6 +8,7 @@
 #include "app/app_backup.h"
 #include "app/app_ban.h"
 #include "app/app_parts.h"
+#include "app/app_plugin.h"
 #include "app/data_dir.h"
 #include "app/notify.h"
 #include "app/where.h"
@@ -349,6 +350,7 @@ void otd_app_stop(struct otd_app *app)
 	atomic_store(&app->stopping, true);
 	otd_app_miner_stop(app);
 	otd_control_destroy(app->control);
+	otd_app_plugins_stop(app);
 	otd_api_destroy(app->api);
 	otd_api_destroy(app->metrics_api);
 	otd_notify_stop();
@@ -369,6 +371,7 @@ void otd_app_stop(struct otd_app *app)
 	otd_app_backup_free(app);
 	if (app->store_plugin)
 		otd_instance_destroy(app->store_plugin);
+	otd_app_plugins_free(app);
 	otd_app_free_chains(app);
 	if (app->loop)
 		app->env->ops->loop_destroy(app->loop);

@@ -96,7 +96,7 @@ struct otd_app_listener {
 struct otd_app_miner {
 	struct otd_loop *loop;
 	void *thread;
-	struct otd_plugin_instance *algo, *hw[4];
+	struct otd_plugin_instance *algo, *hw[4]; /* algo: the chain's when it began */
 	size_t n_hw;
 	struct otd_miner *miner;
 	struct otd_timer *timer;
@@ -151,6 +151,7 @@ struct otd_app {
 	struct otd_timer *second; /* the terminal's and the drain's clock */
 	/* running */
 	struct otd_app_backup *backup; /* the last one, or NULL */
+	struct otd_app_live *live;     /* changes of plugins, or NULL: none yet */
 	struct otd_history *history;
 	struct otd_app_reload *reload; /* app_reload.c; NULL before the first */
 	int64_t started_ms;

@@ -38,6 +38,7 @@ otd_rc otd_app_make_plugins(struct otd_app *app, struct otd_err *err)
 		.private_dir = app->lock_fd >= 0 ? private_dir : NULL,
 		.trial_program = "/proc/self/exe",
 		.trial_ms = s->plugins.trial_ms,
+		.trial_stop = &app->stopping,
 		.digests = s->plugins.digests.item,
 		.n_digests = s->plugins.digests.n,
 		.safe_mode = s->plugins.safe_mode,

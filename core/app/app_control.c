@@ -7,6 +7,7 @@
 #include "app/app_explain.h"
 #include "app/app_node.h"
 #include "app/app_parts.h"
+#include "app/app_plugin.h"
 #include "base/log.h"
 
 /* "chain POOL WORDS.." */
@@ -101,6 +102,7 @@ static const struct {
 	{"explain", otd_app_explain_request},
 	{"node", otd_app_node_request},
 	{"payment", otd_app_payment_request},
+	{"plugin", otd_app_plugin_request},
 	{"reload", otd_app_reload_request},
 };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "app/app_parts.h"
+#include "app/app_plugin.h"
 #include "base/log.h"
 
 static const struct otd_app_pool *find_pool(struct otd_app *app, const char *name)
@@ -84,6 +85,7 @@ static void free_miner(struct otd_app *app)
 		ops->loop_destroy(m->loop);
 	for (size_t i = 0; i < m->n_hw; i++)
 		otd_instance_destroy(m->hw[i]);
+	otd_app_plugins_miner_gone(app, m->algo);
 	free(m);
 	app->miner = NULL;
 }
@@ -113,7 +115,8 @@ otd_rc otd_app_miner_start(struct otd_app *app, struct otd_err *err)
 			      "miner: no hw plugin is enabled; add hw/* to plugins.enable");
 	if (rc == OTD_OK)
 		rc = app->env->ops->loop_create(app->env, &m->loop, "miner", err);
-	struct otd_miner_conf conf = {.algo = p->chain->algo,
+	m->algo = p->chain->algo;
+	struct otd_miner_conf conf = {.algo = m->algo,
 				      .hw = m->hw,
 				      .n_hw = m->n_hw,
 				      .threads = (uint32_t)s->threads,

@@ -11,6 +11,7 @@
 
 #include "app/app_parts.h"
 #include "app/app_plan.h"
+#include "app/app_plugin.h"
 #include "app/notify.h"
 #include "app/settings_file.h"
 #include "base/log.h"
@@ -331,6 +332,9 @@ static void begin(struct otd_app *app, struct otd_control_request *request, bool
 	else if (otd_app_reload_busy(app))
 		(void)otd_fail(&err, OTD_E_BUSY,
 			       "a reload is under way; ask again when it is over");
+	else if (otd_app_plugins_busy(app))
+		(void)otd_fail(&err, OTD_E_BUSY,
+			       "a plugin is being loaded or swapped; ask again when it is over");
 	else
 		(void)!make(app, &err);
 	r = app->reload;
@@ -375,6 +379,8 @@ void otd_app_reload_signal(struct otd_app *app)
 	/* The file may have changed since it was read: once more, then. */
 	if (otd_app_reload_busy(app))
 		app->reload->again = true;
+	else if (otd_app_plugins_busy(app))
+		app->live->reload_after = true;
 	else
 		begin(app, NULL, false);
 }

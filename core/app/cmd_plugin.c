@@ -9,11 +9,8 @@
 #include "base/err.h"
 
 static const struct otd_cmd *const verbs[] = {
-	&otd_plugin_check,
-	&otd_plugin_info,
-	&otd_plugin_list,
-	&otd_plugin_new,
-	&otd_plugin_try,
+	&otd_plugin_check, &otd_plugin_info, &otd_plugin_list, &otd_plugin_load,   &otd_plugin_lock,
+	&otd_plugin_new,   &otd_plugin_swap, &otd_plugin_try,  &otd_plugin_unload,
 };
 #define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
 

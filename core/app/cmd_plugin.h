@@ -11,7 +11,11 @@
 extern const struct otd_cmd otd_plugin_check;
 extern const struct otd_cmd otd_plugin_info;
 extern const struct otd_cmd otd_plugin_list;
+extern const struct otd_cmd otd_plugin_load;
+extern const struct otd_cmd otd_plugin_lock;
 extern const struct otd_cmd otd_plugin_new;
 extern const struct otd_cmd otd_plugin_try;
+extern const struct otd_cmd otd_plugin_swap;
+extern const struct otd_cmd otd_plugin_unload;
 
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "app/cmd_plugin.h"
+#include "app/cmd_plugin_live.h"
 #include "app/setup.h"
 #include "base/bytes.h"
 
@@ -48,19 +49,25 @@ static void list_one(void *arg, const struct otd_plugin_found *f)
 
 static int run_list(const struct otd_cmd *cmd, int argc, char **argv)
 {
-	const char *dir = NULL;
+	const char *dir = NULL, *config = NULL, *socket = NULL;
 	struct otd_bytes out;
 	struct listing l = {.out = &out};
 	const struct otd_arg args[] = {
 		{"--plugin-dir", 0, "DIR", "where KIND/ID.so is looked for", .text = &dir},
-		{"--json", 0, NULL, "one JSON object a line", .on = &l.json},
+		{"--config", 'c', "FILE", "of the pool of this configuration, while it runs",
+		 .text = &config},
+		{"--socket", 's', "PATH", "of the pool of this control socket", .text = &socket},
+		{"--json", 0, NULL, "one JSON object a line; of a running pool, one object",
+		 .on = &l.json},
 	};
 	size_t n_words;
 	struct otd_tool tool;
 	struct otd_err err = {0};
-	int exit_status = otd_args_parse(cmd, args, 2, argc, argv, NULL, &n_words, 0, 0);
+	int exit_status = otd_args_parse(cmd, args, 4, argc, argv, NULL, &n_words, 0, 0);
 	if (exit_status >= 0)
 		return exit_status;
+	if (config || socket)
+		return otd_plugin_list_live(cmd, config, socket, l.json);
 	otd_rc rc = otd_tool_init(&tool, dir, &err);
 	if (rc != OTD_OK)
 		return otd_cmd_fail(cmd, "%s", err.text);
@@ -139,8 +146,10 @@ static int run_info(const struct otd_cmd *cmd, int argc, char **argv)
 
 const struct otd_cmd otd_plugin_list = {
 	.name = "plugin list",
-	.usage = "[--plugin-dir DIR] [--json]",
+	.usage = "[--plugin-dir DIR | -c FILE] [--json]",
 	.summary = "which plugins there are; none of their code runs",
+	.more = "With -c FILE or --socket: what a running pool has loaded, with the generations "
+		"that are in use\nand who uses them.",
 	.run = run_list,
 };
 
