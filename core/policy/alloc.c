@@ -56,8 +56,11 @@ static bool is_string(const void *ptr, size_t size)
 /* Whether this may be had; what may not is counted. */
 static bool allowed(struct policy_state *st, size_t old, size_t size, bool string)
 {
-	if (st->fail_at && --st->fail_at == 0)
+	/* Two in a row: Lua tries again behind a collection. */
+	if (st->fail_at && --st->fail_at <= 1) {
+		st->fail_at_reached = true;
 		return false;
+	}
 	/* Behind the text stands a header of some 24 bytes and a zero. */
 	if (string && size > STRING_MAX + 64) {
 		otd_policy_stop(st, STOP_STRING);

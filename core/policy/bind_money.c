@@ -193,14 +193,21 @@ static int n_le(lua_State *L)
 	return 1;
 }
 
+/* "0.5 LTC": without the zeros behind, that an amount of 18 decimals may be read. */
 static int n_tostring(lua_State *L)
 {
 	struct money m = check(L, 1);
 	char amount[OTD_AMOUNT_TEXT];
 	otd_policy_charge(L, 20);
-	lua_pushfstring(L, "%s %s",
-			otd_format_amount(amount, m.v, state_of(L)->set->asset[m.asset].decimals),
-			symbol(L, &m));
+	(void)otd_format_amount(amount, m.v, state_of(L)->set->asset[m.asset].decimals);
+	size_t n = strlen(amount);
+	if (strchr(amount, '.')) {
+		while (amount[n - 1] == '0')
+			n--;
+		n -= amount[n - 1] == '.';
+		amount[n] = '\0';
+	}
+	lua_pushfstring(L, "%s %s", amount, symbol(L, &m));
 	return 1;
 }
 

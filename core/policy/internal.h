@@ -49,7 +49,8 @@ struct policy_state {
 	size_t used, cap;
 	uint32_t refused; /* allocations of this call */
 	uint32_t long_strings[LONG_CLASSES];
-	uint64_t fail_at; /* tests: so many allocations from now one fails; 0: none */
+	uint64_t fail_at; /* tests: so many allocations from now one fails, and its repetition */
+	bool fail_at_reached;
 	/* the call under way */
 	bool running;
 	enum stop stop;

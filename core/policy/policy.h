@@ -78,8 +78,8 @@ struct otd_policy_build {
 	/* CPU time of the calling thread, loop/loop.h's otd_thread_cpu_ns; NULL: no backstop, so that a
 	   run depends on units alone (simulation, tests). */
 	uint64_t (*cpu_ns)(void);
-	uint64_t
-		fail_at; /* tests: the so manieth allocation of each script's state fails; 0: none */
+	/* Tests: this allocation of each script's state fails, and its repetition; 0: none. */
+	uint64_t fail_at;
 };
 
 /*
