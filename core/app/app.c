@@ -218,8 +218,9 @@ static void on_second(void *arg)
 static void status_text(void *arg, char *to, size_t cap)
 {
 	struct otd_app *app = arg;
+	size_t n = app->settings->n_pools;
 	snprintf(to, cap, "%s: %zu pool%s, %u connections, %zu warnings at start",
-		 app->draining ? "draining" : "serving", app->n_pools, app->n_pools == 1 ? "" : "s",
+		 app->draining ? "draining" : "serving", n, n == 1 ? "" : "s",
 		 otd_gate_count(app->gate), app->n_warnings);
 }
 

@@ -154,6 +154,7 @@ static const struct otd_key node_keys[] = {
 	 .help = "name of the wallet to pay from, where the node has several; empty: its only one"},
 	{.name = "roles",
 	 .type = OTD_KEY_TEXTS,
+	 .flags = OTD_KEY_RELOADABLE,
 	 .offset = AT(roles),
 	 .def = "[template, submit]",
 	 .min = 1,

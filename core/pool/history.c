@@ -320,8 +320,11 @@ otd_rc otd_history_create(struct otd_history **out, const struct otd_history_con
 
 void otd_history_keep(struct otd_history *h, int64_t minutes_ms, int64_t hours_ms)
 {
+	bool same = h->conf.minutes_ms == minutes_ms && h->conf.hours_ms == hours_ms;
 	h->conf.minutes_ms = minutes_ms;
 	h->conf.hours_ms = hours_ms;
+	if (!same && !h->running)
+		h->conf.loop->env->ops->timer_start(h->timer, h->conf.pause_ms, 0);
 }
 
 void otd_history_destroy(struct otd_history *h)

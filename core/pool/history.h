@@ -26,7 +26,7 @@ struct otd_history_conf {
 /* Begins at once. [coordinator] */
 otd_rc otd_history_create(struct otd_history **out, const struct otd_history_conf *conf,
 			  struct otd_err *err);
-/* From the next look on. [coordinator] */
+/* What is kept from now on; looks at once where that is new. [coordinator] */
 void otd_history_keep(struct otd_history *h, int64_t minutes_ms, int64_t hours_ms);
 /* Before the store goes. Takes NULL. [coordinator] */
 void otd_history_destroy(struct otd_history *h);
