@@ -9,6 +9,7 @@
 #include "app/app_ban.h"
 #include "app/app_parts.h"
 #include "app/app_plugin.h"
+#include "app/app_policy.h"
 #include "app/data_dir.h"
 #include "app/notify.h"
 #include "app/where.h"
@@ -145,7 +146,9 @@ static otd_rc start_parts(struct otd_app *app, struct otd_err *err)
 	struct otd_accounting_events events = {
 		.block = on_acct_block, .release = on_acct_release, .arg = app};
 	otd_accounting_start(app->accounting, &events);
-	otd_rc rc = otd_coordinator_start(app->coordinator, err);
+	otd_rc rc = otd_app_policy_start(app, err);
+	if (rc == OTD_OK)
+		rc = otd_coordinator_start(app->coordinator, err);
 	if (rc == OTD_OK)
 		rc = otd_app_make_reactors(app, err);
 	if (rc == OTD_OK)
@@ -270,6 +273,8 @@ otd_rc otd_app_start(struct otd_app *app, struct otd_err *err)
 	if (rc == OTD_OK)
 		rc = make_coordinator(app, err);
 	if (rc == OTD_OK)
+		rc = otd_app_policy_create(app, err);
+	if (rc == OTD_OK)
 		rc = otd_app_make_payer(app, err);
 	if (rc == OTD_OK)
 		rc = start_parts(app, err);
@@ -360,6 +365,7 @@ void otd_app_stop(struct otd_app *app)
 	otd_app_reload_stop(app);
 	otd_app_free_listeners(app);
 	otd_app_free_reactors(app);
+	otd_app_policy_stop(app);
 	otd_app_bans_finish(app);
 	otd_app_ask_stop(app);
 	otd_payer_destroy(app->payer);

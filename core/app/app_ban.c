@@ -15,7 +15,8 @@
 #include "base/text.h"
 #include "ledger/audit.h"
 
-#define BY_MAX 64
+#define BY_MAX    80
+#define BY_POLICY "policy " /* and the script's name */
 
 /* --- rows --- */
 
@@ -128,6 +129,7 @@ struct change {
 	struct otd_control_request *request;
 	bool undo, checking; /* checking: whether the commit of unknown fate has happened */
 	bool there;
+	bool by_policy; /* undone only where a script has banned it */
 	struct otd_ban ban;
 	char what[OTD_BAN_WHAT_MAX + 1], reason[OTD_BAN_REASON_MAX + 1], by[BY_MAX + 1];
 	int64_t now_ms;
@@ -183,8 +185,15 @@ static otd_rc undo_work(struct change *c, struct otd_db *db, struct otd_err *err
 {
 	const struct otd_value v[] = {OTD_INT(c->now_ms), OTD_INT(c->ban.id)};
 	int64_t changed = 0;
-	otd_rc rc = otd_db_exec(db, "UPDATE bans SET undone_ms = ? WHERE id = ? AND undone_ms = 0",
-				v, 2, &changed, NULL, err);
+	otd_rc rc = otd_db_exec(
+		db,
+		c->by_policy ? "UPDATE bans SET undone_ms = ? WHERE id = ? AND"
+			       " undone_ms = 0 AND by_whom LIKE '" BY_POLICY "%'"
+			     : "UPDATE bans SET undone_ms = ? WHERE id = ? AND undone_ms = 0",
+		v, 2, &changed, NULL, err);
+	if (rc == OTD_OK && changed != 1 && c->by_policy)
+		rc = otd_fail(err, OTD_E_REFUSED, "ban %" PRIu64 " was not set by a script",
+			      c->ban.id);
 	if (rc == OTD_OK && changed != 1)
 		rc = otd_fail(err, OTD_E_NOT_FOUND, "ban %" PRIu64 " is undone already", c->ban.id);
 	return rc ? rc : audit(c, db, err);
@@ -240,6 +249,13 @@ static void apply(struct change *c)
 static void end(struct change *c)
 {
 	struct otd_bytes b;
+	if (!c->request) {
+		if (c->err.rc)
+			otd_log(OTD_LOG_WARN, "app", "ban.not_changed", "what=%s by=%s error=%s",
+				OTD_Q(c->what), OTD_Q(c->by), OTD_Q(c->err.text));
+		free(c);
+		return;
+	}
 	otd_bytes_init(&b, 65536);
 	(void)otd_bytes_format(&b, "{\"id\":%" PRIu64 ",\"scope\":\"%s\",\"until_ms\":%" PRId64,
 			       c->ban.id, otd_ban_scope_name(c->ban.scope), c->ban.until_ms);
@@ -267,6 +283,74 @@ static void change_done(void *arg, const struct otd_err *err)
 	if (!c->err.rc)
 		apply(c);
 	end(c);
+}
+
+/* --- policies --- */
+
+static struct change *policy_change(struct otd_app *app, const char *script, bool undo,
+				    enum otd_policy_scope scope, const char *what)
+{
+	struct change *c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	*c = (struct change){.app = app, .undo = undo, .by_policy = true};
+	c->now_ms = otd_wall_ms(app->env);
+	c->ban.scope = (enum otd_ban_scope)scope;
+	c->ban.created_ms = c->now_ms;
+	c->ban.what = c->what;
+	c->ban.reason = c->reason;
+	snprintf(c->by, sizeof(c->by), BY_POLICY "%.63s", script);
+	snprintf(c->what, sizeof(c->what), "%s", what);
+	return c;
+}
+
+static otd_rc canonical_user(struct otd_app *app, char what[OTD_BAN_WHAT_MAX + 1],
+			     struct otd_err *err);
+static otd_rc check_loopback(const char *what, struct otd_err *err);
+
+/* Takes c where rc is OTD_OK. */
+static void policy_give(struct change *c, otd_rc rc)
+{
+	if (rc == OTD_OK)
+		rc = otd_store_do(c->app->store, true, change_work, change_done, c);
+	if (rc == OTD_OK)
+		return;
+	if (!c->err.rc)
+		otd_fail(&c->err, rc, "%s", otd_rc_name(rc));
+	end(c);
+}
+
+void otd_app_ban_by_policy(struct otd_app *app, const struct otd_policy_ban *b)
+{
+	struct change *c = policy_change(app, b->script, false, b->scope, b->what);
+	if (!c)
+		return;
+	snprintf(c->reason, sizeof(c->reason), "%s", b->reason);
+	c->ban.until_ms = c->now_ms + b->seconds * 1000;
+	otd_rc rc = c->ban.scope <= OTD_BAN_ACCOUNT ? canonical_user(app, c->what, &c->err)
+						    : check_loopback(c->what, &c->err);
+	if (rc == OTD_OK)
+		rc = otd_bans_may_add(app->bans, &c->ban, &c->err);
+	policy_give(c, rc);
+}
+
+void otd_app_unban_by_policy(struct otd_app *app, const char *script, enum otd_policy_scope scope,
+			     const char *what)
+{
+	struct change *c = policy_change(app, script, true, scope, what);
+	if (!c)
+		return;
+	if (c->ban.scope <= OTD_BAN_ACCOUNT)
+		(void)!canonical_user(app, c->what, &c->err);
+	const struct otd_ban *found = otd_bans_find(app->bans, c->ban.scope, c->what);
+	if (found) {
+		c->ban.id = found->id;
+		c->ban.until_ms = found->until_ms;
+		snprintf(c->reason, sizeof(c->reason), "%s", found->reason);
+	} else if (!c->err.rc) {
+		otd_fail(&c->err, OTD_E_NOT_FOUND, "it is not banned");
+	}
+	policy_give(c, c->err.rc);
 }
 
 /* --- requests --- */

@@ -4,6 +4,7 @@
 
 #include "app/ask.h"
 #include "net/bans.h"
+#include "policy/policy.h"
 
 struct otd_app;
 struct otd_control_request;
@@ -16,6 +17,12 @@ void otd_app_bans_finish(struct otd_app *app); /* after the gate is gone */
 
 /* "list [all]", "add JSON", "undo JSON": see cmd_ban.c. */
 void otd_app_ban_request(struct otd_app *app, struct otd_control_request *r, const char *words);
+
+/* What a script asks for: stored, then in force; where it cannot be, that is logged. what is canonical.
+   By "policy SCRIPT". Of unban: only what a script has banned. */
+void otd_app_ban_by_policy(struct otd_app *app, const struct otd_policy_ban *b);
+void otd_app_unban_by_policy(struct otd_app *app, const char *script, enum otd_policy_scope scope,
+			     const char *what);
 
 /* {"bans": [..], "in_force": N, "most": N, "left_off": N}; words "all": those that are over too. */
 extern const struct otd_topic otd_topic_bans;

@@ -8,6 +8,7 @@
 #include "app/app_node.h"
 #include "app/app_parts.h"
 #include "app/app_plugin.h"
+#include "app/app_policy.h"
 #include "base/log.h"
 
 /* "chain POOL WORDS.." */
@@ -103,6 +104,7 @@ static const struct {
 	{"node", otd_app_node_request},
 	{"payment", otd_app_payment_request},
 	{"plugin", otd_app_plugin_request},
+	{"policy", otd_app_policy_request},
 	{"reload", otd_app_reload_request},
 };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "app/app_parts.h"
+#include "app/app_policy.h"
 #include "base/log.h"
 
 /* Of a pool that was taken out, as long as something of it is left: what is on its way is finished. */
@@ -22,11 +23,18 @@ static const struct otd_settings_pool *settings_of(const struct otd_app *app, si
 	return p->settings ? p->settings : p->was;
 }
 
-static void set_pool(struct otd_payer_pool *to, const struct otd_app_pool *pool,
-		     const struct otd_settings_pool *s, struct otd_pay_recipient *fee)
+/* How many recipients of the fee it has put behind fee. */
+static size_t set_pool(struct otd_payer_pool *to, const struct otd_app *app,
+		       const struct otd_app_pool *pool, const struct otd_settings_pool *s,
+		       struct otd_pay_recipient *fee)
 {
 	const struct otd_settings_payments *m = &s->payments;
-	for (size_t i = 0; i < s->n_recipients; i++)
+	const struct otd_policy_recipient *by_policy;
+	size_t n_fee = otd_app_policy_recipients(app, s->name, &by_policy);
+	for (size_t i = 0; i < n_fee; i++)
+		fee[i] = (struct otd_pay_recipient){by_policy[i].address,
+						    (uint32_t)by_policy[i].ppm};
+	for (size_t i = 0; !n_fee && i < s->n_recipients; i++)
 		fee[i] = (struct otd_pay_recipient){s->recipients[i].address,
 						    (uint32_t)s->recipients[i].share_ppm};
 	*to = (struct otd_payer_pool){.name = s->name,
@@ -46,7 +54,8 @@ static void set_pool(struct otd_payer_pool *to, const struct otd_app_pool *pool,
 				      .coin_confirmations = (uint32_t)m->coin_confirmations,
 				      .change = s->address,
 				      .fee = fee,
-				      .n_fee = s->n_recipients};
+				      .n_fee = n_fee ? n_fee : s->n_recipients};
+	return to->n_fee;
 }
 
 otd_rc otd_app_configure_payer(struct otd_app *app, struct otd_err *err)
@@ -54,7 +63,7 @@ otd_rc otd_app_configure_payer(struct otd_app *app, struct otd_err *err)
 	size_t n = app->n_pools, n_fee = 0, used = 0, at = 0;
 	for (size_t i = 0; i < n; i++) {
 		const struct otd_settings_pool *p = settings_of(app, i);
-		n_fee += p ? p->n_recipients : 0;
+		n_fee += p ? p->n_recipients + OTD_POLICY_RECIPIENTS : 0;
 	}
 	struct otd_payer_pool *pools = calloc(n ? n : 1, sizeof(*pools));
 	struct otd_pay_recipient *fee = calloc(n_fee ? n_fee : 1, sizeof(*fee));
@@ -63,8 +72,7 @@ otd_rc otd_app_configure_payer(struct otd_app *app, struct otd_err *err)
 		const struct otd_settings_pool *p = settings_of(app, i);
 		if (!p)
 			continue;
-		set_pool(&pools[used++], &app->pools[i], p, fee + at);
-		at += p->n_recipients;
+		at += set_pool(&pools[used++], app, &app->pools[i], p, fee + at);
 	}
 	if (rc == OTD_OK)
 		rc = otd_payer_configure(app->payer, pools, used, err);
@@ -75,8 +83,10 @@ otd_rc otd_app_configure_payer(struct otd_app *app, struct otd_err *err)
 
 otd_rc otd_app_make_payer(struct otd_app *app, struct otd_err *err)
 {
-	struct otd_payer_conf conf = {
-		.loop = app->loop, .store = app->store, .metrics = app->metrics};
+	struct otd_payer_conf conf = {.loop = app->loop,
+				      .store = app->store,
+				      .metrics = app->metrics,
+				      .policy = otd_app_policy_payer(app)};
 	otd_rc rc = otd_payer_create(&app->payer, &conf, err);
 	return rc ? rc : otd_app_configure_payer(app, err);
 }

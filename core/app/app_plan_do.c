@@ -5,6 +5,7 @@
 
 #include "app/app_parts.h"
 #include "app/app_plan.h"
+#include "app/app_policy.h"
 #include "pool/history.h"
 
 /* --- what waits for a restart --- */
@@ -177,7 +178,9 @@ static void do_accounting(struct otd_app_plan *p)
 	for (size_t i = 0; i < p->n_old; i++) {
 		if (p->pools[i].settings)
 			otd_accounting_fee(app->accounting, p->pools[i].name,
-					   p->pools[i].settings->fee_ppm, now_ms);
+					   otd_app_policy_fee(app, p->pools[i].name,
+							      p->pools[i].settings->fee_ppm),
+					   now_ms);
 	}
 }
 

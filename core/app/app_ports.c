@@ -56,7 +56,8 @@ static otd_rc add_ports(struct otd_app_ports *to, const struct otd_app_pool *poo
 			 otd_app_port_scheme(pool, port));
 		to->conf[i] = (struct otd_stratum_port){.pool = number,
 							.aim_ms = port->difficulty.aim_ms,
-							.vardiff = port->difficulty.vardiff};
+							.vardiff = port->difficulty.vardiff,
+							.number = port->port};
 		otd_rc rc = port_difficulty(&to->conf[i], port, otd_u256_from_be(info->diff1), err);
 		if (rc != OTD_OK)
 			return rc;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "app/app_parts.h"
+#include "app/app_policy.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -85,9 +86,12 @@ static otd_rc make_reactor(struct otd_app *app, struct otd_app_reactor *r, uint3
 					   .metrics = app->metrics,
 					   .limits = otd_app_limits(s),
 					   .ended = session_ended,
-					   .arg = app};
+					   .arg = app,
+					   .policy = otd_app_policy_of(app, index)};
 	if (rc == OTD_OK)
 		rc = otd_stratum_create(&r->stratum, &stratum, err);
+	if (rc == OTD_OK)
+		otd_app_policy_attach(app, index, r->loop, r->stratum);
 	if (rc == OTD_OK)
 		rc = otd_coordinator_add_reactor(app->coordinator, index,
 						 otd_reactor_mailbox(r->reactor));

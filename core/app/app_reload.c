@@ -12,6 +12,7 @@
 #include "app/app_parts.h"
 #include "app/app_plan.h"
 #include "app/app_plugin.h"
+#include "app/app_policy.h"
 #include "app/notify.h"
 #include "app/settings_file.h"
 #include "base/log.h"
@@ -35,6 +36,7 @@ struct otd_app_reload {
 	struct otd_settings *now;  /* as the file says */
 	struct otd_settings *live; /* what is to be applied; may be now itself */
 	struct otd_diff *diff;
+	struct otd_app_policy_change *policy; /* the scripts, as their files say now */
 	struct otd_err err;
 	size_t problems;
 	/* done */
@@ -69,6 +71,8 @@ static void forget(struct otd_app_reload *r)
 {
 	struct otd_settings *in_force = r->app->settings;
 	otd_app_plan_destroy(r->plan);
+	otd_app_policy_discard(r->policy);
+	r->policy = NULL;
 	otd_diff_destroy(r->diff);
 	if (r->now != r->live && r->now != in_force)
 		otd_settings_destroy(r->now);
@@ -200,6 +204,15 @@ static void on_poll(void *arg)
 	report(r);
 }
 
+static void policies(struct otd_app_reload *r)
+{
+	if (!r->check)
+		otd_app_policy_commit(r->app, r->policy);
+	else
+		otd_app_policy_discard(r->policy);
+	r->policy = NULL;
+}
+
 /* Room for one more generation of settings. */
 static otd_rc old_room(struct otd_app_reload *r, struct otd_err *err)
 {
@@ -231,6 +244,7 @@ static void apply(struct otd_app_reload *r)
 	r->before = r->app->settings;
 	r->waiting = r->app->n_reactors;
 	otd_app_plan_carry_out(r->plan);
+	policies(r);
 	r->old[r->n_old++] = r->before;
 	r->applied_ms = mono_ms(r->app);
 	r->state = APPLYING;
@@ -275,6 +289,9 @@ static void load_run(void *arg) /* a thread of its own */
 		rc = otd_diff_live_settings(&r->live, app->env, r->diff, &r->err);
 	else if (rc == OTD_OK)
 		r->live = r->now;
+	/* Scripts may have changed where no key has. */
+	if (rc == OTD_OK)
+		rc = otd_app_policy_prepare(r->app, &r->policy, r->live, &r->err);
 	if (rc != OTD_OK && r->err.rc == OTD_OK)
 		(void)otd_fail(&r->err, rc, "%s: %s", app->config, otd_rc_name(rc));
 }
@@ -291,7 +308,8 @@ static void load_done(void *arg)
 	if (!err.rc)
 		(void)!otd_app_plan_check_waiting(app, r->now, r->diff, &err);
 	if (!err.rc && otd_diff_count(r->diff) == otd_diff_not_live(r->diff)) {
-		report(r); /* nothing to do */
+		policies(r);
+		report(r); /* nothing else to do */
 		return;
 	}
 	if (!err.rc)

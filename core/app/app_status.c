@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "app/app_parts.h"
+#include "app/app_policy.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "ledger/ledger.h"
@@ -83,6 +84,22 @@ static void json_amount(struct otd_bytes *b, const char *key, otd_i128 v,
 			       otd_format_i128(units, v));
 }
 
+/* Which fee is in force, and who says so. */
+static void json_fee(struct otd_app *app, struct otd_bytes *b, const struct otd_acct_pool_status *p,
+		     const struct otd_settings_pool *conf)
+{
+	struct otd_app_policy_fee_status f;
+	otd_app_policy_fee_status(app, p->name, &f);
+	(void)otd_bytes_format(b, ",\"fee\":{\"ppm\":%" PRId64 ",\"settings_ppm\":%" PRId64 ",",
+			       p->fee_ppm, conf->fee_ppm);
+	json_text(b, "by", *f.script ? "policy" : "settings");
+	comma(b);
+	json_text(b, "policy", f.script);
+	comma(b);
+	json_text(b, "reason", f.reason);
+	(void)otd_bytes_format(b, ",\"fallback\":%s}", f.fallback ? "true" : "false");
+}
+
 static void write_pools(struct otd_app *app, struct otd_bytes *b, const struct otd_acct_status *s)
 {
 	size_t sessions = 0;
@@ -113,6 +130,7 @@ static void write_pools(struct otd_app *app, struct otd_bytes *b, const struct o
 				       ",\"sessions\":%zu,\"accepted\":%" PRIu64,
 				       t ? t->height - 1 : 0, p->workers, sessions, p->accepted);
 		json_refused(b, p->refused);
+		json_fee(app, b, p, conf);
 		int64_t up = otd_wall_ms(app->env) - app->started_ms;
 		json_rate(b, p->work_10min, up < 600000 ? (up > 1000 ? up : 1000) : 600000);
 		json_percent(b, "effort_percent", p->effort_ppm);
@@ -307,6 +325,9 @@ static void write_attention(struct otd_app *app, struct otd_bytes *b,
 	const char *payment;
 	for (size_t i = 0; (payment = otd_payer_trouble(app->payer, i)); i++)
 		attention(b, payment);
+	const char *policy;
+	for (size_t i = 0; (policy = otd_app_policy_trouble(app, i)); i++)
+		attention(b, policy);
 	attention(b, database);
 	(void)otd_bytes_text(b, "]");
 }

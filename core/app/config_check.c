@@ -1,5 +1,6 @@
 /* config check: the order of its parts, and how findings are kept and shown. */
 #include "app/config_check.h"
+#include "app/app_policy.h"
 
 #include <ctype.h>
 #include <ftw.h>
@@ -160,6 +161,11 @@ static int remove_one(const char *path, const struct stat *st, int flag, struct 
 	return remove(path);
 }
 
+static void on_policy(void *arg, const struct otd_err *err)
+{
+	otd_check_take(arg, OTD_CHECK_FAULT, err);
+}
+
 /* Each part leaves out what is faulty already. */
 static void check_all(struct otd_check *c)
 {
@@ -180,6 +186,7 @@ static void check_all(struct otd_check *c)
 		return;
 	}
 	otd_check_plugins(c);
+	(void)!otd_app_policy_check(c->app.env, s, on_policy, c);
 	if (c->offline)
 		return;
 	otd_check_ports(c);

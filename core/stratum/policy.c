@@ -175,8 +175,10 @@ bool otd_session_policy_authorize(struct otd_session *s, struct otd_span account
 		(void)snprintf(why, OTD_POLICY_REASON_MAX + 1, "%s", out.said.reason);
 		return false;
 	}
-	if (out.has_target)
+	if (out.has_target) {
 		otd_vardiff_suggest(&s->vardiff, out.target, otd_session_now_ms(s));
+		otd_session_target_changed(s);
+	}
 	return true;
 }
 
