@@ -33,7 +33,7 @@ static otd_rc scan(struct otd_question *q, struct otd_err *err)
 {
 	struct otd_explain *x = q->state;
 	(void)err;
-	if (x->kind == OTD_EXPLAIN_PAYMENT)
+	if (x->kind == OTD_EXPLAIN_PAYMENT || x->kind == OTD_EXPLAIN_BAN)
 		return OTD_OK;
 	otd_look_share(&x->share, q->env, q->data_dir, x->epoch, x->seq, q->deadline_ns);
 	otd_look_coordinator(&x->order, q->env, q->data_dir, q->deadline_ns, take_order, x);
@@ -48,6 +48,7 @@ static otd_rc read_all(struct otd_question *q, struct otd_db *db, struct otd_err
 	case OTD_EXPLAIN_SHARE: return otd_explain_share(q, db, err);
 	case OTD_EXPLAIN_BLOCK: return otd_explain_block(q, db, err);
 	case OTD_EXPLAIN_PAYMENT: return otd_explain_payment(q, db, err);
+	case OTD_EXPLAIN_BAN: return otd_explain_ban(q, db, err);
 	}
 	return OTD_E_INVALID;
 }

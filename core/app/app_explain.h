@@ -10,8 +10,8 @@
 #include "app/journal_look.h"
 #include "ledger/ledger.h"
 
-extern const struct otd_topic otd_topic_explain; /* words: "[share|block|payment] ID [all]" */
-extern const struct otd_topic otd_topic_account; /* words: "[POOL] ADDRESS" */
+extern const struct otd_topic otd_topic_explain;  /* words: "[share|block|payment|ban] ID [all]" */
+extern const struct otd_topic otd_topic_account;  /* words: "[POOL] ADDRESS" */
 extern const struct otd_topic otd_topic_accounts; /* words: "AFTER [POOL]" */
 
 void otd_app_explain_request(struct otd_app *app, struct otd_control_request *r, const char *words);
@@ -19,7 +19,12 @@ void otd_app_account_request(struct otd_app *app, struct otd_control_request *r,
 
 #define OTD_EXPLAIN_TOP 20 /* entries of a posting that are shown without "all" */
 
-enum otd_explain_kind { OTD_EXPLAIN_SHARE = 1, OTD_EXPLAIN_BLOCK, OTD_EXPLAIN_PAYMENT };
+enum otd_explain_kind {
+	OTD_EXPLAIN_SHARE = 1,
+	OTD_EXPLAIN_BLOCK,
+	OTD_EXPLAIN_PAYMENT,
+	OTD_EXPLAIN_BAN
+};
 
 struct otd_explain_verdict {
 	uint32_t state, confirmations;
@@ -48,6 +53,9 @@ otd_rc otd_explain_find(struct otd_question *q, struct otd_db *db, struct otd_er
 otd_rc otd_explain_share(struct otd_question *q, struct otd_db *db, struct otd_err *err);
 otd_rc otd_explain_block(struct otd_question *q, struct otd_db *db, struct otd_err *err);
 otd_rc otd_explain_payment(struct otd_question *q, struct otd_db *db, struct otd_err *err);
+otd_rc otd_explain_ban(struct otd_question *q, struct otd_db *db, struct otd_err *err);
+/* Without the word "ban": only an address of the network, a prefix or POOL/ADDRESS can mean one. */
+bool otd_explain_is_ban(const char *id, size_t n);
 
 /* What the journals say of x's share, into o; true: its record is still there. */
 bool otd_explain_record(const struct otd_question *q, json_t *o);

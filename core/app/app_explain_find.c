@@ -11,6 +11,7 @@
 
 struct wish {
 	bool share, block, payment; /* what it may be; all where no word says */
+	bool ban;
 	const char *id;
 	size_t n;
 };
@@ -39,10 +40,13 @@ static struct wish read_words(const char *at, bool *all)
 	w.share = word(&at, "share");
 	w.block = !w.share && word(&at, "block");
 	w.payment = !w.share && !w.block && word(&at, "payment");
-	if (!w.share && !w.block && !w.payment)
-		w.share = w.block = w.payment = true;
+	w.ban = !w.share && !w.block && !w.payment && word(&at, "ban");
 	w.id = at;
 	w.n = strcspn(at, " ");
+	if (!w.share && !w.block && !w.payment && !w.ban) {
+		w.ban = otd_explain_is_ban(w.id, w.n);
+		w.share = w.block = w.payment = !w.ban;
+	}
 	at += w.n + (at[w.n] == ' ');
 	*all = word(&at, "all");
 	return w;
@@ -215,7 +219,7 @@ static otd_rc unknown(const struct wish *w, struct otd_db *db, struct otd_err *e
 	return otd_fail(err, OTD_E_NOT_FOUND,
 			"nothing is known by '%.*s'; say EPOCH-SEQUENCE for a share or block, a "
 			"height or hash for a block, a number or txid for a payment (of a hash %d "
-			"digits do); newest record: %s; block: %s; payment: %s",
+			"digits do), 'ban ID' for a ban; newest record: %s; block: %s; payment: %s",
 			(int)(w->n < 70 ? w->n : 70), w->id, PREFIX_MIN, share, block, payment);
 }
 
@@ -265,6 +269,10 @@ otd_rc otd_explain_find(struct otd_question *q, struct otd_db *db, struct otd_er
 		return otd_fail(err, OTD_E_NOMEM, "out of memory");
 	q->state = x;
 	struct wish w = read_words(q->words, &x->all);
+	if (w.ban) {
+		x->kind = OTD_EXPLAIN_BAN;
+		return OTD_OK;
+	}
 	if ((w.share || w.block) && is_pair(&w, &x->epoch, &x->seq))
 		return find_pair(x, &w, db, err);
 	if (w.n && otd_parse_u64(&number, w.id, w.n) == OTD_OK)

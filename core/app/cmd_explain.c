@@ -1,4 +1,4 @@
-/* otedama explain: the chain of causes of a share, a block or a payment, for people. */
+/* otedama explain: the chain of causes of a share, a block, a payment or a ban, for people. */
 #include <stdio.h>
 #include <string.h>
 
@@ -176,6 +176,28 @@ static void print_payment(const json_t *o)
 	print_postings(o);
 }
 
+static void print_bans(const json_t *o)
+{
+	size_t i, k;
+	json_t *b, *s;
+	char when[OTD_ASK_TIME];
+	json_array_foreach(json_object_get(o, "bans"), i, b)
+	{
+		printf("ban %lld: %s %s, since %s, by %s: %s\n", otd_ask_n(b, "id"),
+		       otd_ask_s(b, "scope"), otd_ask_s(b, "what"),
+		       otd_ask_time(when, otd_ask_n(b, "created_ms")), otd_ask_s(b, "by"),
+		       otd_ask_s(b, "reason"));
+		print_says(b);
+		json_array_foreach(json_object_get(b, "steps"), k, s)
+		{
+			printf("  %s %s: %s\n", otd_ask_time(when, otd_ask_n(s, "time_ms")),
+			       otd_ask_s(s, "step"), otd_ask_s(s, "data"));
+		}
+	}
+	if (otd_ask_n(o, "n_bans") > (long long)i)
+		printf("and %lld older ones\n", otd_ask_n(o, "n_bans") - (long long)i);
+}
+
 static void print(const json_t *o)
 {
 	const char *kind = otd_ask_s(o, "kind");
@@ -183,6 +205,8 @@ static void print(const json_t *o)
 		print_share(o);
 	else if (strcmp(kind, "block") == 0)
 		print_block(o);
+	else if (strcmp(kind, "ban") == 0)
+		print_bans(o);
 	else
 		print_payment(o);
 }
@@ -202,22 +226,23 @@ static int run(const struct otd_cmd *cmd, int argc, char **argv)
 	if (exit_status >= 0)
 		return exit_status;
 	if (n == 2 && strcmp(words[0], "share") != 0 && strcmp(words[0], "block") != 0 &&
-	    strcmp(words[0], "payment") != 0) {
+	    strcmp(words[0], "payment") != 0 && strcmp(words[0], "ban") != 0) {
 		otd_cmd_fail(cmd, "usage: otedama explain %s", cmd->usage);
 		return OTD_EXIT_USAGE;
 	}
-	snprintf(line, sizeof(line), "%s%s%.200s%s", n == 2 ? words[0] : "", n == 2 ? " " : "",
+	snprintf(line, sizeof(line), "%s%s%.330s%s", n == 2 ? words[0] : "", n == 2 ? " " : "",
 		 words[n - 1], all ? " all" : "");
 	return otd_ask(cmd, &a, "explain", line, &otd_topic_explain, print);
 }
 
 const struct otd_cmd otd_cmd_explain = {
 	.name = "explain",
-	.usage = "[share|block|payment] ID [--all] [-c FILE | --socket PATH] [--json]",
-	.summary = "why: the chain of causes of a share, a block or a payment",
+	.usage = "[share|block|payment|ban] ID [--all] [-c FILE | --socket PATH] [--json]",
+	.summary = "why: the chain of causes of a share, a block, a payment or a ban",
 	.more = "ID: EPOCH-SEQUENCE of a share or block (the log and 'otedama status' show it),\n"
 		"a height or hash of a block, a number or txid of a payment; of a hash 8 digits "
 		"do.\n"
+		"Of a ban its number, an address of the network, or POOL/ADDRESS[.NAME].\n"
 		"With -c of a pool that is stopped it reads what that one left.",
 	.run = run,
 };

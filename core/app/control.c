@@ -322,6 +322,8 @@ otd_rc otd_control_call(const char *path, const char *line, struct otd_bytes *ou
 	struct sockaddr_un a;
 	struct timeval timeout = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
 	otd_rc rc = fill_address(&a, path, err);
+	if (rc == OTD_OK && strchr(line, '\n'))
+		rc = otd_fail(err, OTD_E_INVALID, "the words go over several lines; write one");
 	if (rc != OTD_OK)
 		return rc;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

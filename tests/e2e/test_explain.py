@@ -1,8 +1,10 @@
 """explain, account show and node list: what they say is what the journal, the ledger and the chain say."""
+import contextlib
 import json
 import os
 import re
 import sqlite3
+import time
 
 from devnet import SOME_BLOCKS, Database, Miner, devnet, refused, verified
 from payments import BITCOIN, Bank
@@ -199,6 +201,89 @@ def test_another_finder_gets_it_all():
         o = explained(pool, sid)
         assert not o["blocks_after"][0]["credited"] and says(o, "gave this account nothing"), o
         assert says(o, "another finder"), o
+
+
+def test_bans_that_hold_somebody():
+    """By number, address, prefix, account, rig; in force, over and undone; of a stopped pool too."""
+    with Pool(devnet()) as pool:
+        pool.start()
+        who = address(91)
+
+        def add(*words):
+            o = json.loads(ask(pool, "ban", "add", *words, "--reason", 'spam "and" more', "--json").stdout)
+            return o["id"]
+
+        def held(*words):
+            o = json.loads(ask(pool, "explain", *words, "--json").stdout)
+            assert o["kind"] == "ban" and o["n_bans"] == len(o["bans"]), o
+            assert all(b["steps"][0]["step"] == "ban.add" and f'"id":{b["id"]},' in b["steps"][0]["data"] for b in o["bans"]), o
+            return {b["id"] for b in o["bans"]}
+        one, net, six = add("ip", "192.0.2.7"), add("prefix", "192.0.2.0/24"), add("ip", "2001:db8:1:2::5")
+        rig, account = add("worker", f"dev/{who}.rig"), add("account", f"dev/{who}", "--for", "2h")
+        assert held("192.0.2.7") == held("ban", "192.0.2.7") == held("::ffff:192.0.2.7") == {one, net}
+        assert held("192.0.2.9") == held("192.0.2.0/24") == {net}
+        assert held("2001:db8:1:2:ffff::1") == {six}
+        assert held(f"dev/{who}.rig") == held(f"dev/{who.upper()}.rig") == {rig, account}
+        assert held(f"dev/{who}.other") == {account}
+        assert held("ban", who) == held("ban", f"dev/{who}") | {rig} == {rig, account}
+        assert held("ban", str(one)) == {one}
+        said = ask(pool, "explain", "ban", str(account)).stdout
+        for words in (f"ban {account}: account dev/{who}, since ", "in force until 2", "it has refused: logins and shares of all",
+                      'the miner is told: banned until 2', 'spam "and" more', f"otedama ban undo {account}", "ban.add: {"):
+            assert words in said, f"{words!r} is not in:\n{said}"
+        ask(pool, "ban", "undo", str(account))
+        said = ask(pool, "explain", "ban", str(account)).stdout
+        assert "undone 2" in said and "it had refused" in said and "ban.undo: {" in said and "ban undo" not in said.replace("ban.undo", ""), said
+        for words in (("ban", "99"), ("ban", "nobody"), ("ban", "0"), ("ban", "198.51.100.1"), ("198.51.100.1",), ("ban", "dev/"),
+                      ("ban", "/"), ("ban", "x" * 300), ("ban", "%s%n"), ("ban", ".")):
+            assert "no ban" in one_line_of_error(ask(pool, "explain", *words, check=False)), words
+        assert pool.stop() == 0
+        o = json.loads(ask(pool, "explain", "192.0.2.7", "--json", live=False).stdout)
+        assert {b["id"] for b in o["bans"]} == {one, net}, o
+
+
+def test_ten_thousand_accounts():
+    """Every question answers within seconds, in valid JSON, and the pool beside it goes on."""
+    with Pool(devnet()) as pool:
+        pool.start()
+        assert pool.stop() == 0
+        minute = int(time.time()) // 60
+        with contextlib.closing(sqlite3.connect(os.path.join(pool.folder, "data", "otedama.db"))) as db, db:
+            (pid,), = db.execute("SELECT id FROM pools").fetchall()
+            db.executemany("INSERT INTO accounts(id, pool_id, address, created_ms) VALUES(?, ?, ?, 1)",
+                           [(100 + i, pid, address(1000 + i)) for i in range(10000)])
+            db.executemany("INSERT INTO workers(id, account_id, name, last_ms) VALUES(?, ?, ?, ?)",
+                           [(100 + i, 100 + i, "rig", minute * 60000) for i in range(10000)])
+            db.executemany("INSERT INTO share_minutes(worker_id, minute, accepted, work) VALUES(?, ?, 3, ?)",
+                           [(100 + i, minute - k, ((1 << 127) + 5000).to_bytes(16, "big")) for i in range(10000) for k in range(3)])
+        pool.start()
+        began = time.monotonic()
+        s = pool.status()
+        assert s["pools"][0]["workers"] == 10000, s["pools"]
+        for n in (0, 5000, 9999):
+            one, = account(pool, address(1000 + n))
+            assert one["workers"][0]["shares_1h"] == 9, one
+        seen, after = set(), 0
+        while after is not None:
+            o = json.loads(ask(pool, "account", "list", "--after", str(after), "--json").stdout)
+            assert not seen & {a["address"] for a in o["accounts"]}, "one comes twice"
+            seen |= {a["address"] for a in o["accounts"]}
+            after = o["next"]
+        assert seen == {address(1000 + i) for i in range(10000)}
+        assert ask(pool, "status").stdout.count("bcrt1") >= 100
+        for words in (("account", "show", ""), ("account", "show", "x" * 400), ("account", "show", "dev", ""), ("account", "show", "%s"),
+                      ("account", "show", address(1000)[:-1]), ("account", "show", "\x7f"), ("account", "show", "dev", "a b"),
+                      ("account", "show", "a\nstatus"), ("account", "show", "a\x1b[31m")):
+            one_line_of_error(ask(pool, *words, check=False))
+        for words in (("account",), ("account", "sho", "x"), ("node",), ("node", "lists"), ("node", "list", "x"), ("account", "show"),
+                      ("account", "show", "a", "b", "c")):
+            one_line_of_error(ask(pool, *words, check=False), 2)
+        for words in (("payment", "hold", f"dev/{address(1000)}", "--reason", "a\nstop"), ("miners", "message", "a\nreconnect"),
+                      ("ban", "add", "ip", "192.0.2.1", "--reason", "a\nb"), ("explain", "1-1\nx")):
+            one_line_of_error(ask(pool, *words, check=False))
+        assert json.loads(ask(pool, "node", "list", "--json").stdout)["nodes"]
+        print(f"    all of it in {time.monotonic() - began:.1f} s")
+        assert pool.stop() == 0
 
 
 def test_what_is_not_known_is_said_with_the_forms():
