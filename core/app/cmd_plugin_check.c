@@ -23,6 +23,7 @@ struct check {
 	struct otd_pcheck_line lines[LINES_MAX];
 	size_t n;
 	size_t count[OTD_PCHECK_FAIL + 1];
+	struct otd_arg_list only; /* names of checks; empty: all */
 	bool json;
 };
 
@@ -36,8 +37,24 @@ static struct otd_pcheck_line *begin(struct check *c, const char *name)
 	return l;
 }
 
+/* What was found before is not told again at length. */
+static void shorten(const struct check *c, struct otd_pcheck_line *l)
+{
+	for (size_t i = 0; i + 1 < c->n; i++) {
+		const struct otd_pcheck_line *before = &c->lines[i];
+		if (l->result != OTD_PCHECK_FAIL || before->result != OTD_PCHECK_FAIL ||
+		    before->text.len != l->text.len ||
+		    memcmp(before->text.ptr, l->text.ptr, l->text.len) != 0)
+			continue;
+		otd_bytes_clear(&l->text);
+		(void)!otd_bytes_format(&l->text, "as '%s'", before->name);
+		return;
+	}
+}
+
 static void end(struct check *c, struct otd_pcheck_line *l)
 {
+	shorten(c, l);
 	c->count[l->result]++;
 	if (c->json)
 		return;
@@ -46,6 +63,14 @@ static void end(struct check *c, struct otd_pcheck_line *l)
 }
 
 /* --- the parts --- */
+
+static bool wanted(const struct check *c, const char *name)
+{
+	bool found = !c->only.n;
+	for (size_t i = 0; i < c->only.n; i++)
+		found = found || strcmp(c->only.item[i], name) == 0;
+	return found;
+}
 
 static bool read_file(struct check *c, struct otd_err *err)
 {
@@ -78,6 +103,8 @@ static bool read_file(struct check *c, struct otd_err *err)
 static bool check_bytes(struct check *c)
 {
 	for (size_t i = 0; i < otd_pcheck_n_file_rules; i++) {
+		if (i >= OTD_PCHECK_FILE_FIRST && !wanted(c, otd_pcheck_file_rules[i].name))
+			continue;
 		struct otd_pcheck_line *l = begin(c, otd_pcheck_file_rules[i].name);
 		otd_pcheck_file_rules[i].run(&c->file, l);
 		end(c, l);
@@ -121,7 +148,7 @@ static void check_code(struct check *c)
 	otd_bytes_init(&printed, PRINTED_MAX);
 	for (size_t i = 0; i < otd_pcheck_n_stages; i++) {
 		const struct otd_pcheck_stage *s = &otd_pcheck_stages[i];
-		if (!concerns(s, c->file.note.kind))
+		if (!concerns(s, c->file.note.kind) || !wanted(c, s->name))
 			continue;
 		struct otd_pcheck_line *l = begin(c, s->name);
 		if (broken)
@@ -131,11 +158,12 @@ static void check_code(struct check *c)
 			(void)otd_pcheck_stage_run(l, &printed, s, &c->job);
 		end(c, l);
 		/* Without a file that loads and an instance nothing else can be said. */
-		if (l->result == OTD_PCHECK_FAIL && !broken &&
+		if (!l->usable && !broken &&
 		    (strcmp(s->name, "load") == 0 || strcmp(s->name, "create") == 0))
 			broken = s->name;
 	}
-	check_quiet(c, &printed);
+	if (wanted(c, "quiet") || printed.len)
+		check_quiet(c, &printed);
 	otd_bytes_finish(&printed);
 }
 
@@ -211,6 +239,19 @@ static int check(const struct otd_cmd *cmd, struct check *c)
 	return c->count[OTD_PCHECK_FAIL] ? OTD_EXIT_FAILED : exit_status;
 }
 
+static bool is_check(const char *name)
+{
+	for (size_t i = 0; i < otd_pcheck_n_file_rules; i++) {
+		if (strcmp(otd_pcheck_file_rules[i].name, name) == 0)
+			return true;
+	}
+	for (size_t i = 0; i < otd_pcheck_n_stages; i++) {
+		if (strcmp(otd_pcheck_stages[i].name, name) == 0)
+			return true;
+	}
+	return strcmp(name, "quiet") == 0;
+}
+
 static int run(const struct otd_cmd *cmd, int argc, char **argv)
 {
 	const char *limit = NULL;
@@ -220,6 +261,8 @@ static int run(const struct otd_cmd *cmd, int argc, char **argv)
 		 .text = &c.job.options},
 		{"--limit", 0, "SECONDS", "a check that takes longer has failed [60]",
 		 .text = &limit},
+		{"--only", 0, "CHECK", "this one alone, by its name in the report; may be repeated",
+		 .list = &c.only},
 		{"--json", 0, NULL, "as JSON", .on = &c.json},
 	};
 	const char *words[1];
@@ -227,13 +270,20 @@ static int run(const struct otd_cmd *cmd, int argc, char **argv)
 	uint64_t seconds = LIMIT_S;
 	if (argc > 0 && strcmp(argv[0], OTD_PCHECK_IN_CHILD) == 0)
 		return otd_pcheck_stage_child(argc - 1, argv + 1);
-	int exit_status = otd_args_parse(cmd, args, 3, argc, argv, words, &n_words, 1, 1);
+	int exit_status = otd_args_parse(cmd, args, 4, argc, argv, words, &n_words, 1, 1);
 	if (exit_status >= 0)
 		return exit_status;
 	if (limit &&
 	    (otd_parse_u64(&seconds, limit, strlen(limit)) || seconds < 1 || seconds > 86400)) {
 		otd_cmd_fail(cmd, "--limit wants seconds, 1 to 86400, not '%s'", limit);
 		return OTD_EXIT_USAGE;
+	}
+	for (size_t i = 0; i < c.only.n; i++) {
+		if (!is_check(c.only.item[i])) {
+			otd_cmd_fail(cmd, "there is no check '%s'; without --only all are listed",
+				     c.only.item[i]);
+			return OTD_EXIT_USAGE;
+		}
 	}
 	otd_log_only_warnings();
 	c.file.path = c.job.file = words[0];
@@ -243,7 +293,7 @@ static int run(const struct otd_cmd *cmd, int argc, char **argv)
 
 const struct otd_cmd otd_plugin_check = {
 	.name = "plugin check",
-	.usage = "FILE.so [--options YAML] [--limit SECONDS] [--json]",
+	.usage = "FILE.so [--options YAML] [--limit SECONDS] [--only CHECK].. [--json]",
 	.summary = "whether a plugin keeps to the contract, one line a check",
 	.more = "First what the file says of itself; then its code, in children of their own, so "
 		"that a crash\n"

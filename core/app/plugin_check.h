@@ -33,6 +33,7 @@ struct otd_pcheck_figure {
 struct otd_pcheck_line {
 	const char *name; /* "imports" */
 	enum otd_pcheck_result result;
+	bool usable;           /* the child said that others may go on from here */
 	struct otd_bytes text; /* what, where, what to do; of the worst result only */
 	struct otd_pcheck_figure figures[OTD_PCHECK_FIGURES];
 	size_t n_figures;
@@ -94,6 +95,7 @@ void otd_pcheck_ok(const char *fmt, ...) OTD_PRINTF(1, 2);
 void otd_pcheck_skip(const char *fmt, ...) OTD_PRINTF(1, 2);
 void otd_pcheck_warn(const char *fmt, ...) OTD_PRINTF(1, 2);
 void otd_pcheck_fail(const char *fmt, ...) OTD_PRINTF(1, 2);
+void otd_pcheck_usable(void); /* later stages can be tried, whatever else is wrong here */
 bool otd_pcheck_failed(void); /* whether something failed in this child */
 void otd_pcheck_figure(const char *name, uint64_t value);
 

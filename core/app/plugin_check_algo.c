@@ -161,11 +161,18 @@ static bool hash_one(struct algo *a, void *scratch, uint32_t i, struct otd_algo_
 	return !rc;
 }
 
+/* A slice may be short, and there may be many: not each one is told. */
+static void at_slice(uint32_t k)
+{
+	if (k <= 32 || k % 1024 == 0)
+		otd_pcheck_at("prepare(), slice %u%s", k, k > 32 ? " or one behind it" : "");
+}
+
 static bool prepare(struct algo *a)
 {
 	otd_rc rc = a->ops->prepare ? OTD_E_BUSY : OTD_OK;
 	for (uint32_t k = 0; rc == OTD_E_BUSY && k < SLICES_MAX; k++) {
-		otd_pcheck_at("prepare(), slice %u", k + 1);
+		at_slice(k + 1);
 		rc = a->ops->prepare(a->in.self, a->height,
 				     (struct otd_span){a->seed_len ? a->seed : NULL, a->seed_len});
 	}
@@ -206,7 +213,7 @@ static bool open_ready(struct algo *a)
 	void *scratch;
 	if (!open_algo(a) || !prepare(a) || !has_scratch(a, scratch = scratch_of(a, 0)))
 		return false;
-	otd_pcheck_at("hash_batch() of one header");
+	otd_pcheck_at("hash_batch() of one header, whose bytes end where memory ends");
 	if (!hash_one(a, scratch, 0, &item))
 		return false;
 	took = otd_pcheck_cpu_ns();
@@ -357,7 +364,7 @@ void otd_pcheck_prepare(void)
 	}
 	while (rc == OTD_E_BUSY && slices < SLICES_MAX) {
 		uint64_t took = otd_pcheck_cpu_ns();
-		otd_pcheck_at("prepare(), slice %u", ++slices);
+		at_slice(++slices);
 		rc = a.ops->prepare(a.in.self, a.height,
 				    (struct otd_span){a.seed_len ? a.seed : NULL, a.seed_len});
 		took = otd_pcheck_cpu_ns() - took;
@@ -607,7 +614,8 @@ static bool scan_stopped(struct algo *a, void *scratch)
 				  .header = {a->header[0], a->info.header_len},
 				  .height = a->height,
 				  .seed = {a->seed_len ? a->seed : NULL, a->seed_len},
-				  .count = (uint64_t)1 << 32,
+				  .first = 1,
+				  .count = ((uint64_t)1 << 32) - 1,
 				  .stop = &stop,
 				  .found_cap = 1};
 	uint64_t found[1];

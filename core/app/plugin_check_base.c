@@ -20,6 +20,7 @@ void otd_pcheck_load(void)
 	unsigned threads = otd_pcheck_threads();
 	if (!d)
 		return;
+	otd_pcheck_usable();
 	if (threads > 1)
 		otd_pcheck_fail("starts %u thread%s as it is loaded: a plugin starts none",
 				threads - 1, threads > 2 ? "s" : "");
@@ -169,6 +170,7 @@ void otd_pcheck_lives(void)
 		return;
 	took = otd_pcheck_cpu_ns() - took;
 	look_for_threads("after create()");
+	otd_pcheck_usable();
 	/* Two pools with one plugin: instances know nothing of each other. */
 	if (!otd_pcheck_create_or_say(&b))
 		return;

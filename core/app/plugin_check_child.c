@@ -99,6 +99,11 @@ OTD_PRINTF(2, 3) static void say_one(char mark, const char *fmt, ...)
 	va_end(ap);
 }
 
+void otd_pcheck_usable(void)
+{
+	say_one(OTD_PCHECK_MARK_USABLE, "%s", "");
+}
+
 void otd_pcheck_figure(const char *name, uint64_t value)
 {
 	say_one(OTD_PCHECK_MARK_FIGURE, "%s %llu", name, (unsigned long long)value);

@@ -31,16 +31,21 @@ const size_t otd_pcheck_n_stages = sizeof(otd_pcheck_stages) / sizeof(otd_pcheck
 void otd_pcheck_say(struct otd_pcheck_line *l, enum otd_pcheck_result result, const char *fmt, ...)
 {
 	va_list ap;
+	char text[OTD_PCHECK_LINE];
 	if (result < l->result)
 		return;
 	if (result > l->result)
 		otd_bytes_clear(&l->text);
 	l->result = result;
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	/* Found in more than one place, told once. */
+	if (l->text.len && strstr(otd_bytes_cstr(&l->text), text))
+		return;
 	if (l->text.len)
 		(void)!otd_bytes_text(&l->text, "; ");
-	va_start(ap, fmt);
-	(void)!otd_bytes_vformat(&l->text, fmt, ap);
-	va_end(ap);
+	(void)!otd_bytes_text(&l->text, text);
 }
 
 static void take_figure(struct otd_pcheck_line *l, const char *text)
@@ -65,6 +70,7 @@ static bool take_line(struct otd_pcheck_line *l, const char **at, const char *li
 	case OTD_PCHECK_MARK_WARN: otd_pcheck_say(l, OTD_PCHECK_WARN, "%s", text); break;
 	case OTD_PCHECK_MARK_FAIL: otd_pcheck_say(l, OTD_PCHECK_FAIL, "%s", text); break;
 	case OTD_PCHECK_MARK_FIGURE: take_figure(l, text); break;
+	case OTD_PCHECK_MARK_USABLE: l->usable = true; break;
 	case OTD_PCHECK_MARK_END: return true;
 	default: break;
 	}

@@ -11,6 +11,7 @@
 #define OTD_PCHECK_MARK_WARN   'w'
 #define OTD_PCHECK_MARK_FAIL   'F'
 #define OTD_PCHECK_MARK_FIGURE '='
+#define OTD_PCHECK_MARK_USABLE '+'
 #define OTD_PCHECK_MARK_END    '.'
 
 #endif

@@ -1,0 +1,4 @@
+/* Nothing is wrong with it. */
+#include "../scheme.h"
+
+BAD_PLUGIN
