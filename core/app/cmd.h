@@ -18,6 +18,7 @@ extern const struct otd_cmd otd_cmd_miners;
 extern const struct otd_cmd otd_cmd_node;
 extern const struct otd_cmd otd_cmd_payment;
 extern const struct otd_cmd otd_cmd_plugin;
+extern const struct otd_cmd otd_cmd_policy;
 extern const struct otd_cmd otd_cmd_reload;
 extern const struct otd_cmd otd_cmd_restore;
 extern const struct otd_cmd otd_cmd_serve;

@@ -45,6 +45,7 @@ struct policy_state {
 	size_t n_pools;
 	struct policy_hook hook[OTD_HOOKS];
 	char last_error[ERROR_TEXT];
+	bool tested; /* it has a selftest() */
 	/* memory */
 	size_t used, cap;
 	uint32_t refused; /* allocations of this call */

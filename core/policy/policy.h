@@ -219,6 +219,7 @@ struct otd_policy_script_status {
 	const char *name, *file;
 	const char *digest;     /* SHA-256 of the text, hex */
 	size_t memory;          /* bytes its state holds */
+	bool tested;            /* it has a selftest() */
 	const char *last_error; /* "fees.lua:12: ..."; "" */
 	struct otd_policy_hook_status hook[OTD_HOOKS];
 };

@@ -127,10 +127,12 @@ static int find_hooks(lua_State *L)
 
 static int run_selftest(lua_State *L)
 {
+	struct policy_state *st = lua_touserdata(L, 1);
 	lua_getfield(L, LUA_REGISTRYINDEX, "env");
 	lua_getfield(L, -1, "selftest");
 	if (lua_isnil(L, -1))
 		return 0;
+	st->tested = true;
 	lua_call(L, 0, 1);
 	if (lua_isboolean(L, -1) && !lua_toboolean(L, -1))
 		return luaL_error(L, "selftest() says false");
@@ -332,6 +334,7 @@ void otd_policy_set_status(const struct otd_policy_set *s, size_t i,
 		.file = st->file,
 		.digest = st->digest,
 		.memory = st->used,
+		.tested = st->tested,
 		.last_error = st->last_error,
 	};
 	for (int h = 0; h < OTD_HOOKS; h++)

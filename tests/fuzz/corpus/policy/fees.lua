@@ -1,0 +1,124 @@
+-- Fees: a rate of the pool's own, VIPs, tiers by hash rate, donations.
+--
+-- First that fits: the VIP list, then the tier, then the settings' fee (nil). A donation comes on top.
+--
+--   policies:
+--     - file: scripts/lua/fees.lua
+--       options:
+--         vip: [ltc1qexample]          # accounts that pay vip_rate
+--         vip_rate: 0.5%
+--         tiers: ["1T=0.9%", "10T=0.8%"]   # from this hash rate on (an hour's average)
+--         donations: ["ltc1qkind=2%"]      # this account gives so much more
+--         donate_to: ltc1qcharity
+--         fee_to: ltc1qpool                # gets the fee itself, where there are donations
+---@diagnostic disable-next-line: lowercase-global
+options = {
+  rate = {type = "rate", help = "the pool's fee, in place of the settings'"},
+  vip = {type = "list", help = "accounts that pay vip_rate"},
+  vip_rate = {type = "rate", default = "0.5%", help = "what a VIP pays"},
+  tiers = {type = "list", help = "HASHRATE=RATE: from this hash rate on the fee is this"},
+  donations = {type = "list", help = "ACCOUNT=RATE: this account gives so much beside its fee"},
+  donate_to = {type = "text", default = "", help = "address that gets donations"},
+  fee_to = {type = "text", default = "", help = "address that gets the fee where somebody donates"},
+  valid = {type = "duration", default = "10m", help = "how long an answer holds"},
+}
+
+local unit = {k = 1e3, M = 1e6, G = 1e9, T = 1e12, P = 1e15, E = 1e18}
+
+-- "10T" or "2500": hashes a second.
+local function hashrate(text)
+  local last = text:sub(-1)
+  local n = tonumber(unit[last] and text:sub(1, -2) or text)
+  if not n or n < 0 then error("'" .. text .. "' is no hash rate, as in 10T", 0) end
+  return n * (unit[last] or 1)
+end
+
+-- "0.8%": parts per million. Text, for the list of tiers is one of texts.
+local function rate(text)
+  local n = text:ends("%") and tonumber(text:sub(1, -2))
+  if not n or n < 0 or n > 100 then error("'" .. text .. "' is no rate, as in 0.8%", 0) end
+  return math.floor(n * 10000 + 0.5)
+end
+
+local function pair(text, what)
+  local parts = text:split("=")
+  if #parts ~= 2 then error("'" .. text .. "' is not " .. what, 0) end
+  return parts[1]:trim(), parts[2]:trim()
+end
+
+-- The lists of the options as tables, made once.
+local known, lists
+local function tables()
+  if known == options then return lists end
+  lists = {vip = {}, tiers = {}, donations = {}}
+  for _, account in ipairs(options.vip or {}) do lists.vip[account] = true end
+  for _, text in ipairs(options.tiers or {}) do
+    local from, ppm = pair(text, "HASHRATE=RATE")
+    table.insert(lists.tiers, {from = hashrate(from), ppm = rate(ppm)})
+  end
+  table.sort(lists.tiers, function(a, b) return a.from > b.from end)
+  for _, text in ipairs(options.donations or {}) do
+    local account, ppm = pair(text, "ACCOUNT=RATE")
+    lists.donations[account] = rate(ppm)
+  end
+  known = options
+  return lists
+end
+
+-- The fee itself and why, or nil.
+local function own(a, t)
+  if not a.account then return options.rate, "the pool's rate" end
+  if t.vip[a.account] then return options.vip_rate, "VIP" end
+  for _, tier in ipairs(t.tiers) do
+    if a.hashrate_1h >= tier.from then return tier.ppm, "by hash rate" end
+  end
+  return options.rate, "the pool's rate"
+end
+
+---@param a otedama.FeeIn
+---@return otedama.Fee?
+function fee(a)
+  local t = tables()
+  local ppm, why = own(a, t)
+  local gift = a.account and t.donations[a.account]
+  if not gift then
+    return ppm and {ppm = ppm, valid = options.valid, reason = why} or nil
+  end
+  ppm = ppm or a.yaml_ppm
+  local sum = ppm + gift
+  local share = gift * 1000000 // sum
+  return {
+    ppm = sum,
+    valid = options.valid,
+    reason = "with a donation that this account asked for",
+    recipients = {
+      {address = options.donate_to, ppm = share},
+      {address = options.fee_to, ppm = 1000000 - share},
+    },
+  }
+end
+
+function selftest()
+  tables() -- the options as they are must be readable
+  if options.donations and #options.donations > 0 then
+    assert(options.donate_to ~= "" and options.fee_to ~= "", "donations need donate_to and fee_to")
+  end
+  local saved = options
+  options = {
+    vip = {"v"}, vip_rate = 5000, tiers = {"1T=0.9%", "10T=0.8%"}, valid = 600,
+    donations = {"kind=1%"}, donate_to = "d", fee_to = "f",
+  }
+  local function of(account, speed)
+    return fee({pool = "p", asset = "TEST", account = account, yaml_ppm = 10000, max_ppm = 0,
+                hashrate_10min = speed, hashrate_1h = speed, pool_hashrate_1h = 1, workers = 1, known_s = 1})
+  end
+  assert(of("x", 1e9) == nil, "a small miner pays what the settings say")
+  assert(of("v", 1e9).ppm == 5000, "a VIP")
+  assert(of("x", 1e12).ppm == 9000, "the first tier")
+  assert(of("x", 2e13).ppm == 8000, "the second tier")
+  assert(of(nil, 2e13) == nil, "the pool's own fee is the settings'")
+  local gift = of("kind", 1e9)
+  assert(gift.ppm == 20000 and gift.recipients[1].ppm == 500000, "a donation doubles one percent")
+  assert(not pcall(hashrate, "fast") and not pcall(rate, "1") and not pcall(pair, "a", "x"))
+  options = saved
+end
