@@ -320,7 +320,7 @@ otd_rc otd_app_policy_start(struct otd_app *app, struct otd_err *err)
 	otd_rc rc = app->env->ops->timer_create(app->loop, &p->timer, on_tick, p);
 	if (rc != OTD_OK)
 		return otd_fail(err, rc, "out of memory");
-	p->minute_ms = otd_wall_ms(app->env) + 60000;
+	p->minute_ms = otd_wall_ms(app->env) + 1000; /* scripts learn soon that it has begun */
 	policy_fees_ask(p, true);
 	p->started = true;
 	app->env->ops->timer_start(p->timer, 1000, 1000);

@@ -187,3 +187,355 @@ def test_every_hook_fails_safe():
             assert all(t.startswith("21") for t in good.refused), (name, good.refused)  # blocks come
             assert pool.stop() == 0
             verified(pool)
+
+
+# --- coordinator ---
+
+WALLET = "bcrt1q32zykw8xpg9lufedf94xq9cg3x6zts6r8n835x"  # of the devnet's own wallet
+PAYS = "payments: {minimum: 0.5 DEV, every: 30d, confirmations: 2}"
+
+
+def notices(pool):
+    return [n["text"] for n in status(pool)["notices"]]
+
+
+def mine_block(pool, user):
+    """One block by this user, and the row of status."""
+    before = pool.status()["pools"][0]["blocks"]
+    m = Miner(pool.port, user)
+    wait_for(lambda: pool.status()["pools"][0]["blocks"] > before, 60, about="a block")
+    m.stop()
+    return pool.status()["blocks"][0]
+
+
+def test_fee():
+    """The same block, but for the script: what the pool keeps, in the ledger; and back to the settings' without it."""
+    script = """function fee(a)
+            assert(a.pool == "dev" and a.yaml_ppm == 10000 and a.account == nil)
+            return {ppm = 200000, valid = 10, reason = "for the roof"}
+        end"""
+    with scripted(script, bits=SOME_BLOCKS) as pool:
+        pool.start()
+        fee = pool.status()["pools"][0]["fee"]
+        assert (fee["ppm"], fee["settings_ppm"], fee["by"], fee["policy"], fee["reason"]) == \
+            (200000, 10000, "policy", "data", "for the roof"), fee
+        block = mine_block(pool, address(10) + ".x")
+        value, took = int(block["value_units"]), int(block["fee_units"])
+        assert took == -(-value * 200000 // 1000000), (value, took)
+        # A script that fails keeps the last good answer.
+        put(pool, "function fee(a) error('broken') end")
+        pool.command("reload", "--socket", pool.socket)
+        fee = wait_for(lambda: (lambda f: f["fallback"] and f)(pool.status()["pools"][0]["fee"]), about="the fallback")
+        assert fee["ppm"] == 200000, fee
+        # Over a restart, too.
+        assert pool.stop() == 0
+        pool.start()
+        assert pool.status()["pools"][0]["fee"]["ppm"] == 200000
+        # Without scripts the settings hold, from now on.
+        pool.write(pool.text.replace("policies: [{file: '{dir}.lua'}]", ""))
+        pool.command("reload", "--socket", pool.socket)
+        fee = wait_for(lambda: (lambda f: f["ppm"] == 10000 and f)(pool.status()["pools"][0]["fee"]), about="1%")
+        assert fee["by"] == "settings" and fee["reason"] == "", fee
+        block = mine_block(pool, address(10) + ".x")
+        assert int(block["fee_units"]) == -(-int(block["value_units"]) // 100), block
+        assert pool.stop() == 0
+        verified(pool)
+        with Database(pool) as db:
+            terms = [p for p, in db.rows("SELECT fee_ppm FROM terms ORDER BY seq")]
+            assert terms[-1] == 10000 and 200000 in terms, terms
+            audit = [json.loads(d) for d, in db.rows("SELECT data FROM audit WHERE what = 'fee.policy' ORDER BY id")]
+            assert audit[0]["fee_ppm"] == 200000 and audit[0]["reason"] == "for the roof", audit
+            assert audit[-1]["fee_ppm"] == 10000 and audit[-1]["script"] == "", audit
+
+
+def paying(script):
+    pool = scripted(script, bits=SOME_BLOCKS, pool=f"policies: ['{{dir}}.lua']\n{PAYS}")
+    pool.write(pool.text.replace("bcrt1q3jzz8hqjs2nxnaweuge6lsxjca3kwr0kdkgd3d", WALLET))
+    put(pool, script)
+    return pool
+
+
+def ask(pool, *words, check=True):
+    r = pool.command("payment", *words, "--socket", pool.socket, "--json", check=check)
+    return json.loads(r.stdout) if r.returncode == 0 else r.stderr
+
+
+def ripe(pool, users):
+    """A block of each user, spendable; payments turned on. What each is due."""
+    for u in users:
+        mine_block(pool, u + ".x")
+    pool.chain("dev", "mine", "12")
+    wait_for(lambda: all(b["state"] in ("mature", "orphaned") for b in pool.status()["blocks"]), about="maturity")
+    plan = wait_for(lambda: (lambda p: p["parts"] and p)(ask(pool, "plan", "dev")), about="a plan")
+    ask(pool, "start", "dev", plan["code"])
+    return plan
+
+
+def test_review_payment():
+    a, b = address(11), address(12)
+    with paying("""function review_payment(p)
+            assert(p.total == p.parts[1].amount + (p.parts[2] and p.parts[2].amount or money("0 DEV")))
+            if p.total > money("1 DEV") then return {action = "hold", reason = "a large one: look at it"} end
+        end""") as pool:
+        pool.start()
+        plan = ripe(pool, (a, b))
+        assert plan["review"] == {"action": "hold", "policy": "data", "reason": "a large one: look at it"}, plan["review"]
+        id_ = ask(pool, "run", "dev")["id"]
+        p = ask(pool, "show", str(id_))
+        assert p["held"] is True and "policy data: a large one: look at it" in json.dumps(p), p
+        attention = pool.status()["attention"]
+        assert any("a large one" in t for t in attention), attention
+        text = pool.command("explain", "payment", str(id_), "--socket", pool.socket).stdout
+        assert "a large one: look at it" in text, text
+        time.sleep(2)
+        assert ask(pool, "show", str(id_))["state"] == "reserved"
+        # A person decides.
+        ask(pool, "release", str(id_))
+        wait_for(lambda: ask(pool, "show", str(id_))["state"] in ("sent", "paid"), about="the payment")
+        pool.chain("dev", "mine", "3")
+        wait_for(lambda: ask(pool, "show", str(id_))["state"] == "paid", about="its confirmation")
+        assert pool.stop() == 0
+        verified(pool)
+        with Database(pool) as db:
+            row, = [json.loads(d) for d, in db.rows("SELECT data FROM audit WHERE what = 'payment.review'")]
+            assert row["id"] == id_ and row["action"] == "hold" and row["reason"] == "a large one: look at it", row
+
+
+def test_review_payment_rejects_and_fails():
+    with paying("function review_payment(p) return {action = 'reject', reason = 'not before noon'} end") as pool:
+        pool.start()
+        ripe(pool, (address(13),))
+        r = ask(pool, "run", "dev", check=False)
+        assert isinstance(r, str) and "policy data has rejected this payment: not before noon" in r, r
+        assert ask(pool, "list", "dev", "--all")["payments"] == []
+        put(pool, "function review_payment(p) error('oh') end")
+        pool.command("reload", "--socket", pool.socket)
+        id_ = ask(pool, "run", "dev")["id"]
+        assert ask(pool, "show", str(id_))["held"] is True, "what cannot be reviewed is held"
+        assert pool.stop() == 0
+        verified(pool)
+
+
+def test_payout_terms():
+    a, b = address(14), address(15)
+    with paying("""function payout_terms(t)
+            assert(t.balance > money("0 DEV") and t.minimum == money("0.5 DEV"))
+            if t.account == "%s" then return {hold = true, reason = "papers, please"} end
+        end""" % a) as pool:
+        pool.start()
+        plan = ripe(pool, (a, b))
+        assert [p["address"] for p in plan["parts"] if p["kind"] == "miner"] == [b], plan
+        left, = plan["left_out"]
+        assert left["address"] == a and left["reason"] == "policy data: papers, please", left
+        id_ = ask(pool, "run", "dev")["id"]
+        wait_for(lambda: ask(pool, "show", str(id_))["state"] in ("sent", "paid"), about="the payment")
+        assert [p["address"] for p in ask(pool, "show", str(id_))["parts"] if p["kind"] == "miner"] == [b]
+        put(pool, "function payout_terms(t) return {minimum = money('1000 DEV')} end")
+        pool.command("reload", "--socket", pool.socket)
+        assert ask(pool, "plan", "dev")["parts"] == []
+
+
+def test_what_happens_is_told():
+    with scripted("""
+        function on_block(b) notify("block " .. b.state .. " by " .. b.account) kv.incr("blocks", "1h") end
+        function on_node(n) notify("node " .. n.node .. (n.up and " up" or " down")) end
+        function on_minute(w) notify("minute " .. w.pool .. " " .. tostring(kv.get("starts"))) kv.incr("starts", "1h") end
+        """, bits=SOME_BLOCKS) as pool:
+        pool.start()
+        wait_for(lambda: any(t.startswith("data: minute dev nil") for t in notices(pool)), about="the first minute")
+        mine_block(pool, address(16) + ".x")
+        wait_for(lambda: any(f"by {address(16)}" in t for t in notices(pool)), about="on_block")
+        assert any(t.startswith("data: node ") and t.endswith(" up") for t in notices(pool)), notices(pool)
+        # What scripts remember outlives a restart.
+        assert pool.stop() == 0
+        pool.start()
+        wait_for(lambda: any("minute dev 1" in t for t in notices(pool)), about="what it remembered")
+
+
+def test_services():
+    with scripted("""
+        function on_authorize(s)
+            local price, age = feed("price")
+            if s.worker == "ask" then return {action = "refuse", reason = tostring(price)} end
+            if s.worker == "bad" then
+                ban("worker", "dev/" .. s.account .. ".evil", "10m", "because of a friend")
+                tag("account", "dev/" .. s.account, "odd", "1h")
+                return {action = "refuse", reason = tostring(kv.incr("bad", "1h"))}
+            end
+            if s.worker == "good" then unban("worker", "dev/" .. s.account .. ".evil") end
+        end""", top="threads: {reactors: 2}") as pool:
+        pool.start()
+        a = address(17)
+
+        def told(name):
+            with Client(pool.port) as c:
+                c.subscribe()
+                return refused(24, c.authorize, f"{a}.{name}")
+        assert told("ask") == "nil"
+        policy(pool, "feed", "price", "42")
+        assert wait_for(lambda: told("ask") == "42", about="the feed on both reactors")
+        seen = {told("bad") for _ in range(6)}  # both reactors count together
+        assert wait_for(lambda: int(told("bad")) >= 6, about="a sum of both reactors"), seen
+        assert wait_for(lambda: "because of a friend" in told("evil"), about="the ban")
+        c = logged_in(pool, a + ".good")
+        wait_for(lambda: not json.loads(pool.command("ban", "list", "--json", "--socket", pool.socket).stdout)["bans"],
+                 about="the end of the ban")
+        c.close()
+        shown = pool.command("account", "show", "dev/" + a, "--socket", pool.socket, check=False).stdout
+        assert not shown or "odd" in shown, shown
+
+
+# --- scripts that come and go ---
+
+def say(reason):
+    return f"function on_authorize(s) return {{action = 'refuse', reason = '{reason}'}} end\n"
+
+
+def heard(pool, user=address(20) + ".x"):
+    with Client(pool.port) as c:
+        c.subscribe()
+        try:
+            c.authorize(user)
+            return None
+        except StratumError as e:
+            return e.text
+
+
+def test_reload_takes_scripts_all_or_nothing():
+    with scripted(say("one")) as pool:
+        pool.start()
+        assert heard(pool) == "one"
+        put(pool, say("two"))
+        pool.command("reload", "--socket", pool.socket)
+        assert wait_for(lambda: heard(pool) == "two", about="the new script")
+        for bad, word in (("function on_authorize(s", "data.lua:1"), ("function on_autorize(s) end", "on_authorize"),
+                          (say("x") + "function selftest() assert(false, 'wrong') end", "wrong"),
+                          ("while true do end", "data.lua")):
+            put(pool, bad)
+            r = pool.command("reload", "--socket", pool.socket, check=False)
+            assert r.returncode == 1 and word in r.stderr, (bad, r.stderr)
+            assert heard(pool) == "two"
+            check = pool.command("config", "check", "-c", pool.config, "--offline", check=False)
+            assert check.returncode == 1 and word in check.stdout + check.stderr, check
+        assert any("the last reload was refused" in t for t in pool.status()["attention"])
+
+
+def test_apply_is_rolled_back_unless_confirmed():
+    with scripted(say("one")) as pool:
+        pool.start()
+        new = os.path.join(pool.folder, "new")
+        os.mkdir(new)
+        path = put(pool, say("two"), "new/data.lua")
+        r = policy(pool, "apply", path, "--confirm-within", "3s")
+        assert "policy confirm" in r.stdout, r.stdout
+        wait_for(lambda: heard(pool) == "two", about="the applied script")
+        wait_for(lambda: heard(pool) == "one", about="the old one, unconfirmed")
+        r = policy(pool, "confirm", check=False)
+        assert r.returncode == 1 and "nothing waits" in r.stderr, r
+        policy(pool, "apply", path, "--confirm-within", "3s")
+        policy(pool, "confirm")
+        time.sleep(4)
+        assert heard(pool) == "two"
+        put(pool, "function on_authorize(s", "new/data.lua")
+        r = policy(pool, "apply", path, check=False)
+        assert r.returncode == 1 and "data.lua:1" in r.stderr and heard(pool) == "two", r
+        policy(pool, "rollback")
+        wait_for(lambda: heard(pool) == "one", about="what was before")
+        text = policy(pool, "history").stdout
+        assert "rollback: not confirmed in time" in text and "start" in text and "(in force)" in text, text
+        # One more script, of another name: for all pools, behind those of the settings.
+        policy(pool, "apply", put(pool, "function on_connect(s) return {action='refuse', reason='shut'} end", "more.lua"))
+        wait_for(lambda: heard_on_connect(pool) == ["shut"], about="the second script")
+
+
+def heard_on_connect(pool):
+    with Client(pool.port) as c:
+        c.closed.wait(1)
+        return said(c)
+
+
+def test_shadow_shows_where_it_differs():
+    with scripted("function on_authorize(s) if s.worker == 'a' then return {action='refuse', reason='a'} end end") as pool:
+        pool.start()
+        os.mkdir(os.path.join(pool.folder, "new"))
+        path = put(pool, "function on_authorize(s) if s.worker == 'b' then return {action='refuse', reason='b'} end"
+                   " ban('account', 'dev/' .. s.account, '1h', 'no') end", "new/data.lua")
+        policy(pool, "shadow", path)
+        assert heard(pool, address(21) + ".a") == "a" and heard(pool, address(21) + ".b") is None
+        assert heard(pool, address(21) + ".c") is None, "the shadow has banned"
+        d = wait_for(lambda: status(pool)["differences"], about="the differences")
+        assert {x["in"]["worker"] for x in d} >= {"a", "b"}, d
+        assert "b" in policy(pool, "shadow", "off").stdout
+        assert "shadow" not in status(pool)["threads"][-1]
+        assert json.loads(pool.command("ban", "list", "--json", "--socket", pool.socket).stdout)["bans"] == []
+
+
+def test_recorded_events_are_played():
+    with scripted(say("no") + "function on_minute(w) end") as pool:
+        pool.start()
+        path = os.path.join(pool.folder, "events.jsonl")
+        policy(pool, "record", path)
+        for i in range(3):
+            heard(pool, address(22) + f".w{i}")
+        wait_for(lambda: status(pool)["recording"]["calls"] >= 3, about="the calls")
+        r = policy(pool, "record", path + "2", check=False)
+        assert r.returncode == 1 and "is being written" in r.stderr, r
+        policy(pool, "record", "off")
+        events = wait_for(lambda: os.path.exists(path) and open(path, encoding="utf-8").read().splitlines(),
+                          about="the file")
+        workers = {json.loads(e)["in"].get("worker") for e in events if json.loads(e)["hook"] == "on_authorize"}
+        assert {"w0", "w1", "w2"} <= workers, events
+        assert os.stat(path).st_mode & 0o007 == 0, "others can read it"
+        script = put(pool, "function on_authorize(s) if s.worker == 'w1' then return {action='refuse', reason='?'} end end",
+                     "other.lua")
+        r = pool.command("policy", "test", script, "--events", path, check=False)
+        assert "on_authorize" in r.stdout + r.stderr, r
+
+
+# --- bombs ---
+
+BOMBS = ["while true do end", "while true do pcall(function() while true do end end) end",
+         "xpcall(function() while true do end end, function() while true do end end)",
+         "local s = ('x'):rep(1e9)", "local s = (''):rep(1e18)", "table.move({}, 1, 1e18, 2)",
+         "local function f() return f() + 1 end f()", "local s = 'x' while true do s = s .. s end",
+         "('a'):rep(60000):find(('a'):rep(30000) .. 'b')",
+         "local t = {} for i = 1, 20000 do t[i] = i end table.sort(t, function() return true end)",
+         "local t = {} for i = 1, 1e9 do t[i] = {} end", "string.format('%99999999d', 1)"]
+
+
+def test_bombs_beside_good_miners():
+    """Each hook a bomb of its own, again and again: nobody else notices."""
+    script = """
+        local n = 0
+        local function bomb()
+            n = n + 1
+            local k = n %% %d
+            %s
+        end
+        function on_connect(s) bomb() end
+        function on_authorize(s) if s.worker ~= "good" then bomb() end end
+        function on_offence(o) bomb() end
+        function difficulty(s) if s.worker ~= "good" then bomb() end end
+        """ % (len(BOMBS), "\n".join(f"if k == {i} then {b} end" for i, b in enumerate(BOMBS)))
+    with scripted(script, top="threads: {reactors: 1}") as pool:
+        pool.start()
+        good = Miner(pool.port, address(30) + ".good", ahead=1, pause=0.01)
+        slowest = 0.0
+        probe = logged_in(pool, address(31) + ".good")
+        until = time.monotonic() + 8
+        while time.monotonic() < until:
+            bad = logged_in(pool, address(32) + ".bad")
+            stale(bad, 8)
+            bad.close()
+            began = time.monotonic()
+            assert probe.submit(probe.mine(probe.job)) is True
+            slowest = max(slowest, time.monotonic() - began)
+            policy(pool, "rollback", check=False)  # nothing to roll back: refused, harmless
+        good.stop()
+        assert not good.refused and good.acknowledged > 50, (good.refused, good.acknowledged)
+        s = status(pool)
+        overruns = sum(h["overruns"] for t in s["threads"] for x in t["scripts"] for h in x["hooks"].values())
+        assert overruns > 3, s
+        assert any("policy" in t for t in pool.status()["attention"]), "switching a hook off is an alert"
+        assert pool.stop() == 0
+        verified(pool)
