@@ -167,6 +167,11 @@ def test_the_rehearsal():
         check = find(said, "config check")
         assert check.endswith("pool.yaml: ok\n") and "warning" not in check, check
         mined(r)
+        for command in ("otedama reload --check", "otedama reload"):
+            assert "pools.ltc.fee.rate" in said[command] and "needs restart" not in said[command], said[command]
+        assert "applied" in said["otedama reload"], said["otedama reload"]
+        miners = [x for x in r.t.text().splitlines() if x.startswith(("connected", "cannot", "disconnected", "lost"))]
+        assert miners == ["connected to 127.0.0.1:3334"] * 2, miners
         r.lines(page[2][split:])
         s = r.status()
         assert all(b["state"] == "mature" for b in s["blocks"]), s["blocks"]
