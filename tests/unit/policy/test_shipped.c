@@ -52,6 +52,7 @@ static void use(struct rig *r, const char *name, const char *yaml)
 static const struct {
 	const char *name, *from, *to;
 } mutants[] = {
+	{"fees", "ppm or a.yaml_ppm, valid", "ppm or 0, valid"},
 	{"fees", "if t.vip[a.account]", "if not t.vip[a.account]"},
 	{"fees", "return a.from > b.from", "return a.from < b.from"},
 	{"fees", "ppm = 1000000 - share", "ppm = share + 1"},
@@ -117,6 +118,11 @@ static void fees(void **state)
 	use(&r, "fees", "{rate: 2%}");
 	otd_policy_fee(r.p, &out, &in);
 	assert_int_equal(out.ppm, 20000);
+	use(&r, "fees", "{pool_tiers: [1M=0.9%, 10M=0.7%], donate: 20%, donate_to: d, fee_to: f}");
+	otd_policy_fee(r.p, &out, &in);
+	assert_int_equal(out.ppm, 7000);
+	assert_int_equal(out.recipients[0].ppm, 200000);
+	assert_int_equal(out.recipients[1].ppm, 800000);
 	use(&r, "fees", "{donations: [kind=1%], donate_to: d, fee_to: f}");
 	in.account = "kind";
 	otd_policy_fee(r.p, &out, &in);
@@ -214,6 +220,145 @@ static void payments(void **state)
 	rig_finish(&r);
 }
 
+/* --- what is written about them --- */
+
+static char *read_text(struct rig *r, const char *name)
+{
+	struct otd_bytes b;
+	struct otd_err err = {0};
+	char file[512], *text;
+	(void)snprintf(file, sizeof(file), "%s/%s", OTEDAMA_SOURCE_DIR, name);
+	otd_bytes_init(&b, OTD_POLICY_TEXT_MAX);
+	if (otd_policy_read(&b, &r->env, file, &err))
+		fail_msg("%s", err.text);
+	text = strdup(otd_bytes_cstr(&b));
+	otd_bytes_finish(&b);
+	return text;
+}
+
+/* A word that stands alone, between from and to. */
+static bool has_word(const char *from, const char *to, const char *word)
+{
+	size_t n = strlen(word);
+	for (const char *at = from; (at = strstr(at, word)) && (!to || at + n <= to); at++) {
+		char before = at == from ? ' ' : at[-1], behind = at[n];
+		if (!strchr("abcdefghijklmnopqrstuvwxyz_0123456789", before) &&
+		    (!behind || !strchr("abcdefghijklmnopqrstuvwxyz_0123456789", behind)))
+			return true;
+	}
+	return false;
+}
+
+static const char *shown(const struct field *f)
+{
+	return f->lua ? f->lua : f->name;
+}
+
+/* Every member of every hook has its line in the annotations, before the hook's function, and its place in
+   the reference. */
+static void members_are_written_down(void **state)
+{
+	struct rig r;
+	char head[64];
+	(void)state;
+	rig_init(&r);
+	char *notes = read_text(&r, "scripts/lua/otedama.d.lua");
+	char *api = read_text(&r, "docs/policy-api.md");
+	for (int h = 0; h < OTD_HOOKS; h++) {
+		const struct otd_policy_hook_info *info = &otd_policy_hook_info[h];
+		(void)snprintf(head, sizeof(head), "function %s(",
+			       otd_policy_hook_name((enum otd_policy_hook)h));
+		const char *end = strstr(notes, head);
+		if (!end)
+			fail_msg("otedama.d.lua has no %s", head);
+		for (size_t i = 0; i < info->in.n + info->out.n; i++) {
+			const struct field *f = i < info->in.n ? &info->in.field[i]
+							       : &info->out.field[i - info->in.n];
+			char line[80];
+			if (!shown(f)[0])
+				continue;
+			(void)snprintf(line, sizeof(line), "---@field %s", shown(f));
+			if (!has_word(notes, end, line))
+				fail_msg("otedama.d.lua: %s: no %s", head, shown(f));
+			if (!has_word(api, NULL, shown(f)))
+				fail_msg("docs/policy-api.md: no %s of %s", shown(f), head);
+			for (size_t k = 0; f->sub && k < f->sub->n; k++)
+				assert_true(has_word(notes, NULL, shown(&f->sub->field[k])));
+			for (size_t k = 0; f->words && f->words[k]; k++) {
+				assert_true(has_word(notes, end, f->words[k]));
+				assert_true(has_word(api, NULL, f->words[k]));
+			}
+		}
+	}
+	free(notes);
+	free(api);
+	rig_finish(&r);
+}
+
+static int walk(lua_State *L)
+{
+	const char *api = lua_touserdata(L, 1);
+	static const char *const tables[] = {NULL, "string", "table", "math", "kv", "metric"};
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+		lua_getfield(L, LUA_REGISTRYINDEX, "env");
+		if (tables[i])
+			lua_getfield(L, -1, tables[i]);
+		lua_pushnil(L);
+		while (lua_next(L, -2)) {
+			if (lua_isfunction(L, -1) && !has_word(api, NULL, lua_tostring(L, -2)))
+				return luaL_error(L, "docs/policy-api.md has no %s.%s",
+						  tables[i] ? tables[i] : "", lua_tostring(L, -2));
+			lua_pop(L, 1);
+		}
+	}
+	return 0;
+}
+
+static void functions_are_written_down(void **state)
+{
+	struct rig r;
+	bool overrun;
+	(void)state;
+	rig_init(&r);
+	char *api = read_text(&r, "docs/policy-api.md");
+	rig_use(&r, "function fee(a) end");
+	struct policy_state *st =
+		&((struct otd_policy_set *)(uintptr_t)otd_policy_in_force(r.p))->state[0];
+	if (otd_policy_protected(st, walk, api, 10000000, NULL, &overrun))
+		fail_msg("%s", st->last_error);
+	free(api);
+	rig_finish(&r);
+}
+
+/* The script in the guide is one. */
+static void the_guides_script(void **state)
+{
+	struct rig r;
+	struct otd_policy_set *set;
+	struct otd_err err;
+	struct otd_policy_authorize_out out;
+	const struct otd_policy_authorize in = {
+		.pool = "p", .host = "h", .account = "a", .worker = ""};
+	(void)state;
+	rig_init(&r);
+	char *guide = read_text(&r, "docs/policy-guide.md");
+	char *from = strstr(guide, "```lua\n"), *to = from ? strstr(from + 7, "```") : NULL;
+	assert_non_null(to);
+	*to = 0;
+	if (load(&r, "quiet", from + 7, "{hours: 8}", &set, &err))
+		fail_msg("%s", err.text);
+	assert_null(otd_policy_swap(r.p, set));
+	r.wall_ms = (int64_t)86400000 * 20000 + 7 * 3600000;
+	otd_policy_authorize(r.p, &out, &in);
+	assert_true(out.refuse);
+	assert_string_equal(out.said.reason, "this pool sleeps until 8:00 UTC");
+	r.wall_ms += 3600000;
+	otd_policy_authorize(r.p, &out, &in);
+	assert_false(out.refuse);
+	free(guide);
+	rig_finish(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +366,9 @@ int main(void)
 		cmocka_unit_test(fees),
 		cmocka_unit_test(bans_and_nat),
 		cmocka_unit_test(payments),
+		cmocka_unit_test(members_are_written_down),
+		cmocka_unit_test(functions_are_written_down),
+		cmocka_unit_test(the_guides_script),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
