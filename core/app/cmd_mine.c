@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "app/cmd.h"
-#include "app/setup.h"
+#include "app/plugin_file.h"
 #include "base/bytes.h"
 #include "base/text.h"
 #include "loop/loop.h"
@@ -17,7 +17,7 @@
 
 struct options {
 	struct otd_arg_list urls;
-	const char *user, *password, *algo, *algo_options, *threads, *dir, *shares;
+	const char *user, *password, *algo, *file, *algo_options, *threads, *dir, *shares;
 	struct otd_arg_list hw;
 	bool quiet, json;
 };
@@ -164,8 +164,8 @@ static otd_rc start(struct mine *m)
 	if (rc == OTD_OK)
 		rc = m->tool.env->ops->loop_create(m->tool.env, &m->loop, "miner", &m->err);
 	if (rc == OTD_OK)
-		rc = otd_tool_instance(&m->tool, &m->algo, "algo", m->o.algo, m->o.algo_options,
-				       &m->err);
+		rc = otd_tool_algo(&m->tool, &m->algo, m->o.algo, m->o.file, m->o.algo_options,
+				   &m->err);
 	if (rc == OTD_OK)
 		rc = otd_plugins_found(m->tool.plugins, add_backend, m, &m->err);
 	if (rc == OTD_OK)
@@ -212,6 +212,7 @@ static int run(const struct otd_cmd *cmd, int argc, char **argv)
 		{"--user", 'u', "USER", "ADDRESS.worker", .text = &o->user},
 		{"--password", 'p', "WORD", "x, or d=DIFFICULTY", .text = &o->password},
 		{"--algo", 'a', "ALGO", "the algorithm plugin", .text = &o->algo},
+		{"--plugin", 0, "FILE", "the algorithm's file, instead of -a", .text = &o->file},
 		{"--options", 0, "YAML", "of the algorithm: '{n: 2048}'", .text = &o->algo_options},
 		{"--threads", 't', "N", "units to use; all there are where not said",
 		 .text = &o->threads},
@@ -226,8 +227,10 @@ static int run(const struct otd_cmd *cmd, int argc, char **argv)
 					 NULL, &n_words, 0, 0);
 	if (exit_status >= 0)
 		return exit_status;
-	if (!o->urls.n || !o->user || !o->algo) {
-		otd_cmd_fail(cmd, "-o, -u and -a are needed; usage: otedama mine %s", cmd->usage);
+	if (!o->urls.n || !o->user || (o->algo != NULL) == (o->file != NULL)) {
+		otd_cmd_fail(cmd,
+			     "-o, -u and one of -a and --plugin are needed; usage: otedama mine %s",
+			     cmd->usage);
 		return OTD_EXIT_USAGE;
 	}
 	otd_rc rc = start(&m);
@@ -246,7 +249,7 @@ static int run(const struct otd_cmd *cmd, int argc, char **argv)
 
 const struct otd_cmd otd_cmd_mine = {
 	.name = "mine",
-	.usage = "-o URL.. -u ADDRESS.worker -a ALGO [-t N]",
+	.usage = "-o URL.. -u ADDRESS.worker -a ALGO | --plugin FILE [-t N]",
 	.summary = "mines for a Stratum pool",
 	.run = run,
 };

@@ -1,5 +1,5 @@
 /*
- * What Otedama needs of a payout scheme, round divide() of scheme.c: the open round, its snapshot, and
+ * What Otedama needs of a payout scheme, round divide() and keep() of scheme.c: the open round, its snapshot, and
  * the credits.
  *
  * A deterministic state machine: the same calls give the same credits and the same snapshot, on any
@@ -127,11 +127,24 @@ static otd_rc shares(struct otd_instance *in, const struct otd_payout_batch *bat
 	return rc;
 }
 
-/* The round is over. */
-static void begin_round(struct otd_instance *in)
+static void clear(struct otd_instance *in)
 {
 	in->n = 0;
 	in->work = 0;
+}
+
+/* The round is over: what keep() leaves of it is the next one. */
+static void next_round(struct otd_instance *in)
+{
+	size_t n = in->n;
+	clear(in);
+	for (size_t i = 0; i < n; i++) {
+		otd_u128 work = keep(in->entry[i].work, in->options);
+		if (work == 0)
+			continue;
+		in->entry[in->n++] = (struct entry){in->entry[i].account, work};
+		in->work += work; /* no more than it was */
+	}
 }
 
 static otd_rc block(struct otd_instance *in, const struct otd_payout_block *b,
@@ -143,7 +156,7 @@ static otd_rc block(struct otd_instance *in, const struct otd_payout_block *b,
 	if (b->amount < 0 || b->finder == 0)
 		return fail(in, OTD_E_INVALID, "a block without amount or finder");
 	if (b->amount == 0) {
-		begin_round(in);
+		next_round(in);
 		return OTD_OK;
 	}
 	/* Two blocks at once: the first one took the round, nobody else did any work. */
@@ -162,7 +175,7 @@ static otd_rc block(struct otd_instance *in, const struct otd_payout_block *b,
 			rc = sink->credit(sink->ctx, part[i].account, part[i].amount);
 	}
 	in->core->free(in->host, part);
-	begin_round(in);
+	next_round(in);
 	return rc;
 }
 
@@ -204,7 +217,7 @@ static otd_rc restore(struct otd_instance *in, struct otd_span state)
 	if (state.len != HEAD_LEN + n * ENTRY_LEN || get(state.ptr, 4) != MAGIC ||
 	    get(state.ptr + 4, 8) != n)
 		return fail(in, OTD_E_CORRUPT, "not a snapshot of this scheme");
-	begin_round(in);
+	clear(in);
 	for (size_t i = 0; !rc && i < n; i++) {
 		const uint8_t *from = state.ptr + HEAD_LEN + i * ENTRY_LEN;
 		uint64_t account = (uint64_t)get(from, 8);
@@ -221,11 +234,6 @@ static otd_rc round_of(struct otd_instance *in, otd_u128 *work, uint64_t *accoun
 	*accounts = in->n;
 	return OTD_OK;
 }
-
-static const struct otd_option option_table[] = {
-	OTD_OPTION(struct options, finder_ppm, OTD_OPT_RATE, "finder", "1%",
-		   "Part of a block that goes to who found it", .min = 0, .max = 1000000),
-};
 
 static const struct otd_base_ops base_ops = {
 	.size = sizeof(base_ops),

@@ -7,15 +7,20 @@
 
 #include <otedama/payout.h>
 
-/* The options of `payout: {scheme: .., finder: 1%}`; rows for them stand in plugin.c. */
+/* What `payout: {scheme: .., finder: 1%}` comes to; the host reads and checks it by the table. */
 struct options {
 	int64_t finder_ppm; /* parts per million of a block, to who found it */
+};
+
+static const struct otd_option option_table[] = {
+	OTD_OPTION(struct options, finder_ppm, OTD_OPT_RATE, "finder", "1%",
+		   "Part of a block that goes to who found it", .min = 0, .max = 1000000),
 };
 
 /* One account's part of a round. */
 struct part {
 	uint64_t account;
-	otd_u128 work; /* that it did since the last block */
+	otd_u128 work; /* that it has in the round */
 	/* divide() says: */
 	otd_i128 amount; /* what it gets */
 	otd_u128 rest;   /* remainder of its division, to be rounded by */
@@ -27,5 +32,8 @@ struct part {
  */
 otd_rc divide(struct part *part, size_t n, otd_u128 total, otd_i128 amount, uint64_t finder,
 	      const struct options *o);
+
+/* What of an account's work goes on into the next round. */
+otd_u128 keep(otd_u128 work, const struct options *o);
 
 #endif
