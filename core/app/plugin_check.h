@@ -188,6 +188,7 @@ void otd_pcheck_lives(void);
 void otd_pcheck_leaks(void);
 void otd_pcheck_memory(void);
 void otd_pcheck_vectors(void); /* plugin_check_algo.c */
+void otd_pcheck_real_block(void);
 void otd_pcheck_facts(void);
 void otd_pcheck_prepare(void);
 void otd_pcheck_batch(void);

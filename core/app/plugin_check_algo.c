@@ -284,25 +284,42 @@ otd_rc otd_pcheck_walk_algo(struct otd_pcheck_instance *in, struct otd_pcheck_wa
 
 /* --- known answers --- */
 
+static unsigned real_blocks(const struct otd_plugin_desc *d)
+{
+	unsigned n = 0;
+	for (uint32_t i = 0; i < d->n_vectors; i++)
+		n += d->vectors[i].real_block != 0;
+	return n;
+}
+
 void otd_pcheck_vectors(void)
 {
 	const struct otd_plugin_desc *d = otd_pcheck_plugin(true);
-	unsigned real = 0, unsaid = 0;
+	unsigned unsaid = 0;
 	if (!d)
 		return;
-	for (uint32_t i = 0; i < d->n_vectors; i++) {
-		real += d->vectors[i].real_block != 0;
+	for (uint32_t i = 0; i < d->n_vectors; i++)
 		unsaid += !d->vectors[i].source || !d->vectors[i].source[0];
-	}
 	if (unsaid)
 		otd_pcheck_fail("%u known answer%s not where the number comes from: fill in source",
 				unsaid, unsaid == 1 ? " says" : "s say");
-	if (!real)
-		otd_pcheck_warn("none of its known answers is of a real block, so that the "
-				"algorithm may agree with itself only: set real_block = 1 on one "
-				"that is");
 	otd_pcheck_figure("vectors", d->n_vectors);
-	otd_pcheck_ok("%u right, %u of them real blocks", d->n_vectors, real);
+	otd_pcheck_ok("%u right, %u of them real blocks", d->n_vectors, real_blocks(d));
+}
+
+void otd_pcheck_real_block(void)
+{
+	const struct otd_plugin_desc *d = otd_pcheck_plugin(false);
+	const char *source = NULL;
+	if (!d)
+		return;
+	for (uint32_t i = 0; i < d->n_vectors && !source; i++)
+		source = d->vectors[i].real_block ? d->vectors[i].source : NULL;
+	if (!real_blocks(d))
+		otd_pcheck_warn(
+			"none of its known answers is a block of a public chain, so that it "
+			"may agree with its author only: add one, with real_block = 1");
+	otd_pcheck_ok("%s", source ? source : "");
 }
 
 /* --- info() --- */

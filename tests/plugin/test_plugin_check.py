@@ -18,7 +18,7 @@ OPTIONS = {"chain/bitcoin": "{main: [p2pkh 0, p2sh 5, bech32 bc]}"}
 # Checks of the file itself: sanitizers bring symbols and libraries of their own.
 OF_FILE = {"note", "exports", "libraries", "linking", "imports", "statics", "constructors"}
 OF_ALL = OF_FILE | {"load", "options", "create", "leaks", "memory", "quiet"}
-OF_KIND = {"algo": {"vectors", "facts", "prepare", "batch", "scan", "threads", "speed"},
+OF_KIND = {"algo": {"vectors", "real-block", "facts", "prepare", "batch", "scan", "threads", "speed"},
            "payout": {"credits", "replay", "order", "state"}, "chain": {"answers", "work"}, "hw": {"devices"},
            "store": {"database"}}
 
@@ -175,6 +175,13 @@ class Test:
                     lines[1].split() == ["ok", "exports", "otd_plugin_v1", "alone"] and
                     lines[2].endswith("algo/1 good: 2 ok, 0 failed"), lines)
 
+    def no_real_block(self):
+        """Made up answers are right, and it is said that they are no more than that."""
+        status, found = self.check(os.path.join(self.build, "tests", "bad", "algo", "made-up.so"), "--only", "vectors",
+                                   "--only", "real-block")
+        self.expect("algo/made-up", status == 0 and found["vectors"] == ("ok", "1 right, 0 of them real blocks") and
+                    found["real-block"][0] == "warn" and "real_block = 1" in found["real-block"][1], found)
+
     def stripped(self):
         """Names are gone, what matters is still seen."""
         strip = shutil.which("strip")
@@ -223,7 +230,7 @@ def main():
             wants = {k: v for k, v in wants.items() if k.strip() not in OF_FILE or k == "note"}
         if wants:
             want(name, t.bad, name, wants)
-    for fn in (t.truncated, t.used_wrongly, t.stripped, t.who_may_write, t.each_is_bad_in_one_thing):
+    for fn in (t.truncated, t.used_wrongly, t.stripped, t.who_may_write, t.no_real_block, t.each_is_bad_in_one_thing):
         want(fn.__name__, fn)
     # Two at a time: most of them wait, or are killed for never coming back.
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
@@ -232,7 +239,7 @@ def main():
     t.no_constructor_ran()
     listed = {os.path.join(k, f[:-2]) for k in ("algo", "payout", "chain", "hw")
               for f in os.listdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), "bad", k)) if f.endswith(".c")}
-    t.expect("every plugin of bad/ is tried", listed == set(BAD) | set(GOOD) | {"algo/library"},
+    t.expect("every plugin of bad/ is tried", listed == set(BAD) | set(GOOD) | {"algo/library", "algo/made-up"},
              sorted(listed ^ (set(BAD) | set(GOOD))))
     found = t.check(os.path.join(t.build, "tests", "bad", "algo", "library.so"), "--only", "libraries")
     t.expect("algo/library", found[0] == 0 and found[1]["libraries"][0] == "warn" and
