@@ -37,11 +37,11 @@ Rules for the file:
 - Relative paths in `coin_dirs` start at the folder of the file. All other relative paths start at the folder in
   which the program was started.
 - A time has a unit: `500ms`, `10s`, `5m`, `2h`, `7d`. A size is a number of bytes or has a unit: `64KiB`, `16MiB`, `1GiB`.
-- A running pool does not read its file again yet. Stop it and start it again.
+- A running pool reads its file again by `otedama reload` or SIGHUP: [reload.md](reload.md).
 
 In the tables, *required* means that there is no default. *set by others* means that the default comes from other
 keys, as the text says. *refused* means that the program knows the name and says that it is not there yet.
-Node role `wallet` is accepted and not used yet.
+*live* means that a reload applies a new value; of `nodes`, `pools`, `ports` and `recipients`, that entries come and go.
 """
 
 
@@ -111,7 +111,7 @@ def kind_of(key):
         form = "a mapping, see below" if "enum" not in (key["additionalProperties"] or {}) else "a mapping"
     limit = "" if names else bounds(key.get("x-min"), key.get("x-max"), form.replace(",", ""))
     words = cell(form) + (f"; {limit}" if limit else "")
-    return words + ("; *secret*" if key.get("x-secret") else "")
+    return words + ("; *secret*" if key.get("x-secret") else "") + ("; *live*" if key.get("x-reloadable") else "")
 
 
 def tables(path, node, title):

@@ -505,6 +505,39 @@ void otd_payer_destroy(struct otd_payer *o)
 	free(o);
 }
 
+static bool same_fees(const struct otd_payer_pool *a, const struct otd_payer_pool *b)
+{
+	if (a->n_fee != b->n_fee)
+		return false;
+	for (size_t i = 0; i < a->n_fee; i++) {
+		if (strcmp(a->fee[i].address, b->fee[i].address) != 0 ||
+		    a->fee[i].share_ppm != b->fee[i].share_ppm)
+			return false;
+	}
+	return true;
+}
+
+static bool same_conf(const struct otd_payer_pool *a, const struct otd_payer_pool *b)
+{
+	return strcmp(a->name, b->name) == 0 && strcmp(a->asset, b->asset) == 0 &&
+	       a->decimals == b->decimals && a->chain == b->chain && a->on == b->on &&
+	       a->minimum == b->minimum && a->cap == b->cap && a->max_parts == b->max_parts &&
+	       a->every_ms == b->every_ms && a->fee_by_miners == b->fee_by_miners &&
+	       a->confirmations == b->confirmations && a->fee_rate == b->fee_rate &&
+	       a->max_fee_rate == b->max_fee_rate && a->max_fee_ppm == b->max_fee_ppm &&
+	       a->coin_confirmations == b->coin_confirmations &&
+	       strcmp(a->change, b->change) == 0 && same_fees(a, b);
+}
+
+static bool same_pools(const struct payer_pool *a, const struct payer_pool *b)
+{
+	for (; a && b; a = a->next, b = b->next) {
+		if (!same_conf(&a->conf->c, &b->conf->c))
+			return false;
+	}
+	return !a && !b;
+}
+
 otd_rc otd_payer_configure(struct otd_payer *o, const struct otd_payer_pool *pools, size_t n,
 			   struct otd_err *err)
 {
@@ -522,6 +555,11 @@ otd_rc otd_payer_configure(struct otd_payer *o, const struct otd_payer_pool *poo
 		}
 		*end = p;
 		end = &p->next;
+	}
+	/* A reload of something else does not disturb what is on its way. */
+	if (same_pools(o->pools, list)) {
+		free_pools(list);
+		return OTD_OK;
 	}
 	old = o->pools;
 	o->pools = list;

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 import time
+from decimal import Decimal
 
 from devnet import Database, Miner
 from pool import PROGRAM, address, free_port, wait_for
@@ -480,6 +481,42 @@ def test_the_miner_inside_keeps_its_pool():
         t.tree["miner"]["pool"] = "b"
         r = t.ask(check=False)
         assert r.returncode == 1 and "miner.pool" in r.stderr, r.stderr
+
+
+def test_payments_under_reloads():
+    """Reloads that change payments, and reloads that do not, while payments are made: each is made once."""
+    with Live(bits=SOME_BLOCKS, witness=False) as t:
+        t.dev["payments"] = {"minimum": "0.01 DEV", "every": "1s", "confirmations": 2, "coin_confirmations": 1, "recipients": 1}
+        t.reload()
+        users = range(50, 56)
+        for u in users:
+            with t.client(f"{u}.a") as c:
+                for _ in range(6):
+                    assert c.submit(c.mine(harder_than=BLOCK)) is True
+        with t.client("50.a") as c:
+            t.find_block(c)
+        t.pool.chain("dev", "mine", "12")
+        wait_for(lambda: len(credits(t, "dev", "spendable")) == 6, 20, about="spendable credits")
+        due = credits(t, "dev", "spendable")
+        plan = json.loads(t.pool.command("payment", "plan", "dev", "--socket", t.pool.socket, "--json").stdout)
+        t.pool.command("payment", "start", "dev", plan["code"], "--socket", t.pool.socket)
+        paid, turn = {}, 0
+        until = time.monotonic() + 120
+        while sum(paid.values()) < sum(due.values()):
+            assert time.monotonic() < until, (paid, due, t.pool.status()["attention"])
+            turn += 1
+            t.dev["payments"]["every"] = f"{1 + turn // 15 % 2}s"
+            t.dev["notify"] = f"{20 + turn % 5}s"
+            t.reload()
+            if turn % 4 == 0:
+                t.pool.chain("dev", "mine", "1")
+            time.sleep(0.1)
+            paid = credits(t, "dev", "paid")
+        assert turn > 20, turn
+        wait_for(lambda: not credits(t, "dev", "spendable"), 20, about="the last payment")
+        for account, units in due.items():
+            got = round(10 ** 8 * Decimal(t.pool.chain("dev", "balance", account).split()[0].split("=")[-1]))
+            assert got == units, (account, got, units)
 
 
 __all__ = [WALLET]
