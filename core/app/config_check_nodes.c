@@ -166,10 +166,10 @@ static void on_wallet(void *arg, const struct otd_chain_answer *a)
 	const struct otd_chain_wallet *w = &a->result->u.wallet;
 	if (w->locked) {
 		snprintf(text, sizeof(text),
-			 "its wallet%s%.63s is locked: it cannot sign payments; unlock it with "
-			 "walletpassphrase for as long as the pool runs",
+			 "its wallet%s%.63s is locked: payments wait until it can sign; unlock it "
+			 "when they are due (walletpassphrase PASSPHRASE SECONDS)",
 			 *w->name ? " " : "", w->name);
-		fault(n, "roles", text);
+		warn(n, "roles", text);
 	}
 	if (w->owns == OTD_CHAIN_OWNS_NOT) {
 		n->faulty = true;
