@@ -8,6 +8,7 @@
 #include "app/app_parts.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "loop/child.h"
 
 static void answer_json(struct otd_control_request *r, json_t *o) /* takes o */
 {
@@ -33,6 +34,7 @@ static void answer_error(struct otd_control_request *r, const struct otd_err *er
 static void change_clear(struct otd_app_change *c)
 {
 	free(c->file);
+	otd_bytes_finish(&c->options);
 	json_decref(c->answer);
 	*c = (struct otd_app_change){0};
 }
@@ -88,7 +90,8 @@ static void try_it(void *arg)
 	struct otd_app_change *c = &live->change;
 	otd_thread_is(OTD_THREAD_COORDINATOR | OTD_THREAD_COMPUTE);
 	(void)!otd_plugins_draft(live->app->plugins, &c->draft, *c->kind ? c->kind : NULL,
-				 *c->id ? c->id : NULL, c->file, &c->err);
+				 *c->id ? c->id : NULL, c->file,
+				 c->options.len ? otd_bytes_cstr(&c->options) : NULL, &c->err);
 }
 
 void otd_app_publish(struct otd_app_change *c)
@@ -228,8 +231,14 @@ static otd_rc begin(struct otd_app *app, bool swap, const char *words, struct ot
 		rc = may_swap(app, c.kind, c.id, &c.before, err);
 	if (!rc)
 		rc = take_file(app, &c, file, err);
-	if (rc)
+	otd_bytes_init(&c.options, OTD_CHILD_INPUT_MAX);
+	if (!rc && swap && otd_app_swap_options(app, &c) != OTD_OK)
+		rc = otd_fail(err, OTD_E_NOMEM, "the options of %s/%s are too long to be tried",
+			      c.kind, c.id);
+	if (rc) {
+		change_clear(&c);
 		return rc;
+	}
 	change_clear(&app->live->change);
 	app->live->change = c;
 	rc = app->env->ops->worker_give(app->live->worker, try_it, tried, app->live);

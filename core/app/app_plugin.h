@@ -39,7 +39,8 @@ struct otd_app_old {
 struct otd_app_change {
 	bool swap; /* else a load */
 	char kind[32], id[32];
-	char *file; /* NULL: by the folders */
+	char *file;
+	struct otd_bytes options; /* of the instances that are wanted, for the trial */
 	enum { OTD_CHANGE_NONE, OTD_CHANGE_TRYING, OTD_CHANGE_TAKING, OTD_CHANGE_DONE } state;
 	struct otd_plugin *draft;
 	bool draft_published; /* it is the set's */
@@ -58,7 +59,10 @@ struct otd_app_live {
 	bool reload_after; /* a signal came during a change: reload when it is over */
 };
 
-/* app_plugin_swap.c. The change's draft becomes what serves, and is published; or nothing changes. */
+/* app_plugin_swap.c. What the trial makes: options of the instances that this change wants, as YAML flow
+   mappings, one a line. */
+otd_rc otd_app_swap_options(struct otd_app *app, struct otd_app_change *c);
+/* The change's draft becomes what serves, and is published; or nothing changes. */
 otd_rc otd_app_swap_algo(struct otd_app *app, struct otd_app_change *c, struct otd_err *err);
 otd_rc otd_app_swap_payout(struct otd_app *app, struct otd_app_change *c, struct otd_err *err);
 /* app_plugin.c: the draft is the newest from now on. */

@@ -7,6 +7,55 @@
 #include "app/app_plugin.h"
 #include "base/log.h"
 
+/* --- what the trial is to make --- */
+
+static void put_flow(struct otd_bytes *out, const struct otd_yaml *y)
+{
+	bool map = otd_yaml_kind(y) == OTD_YAML_MAP;
+	if (otd_yaml_kind(y) == OTD_YAML_SCALAR) {
+		const char *text = otd_yaml_text(y);
+		(void)!otd_bytes_json(out, text, strlen(text));
+		return;
+	}
+	(void)!otd_bytes_text(out, map ? "{" : "[");
+	for (size_t i = 0; i < otd_yaml_count(y); i++) {
+		(void)!otd_bytes_text(out, i ? ", " : "");
+		if (map) {
+			const char *key = otd_yaml_key(y, i);
+			(void)!otd_bytes_json(out, key, strlen(key));
+			(void)!otd_bytes_text(out, ": ");
+		}
+		put_flow(out, otd_yaml_at(y, i));
+	}
+	(void)!otd_bytes_text(out, map ? "}" : "]");
+}
+
+static void put_options(struct otd_bytes *out, const struct otd_yaml *options)
+{
+	if (!options || otd_yaml_kind(options) != OTD_YAML_MAP)
+		return; /* the defaults are tried in any case */
+	put_flow(out, options);
+	(void)!otd_bytes_text(out, "\n");
+}
+
+otd_rc otd_app_swap_options(struct otd_app *app, struct otd_app_change *c)
+{
+	bool algo = strcmp(c->kind, "algo") == 0;
+	for (size_t i = 0; algo && i < app->n_chains; i++) {
+		const struct otd_app_chain *chain = &app->chains[i];
+		if (chain->algo && strcmp(chain->first->coin->algorithm.id, c->id) == 0)
+			put_options(&c->options, chain->first->coin->algorithm.options);
+	}
+	for (size_t i = 0; !algo && i < app->n_pools; i++) {
+		const struct otd_app_pool *p = &app->pools[i];
+		for (size_t k = 0; p->chain && k < p->n_schemes; k++) {
+			if (strcmp(p->schemes[k].use->id, c->id) == 0)
+				put_options(&c->options, p->schemes[k].use->options);
+		}
+	}
+	return c->options.failed ? OTD_E_NOMEM : OTD_OK;
+}
+
 /* --- an algorithm --- */
 
 /* A pool of a reactor that is to take it. */

@@ -6,19 +6,41 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/args.h"
 #include "app/setup.h"
+#include "config/yaml.h"
 #include "loop/loop.h"
 #include "plugin/child.h"
 
 /* create() may say no to options that nobody has chosen yet; that it does not crash is what counts. */
-static void create_and_destroy(struct otd_plugin *pl)
+static void create_and_destroy(struct otd_plugin *pl, const char *options)
 {
 	struct otd_plugin_instance *in = NULL;
+	struct otd_yaml_doc *doc = NULL;
 	struct otd_err ignored = {0};
-	if (otd_instance_create(&in, pl, NULL, "trial", NULL, &ignored) == OTD_OK)
+	otd_rc rc = OTD_OK;
+	if (options)
+		rc = otd_yaml_parse(&doc, options, strlen(options), "trial", &ignored);
+	if (rc == OTD_OK && otd_instance_create(&in, pl, doc ? otd_yaml_root(doc) : NULL, "trial",
+						NULL, &ignored) == OTD_OK)
 		otd_instance_destroy(in);
+	otd_yaml_destroy(doc);
+}
+
+static void create_each(struct otd_plugin *pl)
+{
+	static char input[OTD_CHILD_INPUT_MAX + 1];
+	size_t n = 0;
+	ssize_t got;
+	create_and_destroy(pl, NULL);
+	while (n < sizeof(input) - 1 && (got = read(0, input + n, sizeof(input) - 1 - n)) > 0)
+		n += (size_t)got;
+	for (char *line = input, *end; (end = strchr(line, '\n')); line = end + 1) {
+		*end = '\0';
+		create_and_destroy(pl, line);
+	}
 }
 
 int otd_trial_main(int argc, char **argv)
@@ -42,7 +64,7 @@ int otd_trial_main(int argc, char **argv)
 		rc = otd_plugins_create(&set, env, &conf, &err);
 	struct otd_plugin *pl = rc == OTD_OK ? otd_plugins_get_file(set, argv[0], &err) : NULL;
 	if (pl)
-		create_and_destroy(pl);
+		create_each(pl);
 	/* What is left is the process's end: nothing of the plugin may run any more. */
 	return otd_plugin_child_end(&err);
 }

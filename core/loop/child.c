@@ -67,7 +67,7 @@ static otd_rc pipe_make(int ends[2])
 	return ends[0] < 0 || ends[1] < 0 ? OTD_E_IO : OTD_OK;
 }
 
-static int spawn(pid_t *pid, const struct otd_child_conf *conf, int report, int printed)
+static int spawn(pid_t *pid, const struct otd_child_conf *conf, int input, int report, int printed)
 {
 	char *env[ENVIRONMENT_MAX];
 	posix_spawn_file_actions_t to;
@@ -86,7 +86,7 @@ static int spawn(pid_t *pid, const struct otd_child_conf *conf, int report, int 
 	(void)posix_spawnattr_setpgroup(&how, 0);
 	(void)posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
 						     POSIX_SPAWN_SETPGROUP);
-	e = posix_spawn_file_actions_addopen(&to, 0, "/dev/null", O_RDONLY, 0);
+	e = posix_spawn_file_actions_adddup2(&to, input, 0);
 	e = e ? e : posix_spawn_file_actions_adddup2(&to, printed, 1);
 	e = e ? e : posix_spawn_file_actions_adddup2(&to, printed, 2);
 	e = e ? e : posix_spawn_file_actions_adddup2(&to, report, OTD_CHILD_REPORT_FD);
@@ -169,29 +169,37 @@ static void wait_for(pid_t pid, struct otd_child_end *end, bool finished, const 
 otd_rc otd_child_run(struct otd_child_end *end, struct otd_bytes *report, struct otd_bytes *printed,
 		     const struct otd_child_conf *conf, struct otd_err *err)
 {
-	int r[2] = {-1, -1}, o[2] = {-1, -1}, e = 0;
+	int r[2] = {-1, -1}, o[2] = {-1, -1}, in[2] = {-1, -1}, e = 0;
 	const struct clock c = {now_ms() + conf->wall_ms, conf->stop};
 	pid_t pid = -1;
 	otd_rc rc = OTD_OK;
 
 	*end = (struct otd_child_end){0};
-	if (pipe_make(r) || pipe_make(o))
+	if (conf->input.len > OTD_CHILD_INPUT_MAX)
+		return otd_fail(err, OTD_E_RANGE, "%s: too much for its input", conf->argv[0]);
+	if (pipe_make(r) || pipe_make(o) || pipe_make(in))
 		e = errno;
-	else
-		e = spawn(&pid, conf, r[1], o[1]);
+	else if (conf->input.len && write(in[1], conf->input.ptr, conf->input.len) < 0)
+		e = errno;
+	if (!e) {
+		(void)close(in[1]); /* so that the child sees its end */
+		in[1] = -1;
+		e = spawn(&pid, conf, in[0], r[1], o[1]);
+	}
 	if (e)
 		rc = otd_fail(err, OTD_E_IO, "cannot start %s: %s", conf->argv[0], strerror(e));
-	for (int i = 1; i >= 0 && rc == OTD_OK; i--)
-		(void)close(i ? r[1] : o[1]);
 	if (rc == OTD_OK) {
+		(void)close(r[1]);
+		(void)close(o[1]);
 		r[1] = o[1] = -1;
 		wait_for(pid, end, listen_to(r[0], report, o[0], printed, &c), &c);
 	}
 	for (int i = 0; i < 2; i++) {
-		if (r[i] >= 0)
-			(void)close(r[i]);
-		if (o[i] >= 0)
-			(void)close(o[i]);
+		const int fd[] = {r[i], o[i], in[i]};
+		for (size_t k = 0; k < 3; k++) {
+			if (fd[k] >= 0)
+				(void)close(fd[k]);
+		}
 	}
 	return rc;
 }

@@ -9,12 +9,14 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
-#define OTD_CHILD_REPORT_FD 3 /* in the child: where its report goes */
+#define OTD_CHILD_INPUT_MAX 32768u /* bytes: a pipe holds that much at once */
+#define OTD_CHILD_REPORT_FD 3      /* in the child: where its report goes */
 
 struct otd_child_conf {
 	const char *const *argv;  /* [0] is the program's path; NULL-terminated */
 	int64_t wall_ms;          /* killed after it */
 	const _Atomic bool *stop; /* true: killed now; may be NULL */
+	struct otd_span input;    /* what it reads on standard input, at most OTD_CHILD_INPUT_MAX */
 };
 
 struct otd_child_end {

@@ -109,7 +109,8 @@ otd_rc otd_plugin_child_run(struct otd_bytes *own, const struct otd_plugin_child
 	struct otd_child_conf c = {.argv = conf->argv,
 				   .wall_ms =
 					   conf->wall_ms ? conf->wall_ms : OTD_PLUGIN_CHILD_WALL_MS,
-				   .stop = conf->stop};
+				   .stop = conf->stop,
+				   .input = conf->input};
 	struct otd_child_end end;
 	struct otd_bytes report, printed;
 	struct story s = {0};

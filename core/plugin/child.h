@@ -21,6 +21,7 @@ struct otd_plugin_child_conf {
 	const char *const *argv;  /* [0] the path of this program; NULL-terminated */
 	int64_t wall_ms;          /* 0: OTD_PLUGIN_CHILD_WALL_MS */
 	const char *file;         /* of the plugin, for errors */
+	struct otd_span input;    /* the child's standard input */
 	const _Atomic bool *stop; /* true: it is given up; may be NULL */
 };
 
@@ -35,7 +36,8 @@ OTD_WARN_UNUSED otd_rc otd_plugin_child_run(struct otd_bytes *own,
 
 /*
  * The loader's own trial: `otedama plugin-trial FILE`, which no --help shows. It loads the file with its
- * known answers, and creates and destroys an instance with default options.
+ * known answers, and creates and destroys an instance with default options, and one for each line of
+ * its input, a YAML flow mapping of options.
  */
 #define OTD_PLUGIN_TRIAL_VERB "plugin-trial"
 

@@ -21,10 +21,10 @@ struct otd_plugin *otd_plugins_newest(const struct otd_plugins *p, const char *k
 }
 
 otd_rc otd_plugins_draft(struct otd_plugins *p, struct otd_plugin **out, const char *kind,
-			 const char *id, const char *file, struct otd_err *err)
+			 const char *id, const char *file, const char *options, struct otd_err *err)
 {
 	OTD_ON(OTD_THREAD_COORDINATOR);
-	return otd_plugin_from_file(p, out, kind, id, file, err);
+	return otd_plugin_from_file(p, out, kind, id, file, options, err);
 }
 
 void otd_plugin_publish(struct otd_plugin *pl)

@@ -124,7 +124,8 @@ otd_rc otd_plugin_file_write(struct otd_env *e, const char *file, const void *p,
 /* --- load.c --- */
 /* Everything up to the list of the set: *out is a draft. kind and id may be NULL. */
 otd_rc otd_plugin_from_file(struct otd_plugins *p, struct otd_plugin **out, const char *kind,
-			    const char *id, const char *file, struct otd_err *err);
+			    const char *id, const char *file, const char *options,
+			    struct otd_err *err);
 void otd_plugin_free(struct otd_plugin *pl);
 static inline void otd_plugin_step(const struct otd_plugins *p, const char *what)
 {
@@ -136,8 +137,9 @@ static inline void otd_plugin_step(const struct otd_plugins *p, const char *what
 /* Whether the configuration lets a file of this digest be this plugin. */
 otd_rc otd_plugin_pin_check(const struct otd_plugins *p, const char *kind, const char *id,
 			    const char *digest, const char *file, struct otd_err *err);
-/* Has the copy run by a child, where its digest has not passed before. */
-otd_rc otd_plugin_trial(struct otd_plugins *p, const struct otd_plugin *pl, struct otd_err *err);
+/* Has the copy run by a child, where its digest has not passed before or there are options. */
+otd_rc otd_plugin_trial(struct otd_plugins *p, const struct otd_plugin *pl, const char *options,
+			struct otd_err *err);
 
 /* --- desc.c --- */
 /* Checks a descriptor and copies it with all its tables into pl. */

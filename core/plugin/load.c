@@ -340,10 +340,10 @@ static otd_rc check_place(const struct otd_note_desc *note, const char *kind, co
 }
 
 /* The bytes are judged; from here on its code runs. */
-static otd_rc run_bytes(struct otd_plugins *p, struct otd_plugin *pl,
-			const struct otd_note_desc *note, const uint8_t *bytes, size_t n,
-			struct otd_err *err)
+static otd_rc run_bytes(struct otd_plugin *pl, const struct otd_note_desc *note,
+			const uint8_t *bytes, size_t n, const char *options, struct otd_err *err)
 {
+	struct otd_plugins *p = pl->set;
 	uint8_t digest[32];
 	char kind[32];
 	otd_rc rc;
@@ -354,14 +354,15 @@ static otd_rc run_bytes(struct otd_plugins *p, struct otd_plugin *pl,
 	if (!rc && p->private_dir)
 		rc = make_copy(p, pl, kind, note->id, bytes, n, err);
 	if (!rc && pl->copy && p->trial_program)
-		rc = otd_plugin_trial(p, pl, err);
+		rc = otd_plugin_trial(p, pl, options, err);
 	if (!rc)
 		rc = map_image(pl, note, err);
 	return rc ? rc : check_answers(p, pl, err);
 }
 
 otd_rc otd_plugin_from_file(struct otd_plugins *p, struct otd_plugin **out, const char *kind,
-			    const char *id, const char *file, struct otd_err *err)
+			    const char *id, const char *file, const char *options,
+			    struct otd_err *err)
 {
 	struct otd_plugin *pl = calloc(1, sizeof(*pl));
 	struct otd_note_desc note;
@@ -382,7 +383,7 @@ otd_rc otd_plugin_from_file(struct otd_plugins *p, struct otd_plugin **out, cons
 	if (!rc)
 		rc = check_place(&note, kind, id, file, err);
 	if (!rc)
-		rc = run_bytes(p, pl, &note, bytes, n, err);
+		rc = run_bytes(pl, &note, bytes, n, options, err);
 	free(bytes);
 	if (rc)
 		otd_plugin_free(pl);
@@ -395,7 +396,7 @@ static struct otd_plugin *load(struct otd_plugins *p, const char *kind, const ch
 			       const char *file, struct otd_err *err)
 {
 	struct otd_plugin *pl;
-	if (otd_plugin_from_file(p, &pl, kind, id, file, err))
+	if (otd_plugin_from_file(p, &pl, kind, id, file, NULL, err))
 		return NULL;
 	otd_plugin_publish(pl);
 	return pl;

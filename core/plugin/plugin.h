@@ -88,11 +88,14 @@ otd_rc otd_plugins_find_file(struct otd_plugins *p, char *to, size_t cap, const 
 /*
  * Judges, copies, tries, maps a file and hashes its known answers: a draft, which nobody sees yet and
  * of which instances may be made. kind and id: what it must be; NULL: its note says. It lies anywhere.
+ * options: of the instances that are wanted, a YAML flow mapping a line: the trial makes those too, and
+ * takes place even where the digest has passed; NULL: none. At most OTD_CHILD_INPUT_MAX bytes.
  * Long; the set is not changed. A thread of its own, that counts as [coordinator]: nobody else has
  * the image.
  */
 otd_rc otd_plugins_draft(struct otd_plugins *p, struct otd_plugin **out, const char *kind,
-			 const char *id, const char *file, struct otd_err *err);
+			 const char *id, const char *file, const char *options,
+			 struct otd_err *err);
 /* From now on it is the newest of its kind and id. */
 void otd_plugin_publish(struct otd_plugin *draft);
 /* A draft without instances. Takes NULL. */

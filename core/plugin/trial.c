@@ -107,7 +107,8 @@ static void name_the_file(struct otd_err *err, const struct otd_plugin *pl)
 		(void)otd_fail(err, inner.rc, "%s%s", pl->file, inner.text + n);
 }
 
-otd_rc otd_plugin_trial(struct otd_plugins *p, const struct otd_plugin *pl, struct otd_err *err)
+otd_rc otd_plugin_trial(struct otd_plugins *p, const struct otd_plugin *pl, const char *options,
+			struct otd_err *err)
 {
 	int64_t wall_ms = p->trial_ms ? p->trial_ms : OTD_PLUGIN_CHILD_WALL_MS;
 	char seconds[24];
@@ -116,8 +117,11 @@ otd_rc otd_plugin_trial(struct otd_plugins *p, const struct otd_plugin *pl, stru
 		.argv = argv, .wall_ms = wall_ms, .file = pl->file, .stop = p->trial_stop};
 	struct otd_err why = {0};
 	uint64_t from = otd_mono_ns(p->env);
-	if (has_passed(p, pl))
+	bool passed = has_passed(p, pl);
+	if (passed && !options)
 		return OTD_OK;
+	if (options)
+		conf.input = (struct otd_span){(const uint8_t *)options, strlen(options)};
 	(void)snprintf(seconds, sizeof(seconds), "%lld", (long long)(wall_ms / 1000 + 1));
 	otd_rc rc = otd_plugin_child_run(NULL, &conf, &why);
 	if (rc) {
@@ -127,6 +131,7 @@ otd_rc otd_plugin_trial(struct otd_plugins *p, const struct otd_plugin *pl, stru
 	otd_log(OTD_LOG_DEBUG, "plugin", "plugin.trial", "file=%s digest=%.16s ms=%llu",
 		OTD_Q(pl->file), pl->digest,
 		(unsigned long long)((otd_mono_ns(p->env) - from) / 1000000));
-	remember(p, pl);
+	if (!passed)
+		remember(p, pl);
 	return OTD_OK;
 }

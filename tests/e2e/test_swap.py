@@ -8,13 +8,23 @@ import subprocess
 import tempfile
 import time
 
-from devnet import Database, Miner, devnet, refused
-from pool import BUILD, ROOT, Pool, address, wait_for
+from devnet import Database, Miner, devnet, fixed, refused
+from pool import BUILD, ROOT, Pool, address, free_port, wait_for
 from skip import Skip
 from stratum import Client
 
 SWAPS = int(os.environ.get("OTEDAMA_SWAPS", "100"))
 LOW_DIFFICULTY = 23
+
+EXTRA_POOL = f"""
+  fresh:
+    coin: fresh
+    chain: {{bits: 1d00ffff, spacing: 0s}}
+    coinbase: {{address: ADDRESS}}
+    payout: {{scheme: pplns}}
+    ports:
+      PORT: {{listen: 127.0.0.1, difficulty: {fixed()}}}
+"""
 
 
 class Workshop:
@@ -36,9 +46,9 @@ class Workshop:
         os.chmod(out, 0o644)
         return out
 
-    def algo(self, name, behave="GOOD", version="2.0.0"):
+    def algo(self, name, behave="GOOD", version="2.0.0", ident="sha256d"):
         return self.cc(name, os.path.join(ROOT, "tests", "e2e", "plugins", "sha256d.c"), f"-DBEHAVE={behave}",
-                       f'-DVERSION="{version}"', os.path.join(BUILD, "libotedama-sha256.a"),
+                       f'-DVERSION="{version}"', f'-DID="{ident}"', os.path.join(BUILD, "libotedama-sha256.a"),
                        "-Wl,--exclude-libs,ALL")
 
     def solo(self, name, before="", after=""):
@@ -231,6 +241,46 @@ def test_load_unload_and_what_wants_a_restart():
         assert r.returncode == 1 and "not loaded" in r.stderr, r.stderr
         file = os.path.join(BUILD, "plugins", "algo", "scrypt.so")
         assert json.loads(plugin(pool, "load", file, "--json").stdout)["generation"] == 2
+        assert pool.stop() == 0
+
+
+def test_a_new_algorithm_in_a_running_pool():
+    """A file from anywhere is loaded, a coin of it added, and mined, while the first pool's miners go on."""
+    with Workshop() as w, Pool(devnet()).start() as pool:
+        old = Miner(pool.port, f"{address(7010)}.rig", pause=0.01)
+        coins = os.path.join(pool.folder, "coins")
+        os.remove(coins)
+        shutil.copytree(os.path.join(ROOT, "etc", "coins"), coins)
+        with open(os.path.join(coins, "devnet.yaml"), encoding="utf-8") as f:
+            coin = f.read()
+        with open(os.path.join(coins, "fresh.yaml"), "w", encoding="utf-8") as f:
+            f.write(coin.replace("{use: sha256d}", "{use: fresh, rounds: 2}").replace("symbol: DEV", "symbol: FRE"))
+        port = free_port()
+        before, after = pool.text.split("api:")
+        more = before + EXTRA_POOL.replace("PORT", str(port)).replace("ADDRESS", address(7011)) + "api:" + after
+        pool.write(more)
+        r = pool.command("reload", "-c", pool.config, check=False)
+        assert r.returncode == 1 and "algo/fresh" in r.stderr, r.stderr
+        plugin(pool, "load", w.algo("fresh", ident="fresh"))
+        pool.command("reload", "-c", pool.config)
+        with Client(port) as miner:
+            miner.login(f"{address(7012)}.rig")
+            for _ in range(5):
+                serves(pool, miner)
+            swap(pool, "algo/fresh", w.algo("fresher", version="2.0.7", ident="fresh"))
+            serves(pool, miner)
+            # Its defaults are well; the options of this coin are not, and the trial has those.
+            r = plugin(pool, "swap", "algo/fresh", w.algo("picky", "CRASH_OPTION", ident="fresh"), check=False)
+            assert r.returncode == 1 and "crashed the trial process in create()" in r.stderr, r.stderr
+            serves(pool, miner)
+        assert loaded(pool, "algo", "fresh")[-1]["users"] == ["pool fresh"]
+        old.stop()
+        assert not old.refused and old.acknowledged > 20
+        # and out again
+        pool.write(pool.text)
+        pool.command("reload", "-c", pool.config)
+        wait_for(lambda: all(not p["users"] for p in loaded(pool, "algo", "fresh")), about="the end of its pool")
+        plugin(pool, "unload", "algo/fresh")
         assert pool.stop() == 0
 
 

@@ -65,7 +65,7 @@ static struct otd_plugin *draft(struct otd_plugins *p, const char *kind, const c
 	struct otd_plugin *pl;
 	char file[600];
 	assert_int_equal(otd_plugins_find_file(p, file, sizeof(file), kind, id, &err), OTD_OK);
-	if (otd_plugins_draft(p, &pl, kind, id, file, &err))
+	if (otd_plugins_draft(p, &pl, kind, id, file, NULL, &err))
 		fail_msg("%s", err.text);
 	return pl;
 }
@@ -157,13 +157,14 @@ static void not_what_was_asked_for(void **state)
 	struct otd_plugins *p = set_of((struct otd_plugins_conf){0});
 	struct otd_plugin *pl;
 	(void)state;
-	assert_int_equal(otd_plugins_draft(p, &pl, "algo", "cpu", BUILT "/hw/cpu.so", &err),
+	assert_int_equal(otd_plugins_draft(p, &pl, "algo", "cpu", BUILT "/hw/cpu.so", NULL, &err),
 			 OTD_E_INVALID);
 	assert_null(pl);
-	assert_int_equal(otd_plugins_draft(p, &pl, NULL, NULL, BUILT "/hw/cpu.so", &err), OTD_OK);
+	assert_int_equal(otd_plugins_draft(p, &pl, NULL, NULL, BUILT "/hw/cpu.so", NULL, &err),
+			 OTD_OK);
 	assert_string_equal(state_of(pl).id, "cpu");
 	otd_plugin_discard(pl);
-	assert_int_equal(otd_plugins_draft(p, &pl, NULL, NULL, "/nonexistent.so", &err),
+	assert_int_equal(otd_plugins_draft(p, &pl, NULL, NULL, "/nonexistent.so", NULL, &err),
 			 OTD_E_NOT_FOUND);
 	otd_plugins_destroy(p);
 	/* Of copies nothing is left. */

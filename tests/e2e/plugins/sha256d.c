@@ -23,6 +23,7 @@
 #define CRASH_BUILDING 12 /* in a constructor */
 #define WRITES_FILE    13
 #define EATS_MEMORY    14
+#define CRASH_OPTION   15 /* in create(), where an option has another value than its default */
 
 #ifndef BEHAVE
 #define BEHAVE GOOD
@@ -36,11 +37,23 @@
 #define OTD_ABI_MAJOR 77
 #endif
 
-OTD_PLUGIN_NOTE("algo/1", "sha256d");
+#ifndef ID
+#define ID "sha256d"
+#endif
+
+OTD_PLUGIN_NOTE("algo/1", ID);
 
 struct otd_instance {
 	const struct otd_host_core *core;
 	struct otd_host *host;
+};
+
+struct options {
+	int64_t rounds;
+};
+static const struct otd_option options_table[] = {
+	OTD_OPTION(struct options, rounds, OTD_OPT_INT, "rounds", "1", "for a test", .min = 1,
+		   .max = 9),
 };
 
 static void crash(void)
@@ -60,7 +73,8 @@ static otd_rc create(struct otd_instance **out, struct otd_host *h,
 		     const struct otd_host_core *core, const void *options)
 {
 	struct otd_instance *in = core->alloc(h, sizeof(*in));
-	(void)options;
+	if (BEHAVE == CRASH_OPTION && ((const struct options *)options)->rounds != 1)
+		crash();
 	if (!in)
 		return OTD_E_NOMEM;
 	in->core = core;
@@ -165,11 +179,15 @@ static const struct otd_plugin_desc desc = {
 	.abi_major = OTD_ABI_MAJOR,
 	.abi_minor = OTD_ABI_MINOR,
 	.kind = "algo/1",
-	.id = "sha256d",
+	.id = ID,
 	.version = VERSION,
 	.license = "MIT",
 	.build = "for a test",
 	.summary = "SHA-256d of a stranger",
+	.options = options_table,
+	.options_size = sizeof(struct options),
+	.option_size = sizeof(options_table[0]),
+	.n_options = 1,
 	.base = &base,
 	.ops = {.algo = &ops},
 	.vectors = vectors,
