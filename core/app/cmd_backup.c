@@ -216,6 +216,8 @@ static otd_rc of_stopped(const char *config, const char *dir, bool json, struct 
 	struct copy c = {.dir = dir};
 	otd_rc rc = otd_offline_init(&app, config, err);
 	if (rc == OTD_OK)
+		rc = otd_offline_as_owner(&app, err);
+	if (rc == OTD_OK)
 		rc = otd_data_dir_lock(&app.lock_fd, app.data_dir, false, err);
 	if (rc == OTD_OK)
 		rc = otd_data_dir_whole(app.data_dir, err);

@@ -2,15 +2,11 @@
  * otedama restore: a backup's data into the data folder of a stopped pool. While files are being put
  * there a mark lies beside them, without which nothing would tell a half of it from a whole.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -156,33 +152,6 @@ static otd_rc put_files(struct restore *r, struct otd_err *err)
 		       : rc;
 }
 
-/* Run as root, the files are for whom the folder is. */
-static uid_t owner;
-static gid_t owner_group;
-
-static int give_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return lchown(path, owner, owner_group);
-}
-
-static otd_rc give_to_owner(struct restore *r, struct otd_err *err)
-{
-	struct stat st;
-	if (geteuid() != 0)
-		return OTD_OK;
-	if (stat(r->app.data_dir, &st) != 0)
-		return otd_fail(err, OTD_E_IO, "%s: %s", r->app.data_dir, strerror(errno));
-	owner = st.st_uid;
-	owner_group = st.st_gid;
-	if (nftw(r->app.data_dir, give_one, 16, FTW_PHYS | FTW_MOUNT) != 0)
-		return otd_fail(err, OTD_E_IO, "cannot give the files of %s to their owner: %s",
-				r->app.data_dir, strerror(errno));
-	return OTD_OK;
-}
-
 /* --- the database, and the proof --- */
 
 static otd_rc look(void *arg, struct otd_db *db, struct otd_err *err)
@@ -305,14 +274,14 @@ static otd_rc restore(struct restore *r, const char *config, bool force, struct 
 {
 	otd_rc rc = otd_offline_init(&r->app, config, err);
 	if (rc == OTD_OK)
+		rc = otd_offline_as_owner(&r->app, err);
+	if (rc == OTD_OK)
 		rc = check_all(r, force, err);
 	r->of_bytes = otd_manifest_bytes(&r->manifest);
 	if (rc == OTD_OK)
 		rc = put_files(r, err);
 	if (rc == OTD_OK)
 		rc = prove(r, err);
-	if (rc == OTD_OK)
-		rc = give_to_owner(r, err);
 	if (rc == OTD_OK)
 		rc = mark(r, false, err);
 	if (isatty(STDERR_FILENO))
@@ -360,6 +329,7 @@ const struct otd_cmd otd_cmd_restore = {
 		"each "
 		"journal\nopened. Payments then wait until they are started again: what was paid "
 		"after "
-		"the backup is\nnot in it.",
+		"the backup is\nnot in it. Run by root it acts as the user that data_dir belongs "
+		"to.",
 	.run = run,
 };

@@ -1,5 +1,10 @@
 #include "app/offline.h"
 
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/app_parts.h"
@@ -16,6 +21,22 @@ otd_rc otd_offline_init(struct otd_app *app, const char *config, struct otd_err 
 	if (rc == OTD_OK)
 		app->data_dir = app->settings->data_dir;
 	return rc;
+}
+
+otd_rc otd_offline_as_owner(const struct otd_app *app, struct otd_err *err)
+{
+	struct stat st;
+	if (geteuid() != 0 || stat(app->data_dir, &st) != 0 || st.st_uid == 0)
+		return OTD_OK;
+	const struct passwd *p = getpwuid(st.st_uid);
+	int rc = p ? initgroups(p->pw_name, st.st_gid) : setgroups(0, NULL);
+	if (rc == 0)
+		rc = setgid(st.st_gid);
+	if (rc == 0)
+		rc = setuid(st.st_uid);
+	return rc == 0 ? OTD_OK
+		       : otd_fail(err, OTD_E_IO, "cannot become the user that owns %s (%u): %s",
+				  app->data_dir, (unsigned)st.st_uid, strerror(errno));
 }
 
 otd_rc otd_offline_store(struct otd_app *app, bool as_it_is, struct otd_err *err)

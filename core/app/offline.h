@@ -12,4 +12,10 @@ otd_rc otd_offline_store(struct otd_app *app, bool as_it_is, struct otd_err *err
 void otd_offline_close(struct otd_app *app);
 void otd_offline_finish(struct otd_app *app);
 
+/*
+ * Run by root, a tool that writes becomes the user that data_dir belongs to: what root made there the pool
+ * could not write, and code that the pool keeps there root does not run. For the rest of the process.
+ */
+otd_rc otd_offline_as_owner(const struct otd_app *app, struct otd_err *err);
+
 #endif

@@ -210,6 +210,44 @@ def test_a_backup_is_for_its_user_alone():
             assert r.returncode == 1 and os.listdir(theirs) == [], r.stderr
 
 
+def test_root_acts_as_the_pools_user():
+    """A stopped pool's backup and a restore by root leave nothing that the pool's user could not write."""
+    if os.geteuid() != 0:
+        raise Skip("only root can become somebody else")
+    text, user = devnet(bits=SOME_BLOCKS), 12345
+    with Pool(text) as pool:
+        os.chmod(pool.folder, 0o755)
+        data, backups = os.path.join(pool.folder, "data"), os.path.join(pool.folder, "backups")
+        pool.start()
+        mined(pool)
+        assert pool.stop() == 0
+        os.mkdir(backups)
+        for folder in (data, backups):
+            subprocess.run(["chown", "-R", f"{user}:{user}", folder], check=True)
+
+        def not_theirs():
+            return [os.path.join(d, f) for d, ds, fs in os.walk(pool.folder) for f in ds + fs
+                    if os.path.join(d, f).startswith((data, backups)) and os.lstat(os.path.join(d, f)).st_uid != user]
+        b = os.path.join(backups, "b")
+        backup(pool, b)
+        assert not not_theirs(), not_theirs()
+        restore(pool, b, "--force")
+        assert not not_theirs(), not_theirs()
+        # Into the empty folder of a new machine, which is the user's.
+        shutil.rmtree(data)
+        os.mkdir(data)
+        os.chown(data, user, user)
+        restore(pool, b)
+        assert not not_theirs(), not_theirs()
+        # A backup that the user may not read: said before anything is put there.
+        shutil.rmtree(data)
+        os.mkdir(data)
+        os.chown(data, user, user)
+        subprocess.run(["chown", "-R", "0:0", b], check=True)
+        r = restore(pool, b, check=False)
+        assert r.returncode == 1 and "owner and mode" in r.stderr and os.listdir(data) == ["otedama.lock"], r.stderr
+
+
 # --- what is refused, and how ---
 
 def test_damage_is_found_wherever_it_is():
