@@ -13,15 +13,9 @@
 #include "loop/loop.h"
 
 static const struct otd_cmd *const verbs[] = {
-	&otd_policy_verb_apply,
-	&otd_policy_verb_check,
-	&otd_policy_verb_confirm,
-	&otd_policy_verb_feed,
-	&otd_policy_verb_history,
-	&otd_policy_verb_record,
-	&otd_policy_verb_rollback,
-	&otd_policy_verb_shadow,
-	&otd_policy_verb_status,
+	&otd_policy_verb_apply,    &otd_policy_verb_check,   &otd_policy_verb_confirm,
+	&otd_policy_verb_feed,     &otd_policy_verb_history, &otd_policy_verb_record,
+	&otd_policy_verb_rollback, &otd_policy_verb_shadow,  &otd_policy_verb_status,
 	&otd_policy_verb_test,
 };
 #define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define LOAD_TIMES 10 /* so much more time than a call has loading, and selftest() */
+
 static const char stop_mark; /* its address is the error that no pcall swallows */
 
 /* Units that one instruction may cost: two strings of this length can be compared by it. */
@@ -37,7 +39,7 @@ static void where(struct policy_state *st, lua_Debug *ar)
 			return;
 		}
 	}
-	(void)snprintf(st->stop_at, sizeof(st->stop_at), "%.200s", st->name);
+	(void)snprintf(st->stop_at, sizeof(st->stop_at), "%.200s", st->file);
 }
 
 static void count_hook(lua_State *L, lua_Debug *ar)
@@ -52,6 +54,14 @@ static void count_hook(lua_State *L, lua_Debug *ar)
 		where(st, ar);
 		(void)otd_policy_raise_stop(L);
 	}
+}
+
+void otd_policy_check_time(lua_State *L)
+{
+	struct policy_state *st = state_of(L);
+	if (!st->stop && st->deadline_ns && st->set->cpu_ns() > st->deadline_ns)
+		otd_policy_stop(st, STOP_TIME);
+	otd_policy_charge(L, 0);
 }
 
 void otd_policy_rearm(struct policy_state *st)
@@ -115,7 +125,7 @@ static void say_stop(struct policy_state *st)
 		break;
 	case STOP_TIME:
 		(void)snprintf(why, sizeof(why), "stopped after %llu us of processor time",
-			       (unsigned long long)(st->set->limits.call_ns / 1000));
+			       (unsigned long long)(st->time_ns / 1000));
 		break;
 	default:
 		(void)snprintf(why, sizeof(why),
@@ -141,6 +151,23 @@ static void say_error(struct policy_state *st)
 	}
 }
 
+/* The budget and the time begin now. */
+static void begin(struct policy_state *st, uint64_t units)
+{
+	st->units = 0;
+	st->limit = units;
+	st->time_ns = st->set->limits.call_ns;
+	if (units > st->set->limits.call_units)
+		st->time_ns *= LOAD_TIMES;
+	st->deadline_ns = st->set->cpu_ns ? st->set->cpu_ns() + st->time_ns : 0;
+}
+
+void otd_policy_begin(struct policy_state *st)
+{
+	if (!st->stop)
+		begin(st, st->limit);
+}
+
 otd_rc otd_policy_protected(struct policy_state *st, lua_CFunction fn, void *ctx, uint64_t units,
 			    struct policy_call *call, bool *overrun)
 {
@@ -149,13 +176,9 @@ otd_rc otd_policy_protected(struct policy_state *st, lua_CFunction fn, void *ctx
 	st->stop = STOP_NONE;
 	st->stop_at[0] = '\0';
 	st->refused = 0;
-	st->units = 0;
-	st->limit = units;
+	begin(st, units);
 	st->call = call;
 	st->interval = 0;
-	st->deadline_ns = st->set->cpu_ns && units <= st->set->limits.call_units
-				  ? st->set->cpu_ns() + st->set->limits.call_ns
-				  : 0;
 	st->running = true;
 	lua_settop(L, 0);
 	otd_policy_rearm(st);

@@ -19,6 +19,7 @@ static int run_hook(lua_State *L)
 	lua_settop(L, 0);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, a->st->hook[a->hook].ref);
 	otd_policy_push_fields(L, &info->in, a->in, -1);
+	otd_policy_begin(a->st); /* thousands of parts are not the script's fault */
 	lua_call(L, 1, 1);
 	if (info->tells || lua_isnil(L, 1))
 		return 0;

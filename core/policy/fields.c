@@ -62,10 +62,24 @@ static void push_work(lua_State *L, otd_u128 work, int64_t seconds)
 		lua_pushnumber(L, (lua_Number)work);
 }
 
+/* The decimal of a target: kept, for making one takes longer than the rest of a call. */
+static const char *decimal(struct policy_state *st, struct otd_u256 target, struct otd_u256 diff1)
+{
+	size_t i = 0;
+	while (i < DIFFICULTIES && (otd_u256_cmp(st->difficulty[i].target, target) != 0 ||
+				    otd_u256_cmp(st->difficulty[i].diff1, diff1) != 0))
+		i++;
+	if (i < DIFFICULTIES)
+		return st->difficulty[i].text;
+	i = st->next_difficulty++ % DIFFICULTIES;
+	st->difficulty[i].target = target;
+	st->difficulty[i].diff1 = diff1;
+	return otd_difficulty_format(st->difficulty[i].text, target, diff1);
+}
+
 static void push_difficulty(lua_State *L, struct otd_u256 target, struct otd_u256 diff1)
 {
-	char text[OTD_DIFFICULTY_TEXT];
-	if (lua_stringtonumber(L, otd_difficulty_format(text, target, diff1)) == 0)
+	if (lua_stringtonumber(L, decimal(state_of(L), target, diff1)) == 0)
 		lua_pushinteger(L, 0);
 }
 

@@ -2,6 +2,7 @@
 #ifndef OTD_POLICY_INTERNAL_H
 #define OTD_POLICY_INTERNAL_H
 
+#include "base/text.h"
 #include "policy/fields.h"
 #include "policy/policy.h"
 #include <lauxlib.h>
@@ -14,6 +15,7 @@
 #define METRICS_MAX   64    /* of one script */
 #define LINES_A_CALL  16    /* of log() */
 #define ASSETS_MAX    256
+#define DIFFICULTIES  8
 #define ERROR_TEXT    300
 
 enum stop { STOP_NONE = 0, STOP_UNITS, STOP_MEMORY, STOP_STRING, STOP_TIME };
@@ -57,9 +59,16 @@ struct policy_state {
 	enum stop stop;
 	char stop_at[ERROR_TEXT]; /* "fees.lua:12" */
 	uint64_t units, limit;    /* spent; may be spent */
+	uint64_t time_ns;         /* that it may take */
 	uint64_t deadline_ns;     /* of cpu_ns; 0: none */
 	int interval;             /* armed now */
 	struct policy_call *call;
+	/* Difficulties converted last: sessions mostly come with the same ones. */
+	struct {
+		struct otd_u256 target, diff1;
+		char text[OTD_DIFFICULTY_TEXT];
+	} difficulty[DIFFICULTIES];
+	size_t next_difficulty;
 	struct policy_metric metric[METRICS_MAX];
 	size_t n_metrics;
 };
@@ -115,8 +124,12 @@ void *otd_policy_alloc(void *ud, void *ptr, size_t osize, size_t nsize);
 void otd_policy_spend(struct policy_state *st, uint64_t units);
 /* What a host function costs; raises where the budget is out. */
 void otd_policy_charge(lua_State *L, uint64_t units);
+/* Raises where the time of the call is over: for what no hook looks at. */
+void otd_policy_check_time(lua_State *L);
 /* Ends the call for good: no pcall goes on behind it. */
 void otd_policy_stop(struct policy_state *st, enum stop why);
+/* The budget begins anew: what was spent so far was for the host's own work. */
+void otd_policy_begin(struct policy_state *st);
 /* Raises again what ends the call. */
 int otd_policy_raise_stop(lua_State *L);
 /* Looks again how often the hook must run. */

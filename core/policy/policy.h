@@ -3,7 +3,7 @@
  * down. Three things:
  *
  *   otd_policy_set   scripts, compiled, their options checked, their selftest() passed. Made on any
- *                    thread (best on none that serves: it may take some ten milliseconds), then given
+ *                    thread (best on none that serves: at the worst it takes some ten milliseconds), then given
  *                    to one otd_policy. One Lua state a script and set.
  *   otd_policy       one a reactor, one of the coordinator: runs the hooks of hooks.h against its set
  *                    in force, and beside it the shadow. All [that thread] but create.
@@ -38,7 +38,7 @@ struct otd_yaml;
 /* Which hooks a set is for. A tool that checks scripts takes both. */
 enum otd_policy_side { OTD_POLICY_REACTOR = 1, OTD_POLICY_COORDINATOR = 2, OTD_POLICY_BOTH = 3 };
 
-#define OTD_POLICY_TEXT_MAX    (256u << 10) /* bytes of a script */
+#define OTD_POLICY_TEXT_MAX    (64u << 10) /* bytes of a script */
 #define OTD_POLICY_SCRIPTS_MAX 32
 #define OTD_POLICY_ERRORS_MAX  3 /* in a row */
 
@@ -63,7 +63,9 @@ struct otd_policy_limits {
 		call_units; /* of one call of one script; 0: 200,000. About one a Lua instruction; host
 				functions and memory cost by bytes and items */
 	uint64_t load_units; /* of a script's text, and of its selftest(); 0: 2,000,000 */
-	uint64_t call_ns;    /* backstop of a call in time of cpu_ns; 0: 3,000,000 */
+	uint64_t
+		call_ns; /* backstop of a call in time of cpu_ns; 0: 3,000,000. Loading and selftest() have ten
+			     times as much each */
 };
 
 struct otd_policy_build {

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PIECE 256 /* bytes of a text that Lua compiles at a time */
+
 otd_rc otd_policy_read(struct otd_bytes *out, struct otd_env *e, const char *file,
 		       struct otd_err *err)
 {
@@ -59,15 +61,30 @@ static int open_libraries(lua_State *L)
 struct loading {
 	struct policy_state *st;
 	const struct otd_policy_script *script;
+	size_t at; /* read so far */
 };
+
+/*
+ * The text in small pieces: no hook runs while Lua compiles, and a chain of some ten thousand "or" takes it
+ * seconds, so the time is looked at here.
+ */
+static const char *next_piece(lua_State *L, void *arg, size_t *n)
+{
+	struct loading *l = arg;
+	const char *piece = (const char *)l->script->text.ptr + l->at;
+	*n = l->script->text.len - l->at < PIECE ? l->script->text.len - l->at : PIECE;
+	l->at += *n;
+	otd_policy_charge(L, *n);
+	otd_policy_check_time(L);
+	return *n ? piece : NULL;
+}
 
 static int run_text(lua_State *L)
 {
 	struct loading *l = lua_touserdata(L, 1);
 	lua_pushfstring(L, "@%s", l->st->file);
-	if (luaL_loadbufferx(L, (const char *)l->script->text.ptr, l->script->text.len,
-			     lua_tostring(L, -1), "t"))
-		return lua_error(L);
+	if (lua_load(L, next_piece, l, lua_tostring(L, -1), "t"))
+		return l->st->stop ? otd_policy_raise_stop(L) : lua_error(L);
 	lua_getfield(L, LUA_REGISTRYINDEX, "env");
 	(void)lua_setupvalue(L, -2, 1);
 	lua_call(L, 0, 0);
@@ -209,7 +226,7 @@ static otd_rc selftest(struct policy_state *st, struct otd_err *err)
 static otd_rc build_state(struct policy_state *st, const struct otd_policy_script *s,
 			  struct otd_err *err)
 {
-	struct loading l = {st, s};
+	struct loading l = {st, s, 0};
 	otd_rc rc = keep_texts(st, s, err);
 	if (rc)
 		return rc;

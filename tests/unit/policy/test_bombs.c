@@ -206,6 +206,29 @@ static void loading_is_bounded(void **state)
 	deep[200000] = 0;
 	assert_contains(rig_refused(&r, deep, &err), "a.lua");
 	free(deep);
+	/* Chains that Lua compiles in a time that grows with their square. */
+	char *chain = malloc(OTD_POLICY_TEXT_MAX + 1);
+	static const char *const link[] = {" or x", " elseif x then x = 1", " do goto a end"};
+	static const char *const head[] = {"function fee(a) return x",
+					   "function fee(a) if x then x = 1", "function fee(a)"};
+	static const char *const tail[] = {" end", " end end", " ::a:: end"};
+	for (int i = 0; i < 3; i++) {
+		struct otd_policy_set *set;
+		const char *text = chain;
+		size_t at = strlen(head[i]), n = strlen(link[i]);
+		memcpy(chain, head[i], at);
+		for (; at + n + 20 < OTD_POLICY_TEXT_MAX; at += n)
+			memcpy(chain + at, link[i], n);
+		memcpy(chain + at, tail[i], strlen(tail[i]) + 1);
+		uint64_t before = otd_thread_cpu_ns(), took;
+		otd_rc rc = rig_set(&r, &set, 1, &text, &err);
+		took = otd_thread_cpu_ns() - before;
+		print_message("chain of '%s': %llu us: %s\n", link[i],
+			      (unsigned long long)took / 1000, rc ? err.text : "taken");
+		assert_true(took < 5 * FAR_TOO_LONG_NS);
+		otd_policy_set_destroy(set);
+	}
+	free(chain);
 	rig_finish(&r);
 }
 
