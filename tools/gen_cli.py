@@ -42,6 +42,8 @@ class Command:
     def words(self):
         """(words that may stand first, what kinds of files stand behind: "file", "dir")."""
         verbs, takes, bare = [], set(), self.usage
+        if re.search(r"\bVERB\b", bare):  # they stand below, each with its form
+            verbs += [m.group(1) for x in self.more if (m := re.match(r"  ([a-z]+)\b.*  ", x))]
         for group in re.findall(r"\[([^][]*)\]", bare):
             parts = [x.strip() for x in group.split("|")]
             if all(re.fullmatch(r"[a-z]+", x) for x in parts):

@@ -242,6 +242,15 @@ def test_completion():
             pass
         offered = complete(script, "")
         assert set(commands()) <= offered and "--version" in offered, offered
+        for c in commands():
+            text = output(PROGRAM, c, "--help")
+            flags = set(re.findall(r"^  (?:-\w, |    )(--[\w-]+)", text, re.M))
+            letters = set(re.findall(r"^  (-\w), --", text, re.M))
+            missing = (flags | letters) - complete(script, c, "-")
+            assert flags and not missing, f"{c}: {missing} is not offered"
+            assert "--help" in complete(script, c, "x", "--he"), c
+        verbs = set(re.findall(r"\{\"(\w+)\", \"\1", open(os.path.join(ROOT, "core", "pool", "payer_ask.c"), encoding="utf-8").read()))
+        assert len(verbs) == 9 and verbs <= complete(script, "payment", ""), complete(script, "payment", "")
         assert complete(script, "stat") == {"status"}
         assert complete(script, "ledger", "") >= {"verify", "--config"}
         assert complete(script, "config", "pr") == {"print"}
