@@ -182,7 +182,16 @@ function(otedama_tests)
       ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/abi/freeze.py --check)
     add_test(NAME abi.bad_plugins COMMAND ${Python3_EXECUTABLE}
       ${CMAKE_SOURCE_DIR}/tests/abi/check_plugins.py --self-test ${CMAKE_C_COMPILER})
-    list(APPEND abi_tests abi.complete abi.bad_plugins)
+    add_test(NAME abi.report COMMAND ${CMAKE_COMMAND} -E env CC=${CMAKE_C_COMPILER}
+      ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/abi/report.py)
+    list(APPEND abi_tests abi.complete abi.bad_plugins abi.report)
+    # The library of kernels is linked to plugins that are compiled here, without sanitizers.
+    if(NOT OTEDAMA_SANITIZE AND NOT CMAKE_C_FLAGS MATCHES "--coverage")
+      add_test(NAME abi.matrix COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/abi/matrix.py
+        $<TARGET_FILE:otedama> $<TARGET_FILE:otedama-sha256> ${CMAKE_C_COMPILER})
+      set_tests_properties(abi.matrix PROPERTIES TIMEOUT 600)
+      list(APPEND abi_tests abi.matrix)
+    endif()
   endif()
   set_tests_properties(${abi_tests} PROPERTIES LABELS plugin)
   # Every SDK header stands alone, as C17 and as C++17.

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 JOBS = os.environ.get("JOBS", str(os.cpu_count() or 2))
@@ -85,26 +86,31 @@ def build(preset):
     return r.returncode == 0
 
 
+def fuzz_one(target):
+    seconds = os.environ.get("OTEDAMA_FUZZ_SECONDS", "5")
+    folder = os.path.join(ROOT, "build-fuzz")
+    corpus = os.path.join(ROOT, "tests", "fuzz", "corpus", target[5:])
+    work = os.path.join(folder, "corpus", target[5:])
+    os.makedirs(work, exist_ok=True)
+    argv = [os.path.join(folder, target), f"-max_total_time={seconds}", "-rss_limit_mb=1500", "-timeout=10",
+            "-print_final_stats=0", f"-artifact_prefix={folder}/", work]
+    if os.path.isdir(corpus):
+        argv.append(corpus)
+    return subprocess.run(argv, capture_output=True, text=True, errors="replace")
+
+
 def fuzz():
     if not build("fuzz"):
         return
-    seconds = os.environ.get("OTEDAMA_FUZZ_SECONDS", "5")
-    folder = os.path.join(ROOT, "build-fuzz")
-    for target in sorted(x for x in os.listdir(folder) if re.fullmatch(r"fuzz_\w+", x)):
-        corpus = os.path.join(ROOT, "tests", "fuzz", "corpus", target[5:])
-        work = os.path.join(folder, "corpus", target[5:])
-        os.makedirs(work, exist_ok=True)
-        argv = [os.path.join(folder, target), f"-max_total_time={seconds}", "-rss_limit_mb=1500", "-timeout=10",
-                "-print_final_stats=0", f"-artifact_prefix={folder}/", work]
-        if os.path.isdir(corpus):
-            argv.append(corpus)
-        r = subprocess.run(argv, capture_output=True, text=True, errors="replace")
-        ok = r.returncode == 0
-        note(f"fuzz {target}: {'ok' if ok else 'FAILED'}")
-        count(passed=int(ok), failed=int(not ok))
-        if not ok:
-            failures.append(f"fuzz {target}")
-            print(r.stderr[-4000:])
+    targets = sorted(x for x in os.listdir(os.path.join(ROOT, "build-fuzz")) if re.fullmatch(r"fuzz_\w+", x))
+    with ThreadPoolExecutor(max_workers=int(JOBS)) as beside:
+        for target, r in zip(targets, beside.map(fuzz_one, targets)):
+            ok = r.returncode == 0
+            note(f"fuzz {target}: {'ok' if ok else 'FAILED'}")
+            count(passed=int(ok), failed=int(not ok))
+            if not ok:
+                failures.append(f"fuzz {target}")
+                print(r.stderr[-4000:])
 
 
 def main():
@@ -134,6 +140,9 @@ def main():
         elif part == "arm64" and build("arm64"):
             ctest("unit", "build-arm64")
         elif part in LABELS:
+            if part == "plugin":
+                note("the binary interface of plugins")
+                subprocess.run([sys.executable, "tests/abi/report.py"], cwd=ROOT, check=False)  # abi.report judges it
             ctest(part, jobs="1" if part in ("sim", "fault", "integration") else JOBS)
         print(f"   {part}: {time.monotonic() - start:.0f} s", flush=True)
     for f in failures:

@@ -3,11 +3,13 @@
 _Static_assert for every offset, size, enumerator and constant of core/include/otedama. A frozen file is
 data and never changes again; test_abi.c compiles all of them against the headers of today.
 
-  tests/abi/freeze.py             writes the file of the present ABI; refuses where it is there already
+  tests/abi/freeze.py             writes the file of the present ABI, and a copy of its headers for matrix.py,
+                                  tests/abi/MAJOR.MINOR/; refuses where they are there already
   tests/abi/freeze.py --check     whether the file of the present ABI names all that the headers have
 """
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -104,6 +106,7 @@ def main():
                 f.write(f"OTD_FROZEN_SIZE({major}, {minor}, {e}, {n});\n")
             else:
                 f.write(f"OTD_FROZEN({e}, {n});\n")
+    shutil.copytree(SDK, os.path.join(ROOT, "tests", "abi", f"{major}.{minor}", "otedama"))
     print(f"{os.path.relpath(path, ROOT)}: {len(found)} facts")
     return 0
 
