@@ -275,7 +275,10 @@ static void spend_by_hand(struct story *t)
 	if (!t->by_hand)
 		return;
 	if (sim_chance(s, 200000)) {
-		fired[WALLET_EMPTY] += sim_node_empty_wallet(t->w.node);
+		/* Coins of a payment too, where the node has forgotten that they were locked. */
+		bool any = sim_node_empty_wallet(t->w.node);
+		t->w.by_hand = t->w.by_hand || any;
+		fired[WALLET_EMPTY] += any;
 	} else if (sim_node_conflict(t->w.node, in_block)) {
 		t->w.by_hand = true;
 		fired[in_block ? OPERATOR_IN_BLOCK : OPERATOR_WAITS]++;

@@ -15,6 +15,11 @@ struct file {
 	int lock;
 	bool delete_on_close;
 	bool new_name; /* its name is not durable yet: the folder wants a sync too */
+	bool log;
+	/* Of a log: bytes from..to were written since the last sync that worked; lost: one has failed
+	   since. */
+	uint64_t from, to;
+	bool lost;
 	char path[SQLITE_PATH_MAX + 40];
 };
 
@@ -72,6 +77,11 @@ static int file_read(sqlite3_file *base, void *to, int n, sqlite3_int64 at)
 static int file_write(sqlite3_file *base, const void *from, int n, sqlite3_int64 at)
 {
 	struct file *f = (struct file *)base;
+	if (f->log && n > 0) {
+		uint64_t first = (uint64_t)at, end = first + (uint64_t)n;
+		f->from = f->to && f->from < first ? f->from : first;
+		f->to = f->to > end ? f->to : end;
+	}
 	otd_rc rc = f->files->write(f->files->ctx, f->f, from, (size_t)n, (uint64_t)at);
 	return rc ? io_failed(f->in, f->files, rc, f->path, "write", SQLITE_IOERR_WRITE)
 		  : SQLITE_OK;
@@ -85,20 +95,63 @@ static int file_truncate(sqlite3_file *base, sqlite3_int64 length)
 		  : SQLITE_OK;
 }
 
+/* Bytes from..to of a log as they are read, so that the next sync has them to do. */
+static otd_rc write_again(struct file *f, uint64_t from, uint64_t to)
+{
+	const struct otd_files *files = f->files;
+	uint8_t part[16384];
+	uint64_t length = 0;
+	otd_rc rc = files->length(files->ctx, f->f, &length);
+	if (to > length)
+		to = length;
+	for (uint64_t at = from; !rc && at < to;) {
+		size_t n = to - at < sizeof(part) ? (size_t)(to - at) : sizeof(part);
+		size_t got = 0;
+		rc = files->read(files->ctx, f->f, &got, part, n, at);
+		if (!rc && got < n)
+			rc = OTD_E_IO;
+		if (!rc)
+			rc = files->write(files->ctx, f->f, part, n, at);
+		at += n;
+	}
+	return rc;
+}
+
+/*
+ * A log that an earlier process left. Where a sync failed over it and then the process died, what is
+ * read may be in the kernel's memory only, and another sync alone would not bring it to the disk; a
+ * later loss of power would cut the log there, with everything that was committed behind it.
+ */
+static otd_rc take_over(struct file *f)
+{
+	uint64_t length = 0;
+	otd_rc rc = f->files->length(f->files->ctx, f->f, &length);
+	if (!rc && length)
+		rc = write_again(f, 0, length);
+	return rc || !length ? rc : f->files->sync(f->files->ctx, f->f);
+}
+
 /*
  * A failed sync is passed on and never retried as such: SQLite rolls back and writes the pages of
- * the next transaction anew, over the same places, before it syncs again.
+ * the next transaction anew, over the same places, before it syncs again. But what it had written
+ * behind the sync of an earlier commit, the end of that one's last frame, it does not write again: so
+ * the whole of what a failed sync may have lost is, before the next one.
  */
 static int file_sync(sqlite3_file *base, int flags)
 {
 	struct file *f = (struct file *)base;
-	otd_rc rc = f->files->sync(f->files->ctx, f->f);
+	otd_rc rc = f->lost ? write_again(f, f->from, f->to) : OTD_OK;
 	(void)flags;
+	if (!rc)
+		rc = f->files->sync(f->files->ctx, f->f);
 	if (!rc && f->new_name)
 		rc = sync_folder(f->files, f->path);
-	if (rc)
+	if (rc) {
+		f->lost = f->log;
 		return io_failed(f->in, f->files, rc, f->path, "sync", SQLITE_IOERR_FSYNC);
-	f->new_name = false;
+	}
+	f->new_name = f->lost = false;
+	f->from = f->to = 0;
 	return SQLITE_OK;
 }
 
@@ -197,30 +250,6 @@ static uint64_t next_random(struct otd_instance *in)
 	return in->seed * UINT64_C(2685821657736338717);
 }
 
-/*
- * A log that an earlier process left. Where a sync failed over it and then the process died, what is
- * read may be in the kernel's memory only, and another sync alone would not bring it to the disk; a
- * later loss of power would cut the log there, with everything that was committed behind it.
- */
-static otd_rc write_again(struct file *f)
-{
-	const struct otd_files *files = f->files;
-	uint8_t part[16384];
-	uint64_t length = 0;
-	otd_rc rc = files->length(files->ctx, f->f, &length);
-	for (uint64_t at = 0; !rc && at < length;) {
-		size_t n = length - at < sizeof(part) ? (size_t)(length - at) : sizeof(part);
-		size_t got = 0;
-		rc = files->read(files->ctx, f->f, &got, part, n, at);
-		if (!rc && got < n)
-			rc = OTD_E_IO;
-		if (!rc)
-			rc = files->write(files->ctx, f->f, part, n, at);
-		at += n;
-	}
-	return rc || !length ? rc : files->sync(files->ctx, f->f);
-}
-
 static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int flags, int *got)
 {
 	struct otd_instance *in = own_of(vfs)->in;
@@ -253,12 +282,13 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int 
 		return SQLITE_CANTOPEN;
 	}
 	if (there && (flags & SQLITE_OPEN_WAL) && (flags & SQLITE_OPEN_READWRITE))
-		rc = write_again(f);
+		rc = take_over(f);
 	if (rc) {
 		(void)io_failed(in, files, rc, f->path, "write again", SQLITE_CANTOPEN);
 		files->close(files->ctx, f->f);
 		return SQLITE_CANTOPEN;
 	}
+	f->log = (flags & SQLITE_OPEN_WAL) != 0;
 	f->delete_on_close = (flags & SQLITE_OPEN_DELETEONCLOSE) != 0;
 	f->new_name = !there && !f->delete_on_close;
 	if (got)
