@@ -158,8 +158,8 @@ uint8_t *otd_pcheck_guarded(size_t n, size_t align);
 void otd_pcheck_dirty_stack(uint8_t with);
 unsigned otd_pcheck_threads(void); /* of this process */
 unsigned otd_pcheck_open_files(void);
-uint64_t otd_pcheck_heap(void); /* bytes by malloc and its kin; 0 under sanitizers */
-uint64_t otd_pcheck_resident(void);
+uint64_t otd_pcheck_heap(void);     /* bytes by malloc and its kin; 0 under sanitizers */
+uint64_t otd_pcheck_resident(void); /* bytes of memory in use; 0 under sanitizers */
 /* Runs fn(arg, i) on n threads at once, for i in 0 .. n - 1, and waits. False: no threads. */
 bool otd_pcheck_on_threads(unsigned n, void (*fn)(void *arg, unsigned i), void *arg);
 /* Whether an OTD_E_RANGE answer kept the rules for buffers: says a FAIL where it did not. */

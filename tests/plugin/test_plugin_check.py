@@ -127,8 +127,8 @@ class Test:
         self.expect(name, status == 1, f"status {status}")
         for which, words in wants.items():
             result, text = found.get(which.strip(), ("nothing", ""))
-            if self.sanitized and which == "leaks" and name == "algo/leak-malloc":
-                continue  # their malloc() does not say how much it gave
+            if self.sanitized and name == "algo/double-free" and result == "fail":
+                continue  # the sanitizer sees it first, and ends the child
             self.expect(name, result == "fail" and re.search(words, text), f"{which}: {result}: {text}")
 
     def each_is_bad_in_one_thing(self):
@@ -228,6 +228,8 @@ def main():
     for name, wants in BAD.items():
         if t.sanitized:
             wants = {k: v for k, v in wants.items() if k.strip() not in OF_FILE or k == "note"}
+            if name == "algo/leak-malloc":
+                wants = {}  # their malloc() does not say how much it gave
         if wants:
             want(name, t.bad, name, wants)
     for fn in (t.truncated, t.used_wrongly, t.stripped, t.who_may_write, t.no_real_block, t.each_is_bad_in_one_thing):
