@@ -128,8 +128,19 @@ static void memory_over_calls(void **state)
 		      (unsigned long long)worst / 1000, s.last_error);
 	assert_true(worst < FAR_TOO_LONG_NS);
 	assert_int_equal(s.hook[OTD_HOOK_CONNECT].overruns, 3);
+	assert_contains(s.last_error, "it needs more than the 4194304 bytes");
 	assert_true(s.hook[OTD_HOOK_CONNECT].fallback);
 	assert_true(s.memory <= 4u << 20);
+	/* The first string that is too long ends the call, whatever catches the error. */
+	rig_use(&r,
+		"n = 0 function on_connect(s) local x = ('x'):rep(60000) for i = 1, 9 do n = n + 1 "
+		"pcall(function() return x .. x end) end end "
+		"function on_authorize(s) return {action = 'refuse', reason = 'n=' .. n} end");
+	otd_policy_connect(r.p, &out, &in);
+	assert_contains(rig_status(&r, 0).last_error, "a string of more than 65536 bytes");
+	struct otd_policy_authorize_out auth;
+	otd_policy_authorize(r.p, &auth, &(struct otd_policy_authorize){.pool = "p"});
+	assert_string_equal(auth.said.reason, "n=1");
 	rig_finish(&r);
 }
 
@@ -200,7 +211,7 @@ static void loading_is_bounded(void **state)
 	assert_contains(
 		rig_refused(&r, "function fee(a) end function selftest() return false end", &err),
 		"selftest() says false");
-	assert_contains(rig_refused(&r, "\033Lua", &err), "a.lua");
+	assert_contains(rig_refused(&r, "\033Lua", &err), "attempt to load a binary chunk");
 	assert_contains(rig_refused(&r, "fee = = 1", &err), "a.lua:1: unexpected symbol");
 	memset(deep, '(', 200000);
 	deep[200000] = 0;
@@ -299,6 +310,17 @@ static void time_is_the_backstop(void **state)
 		assert_int_equal(out.said.from, with ? OTD_POLICY_FALLBACK : OTD_POLICY_HOST);
 	}
 	assert_contains(rig_status(&r, 0).last_error, "processor time");
+	/* No hook looks while a text is compiled; its pieces do. */
+	char *long_text = malloc(20001);
+	memset(long_text, ' ', 20000);
+	memcpy(long_text, text, sizeof(text) - 1);
+	long_text[20000] = 0;
+	const struct otd_policy_script l = {.file = "a.lua",
+					    .text = {(const uint8_t *)long_text, 20000}};
+	b.scripts = &l;
+	assert_int_not_equal(otd_policy_set_create(&set, &b, &err), OTD_OK);
+	assert_contains(err.text, "a.lua: stopped after 30000 us of processor time");
+	free(long_text);
 	rig_finish(&r);
 }
 

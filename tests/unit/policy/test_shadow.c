@@ -102,6 +102,34 @@ static void bad_shadow(void **state)
 	rig_finish(&r);
 }
 
+/* What a shadow reads is what is there, under what it has written itself. */
+static void shadow_remembers(void **state)
+{
+	struct rig r;
+	struct otd_policy_connect_out out;
+	struct otd_policy_kv_value v = {.number = 7};
+	(void)state;
+	rig_init(&r);
+	rig_use(&r, "function on_connect(s) end");
+	assert_int_equal(otd_policy_kv_set(r.kv, "a", "k", &v, 100), OTD_OK);
+	assert_null(otd_policy_shadow(
+		r.p,
+		set_of(&r,
+		       "n = 0 function on_connect(s) n = n + 1 "
+		       "if n == 1 then assert(kv.get('k') == 7 and kv.get('none') == nil) "
+		       "kv.set('k', 'mine', 60) elseif n == 2 then assert(kv.get('k') == 'mine') "
+		       "kv.set('k', nil) elseif n == 3 then assert(kv.get('k') == nil) "
+		       "assert(kv.incr('k', 60) == 1) else assert(kv.get('k') == 1) end end")));
+	for (int i = 0; i < 4; i++)
+		otd_policy_connect(r.p, &out, &in);
+	struct otd_policy_script_status s;
+	otd_policy_set_status(otd_policy_in_shadow(r.p), 0, &s);
+	assert_string_equal(s.last_error, "");
+	assert_int_equal(s.hook[OTD_HOOK_CONNECT].calls, 4);
+	assert_true(otd_policy_kv_get(r.kv, "a", "k", &v) && v.number == 7);
+	rig_finish(&r);
+}
+
 static void same(void **state)
 {
 	struct rig r;
@@ -249,7 +277,8 @@ static void bad_lines(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(shadow),   cmocka_unit_test(bad_shadow), cmocka_unit_test(same),
+		cmocka_unit_test(shadow),   cmocka_unit_test(bad_shadow),
+		cmocka_unit_test(same),     cmocka_unit_test(shadow_remembers),
 		cmocka_unit_test(recorded), cmocka_unit_test(bad_lines),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
