@@ -3,6 +3,7 @@
 real_node() installs it once (build/real-node), starts it in a temporary folder, and ends it by its pid.
 """
 import base64
+import fcntl
 import json
 import os
 import shutil
@@ -27,8 +28,11 @@ class Knots:
     name = "bitcoin-knots"
 
     def __init__(self, blocks=110):
-        r = subprocess.run(["sh", os.path.join(ROOT, "tools", "bitcoin_node.sh"), os.path.join(HOME, "knots")],
-                           capture_output=True, text=True, timeout=600)
+        os.makedirs(HOME, exist_ok=True)
+        with open(os.path.join(HOME, "lock"), "w", encoding="utf-8") as lock:  # tests run beside each other
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            r = subprocess.run(["sh", os.path.join(ROOT, "tools", "bitcoin_node.sh"), os.path.join(HOME, "knots")],
+                               capture_output=True, text=True, timeout=600)
         if r.returncode != 0:
             raise FileNotFoundError(f"bitcoin-knots cannot be installed: {r.stderr[-400:]}")
         self.folder, self.port = tempfile.mkdtemp(prefix="otedama-node-"), free_port()

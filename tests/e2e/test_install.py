@@ -20,6 +20,8 @@ OTD_EXPORT const struct otd_plugin_desc *otd_plugin_v1(void)
 }
 """
 
+ALONE = "installs out of build/, which configures it"
+
 
 def run(argv, **kw):
     r = subprocess.run(argv, cwd=kw.pop("cwd", ROOT), capture_output=True, text=True, timeout=600, **kw)

@@ -32,6 +32,8 @@ void mix_hash(const char *input, char *output, uint32_t len)
 }
 """
 
+ALONE = "installs out of build/, which configures it"
+
 
 def mix(data):
     out = b""
@@ -203,6 +205,28 @@ def test_from_with_a_wrong_answer():
         assert "known answer 0" in said and HASH in said, said
 
 
+def test_from_takes_headers_along():
+    """An author's folder: headers beside the file, and what they include."""
+    with Folder() as cwd:
+        src = os.path.join(cwd, "src")
+        os.mkdir(src)
+        for name, text in (("mix.c", '#include "mix.h"\n  #  include "nowhere/else.h"\n' + MIX_C),
+                           ("mix.h", '#include "deep-er.h"\n#include <stdint.h>\n#include "not-there.h"\n'),
+                           ("deep-er.h", '#include "mix.h"\n'), ("alone.h", "")):
+            with open(os.path.join(src, name), "w", encoding="utf-8") as f:
+                f.write(text)
+        words = ["--from", "src/mix.c", "--vector", f"{HEADER.hex()}={HASH}"]
+        run(["otedama", "plugin", "new", "algo/mine", *words], cwd)
+        have = set(os.listdir(os.path.join(cwd, "mine")))
+        assert {"mix.c", "mix.h", "deep-er.h", "hash.c", "vectors.h"} <= have and "alone.h" not in have, have
+        with open(os.path.join(src, "hash.h"), "w", encoding="utf-8") as f:
+            f.write("")
+        with open(os.path.join(src, "mix.h"), "a", encoding="utf-8") as f:
+            f.write('#include "hash.h"\n')
+        said = run(["otedama", "plugin", "new", "algo/other", *words], cwd, ok=False)
+        assert "includes hash.h, and the project has one of its own" in said, said
+
+
 def test_new_says_what_is_wrong():
     vector = f"{HEADER.hex()}={HASH}"
     with Folder() as cwd:
@@ -224,6 +248,12 @@ def test_new_says_what_is_wrong():
         from_mix(cwd, "--vector", vector)
         said = run(["otedama", "plugin", "new", "algo/mine"], cwd, ok=False)
         assert "is there and not empty" in said, said
+        # The program alone, without the rest of its installation.
+        lonely = os.path.join(cwd, "otedama")
+        shutil.copy(os.path.join(sdk.prefix(), "bin", "otedama"), lonely)
+        if not os.path.exists("/usr/local/share/otedama") and not os.path.exists("/usr/share/otedama"):
+            said = run([lonely, "plugin", "new", "algo/x"], cwd, ok=False)
+            assert "install Otedama whole" in said and not os.path.exists(os.path.join(cwd, "x")), said
         # A header of another length is taken up where it stands.
         run(["otedama", "plugin", "new", "algo/long", "--from", "mix.c", "--vector", "00" * 140 + "=" + "00" * 32], cwd)
         with open(os.path.join(cwd, "long", "hash.h"), encoding="utf-8") as f:
