@@ -135,6 +135,7 @@ static otd_rc start_history(struct otd_app *app, struct otd_err *err)
 	const struct otd_settings_history *s = &app->settings->history;
 	struct otd_history_conf conf = {.loop = app->loop,
 					.store = app->store,
+					.metrics = app->metrics,
 					.minutes_ms = s->minutes_ms,
 					.hours_ms = s->hours_ms > s->minutes_ms ? s->hours_ms
 										: s->minutes_ms};

@@ -15,8 +15,9 @@ struct otd_history {
 	struct otd_history_conf conf;
 	struct otd_timer *timer;
 	struct otd_history_step step;
-	uint64_t rows; /* since the last look began */
-	bool running;  /* a step is with the store */
+	uint64_t rows;                          /* since the last look began */
+	struct otd_metric *m_rows, *m_failures; /* NULL: nobody counts */
+	bool running;                           /* a step is with the store */
 	bool closing;
 };
 
@@ -277,6 +278,9 @@ static void on_done(void *arg, const struct otd_err *err)
 		otd_log(OTD_LOG_WARN, "pool", "history.failed", "error=%s", OTD_Q(err->text));
 	else
 		h->rows += h->step.rows;
+	if (h->m_rows)
+		otd_metric_add(err->rc ? h->m_failures : h->m_rows,
+			       err->rc ? 1 : (int64_t)h->step.rows);
 	bool more = !err->rc && h->step.more;
 	if (!more && h->rows) {
 		otd_log(OTD_LOG_INFO, "pool", "history.folded", "rows=%llu before_minute=%lld",
@@ -308,6 +312,13 @@ otd_rc otd_history_create(struct otd_history **out, const struct otd_history_con
 	h->conf = *conf;
 	h->conf.every_ms = conf->every_ms ? conf->every_ms : 60000;
 	h->conf.pause_ms = conf->pause_ms ? conf->pause_ms : 200;
+	if (conf->metrics) {
+		h->m_rows =
+			otd_metric(conf->metrics, OTD_COUNTER, "otd_history_rows_total", "",
+				   "rows of old counts of shares, summed by the hour or dropped");
+		h->m_failures = otd_metric(conf->metrics, OTD_COUNTER, "otd_history_failures_total",
+					   "", "steps of that which the database refused");
+	}
 	otd_rc rc = conf->loop->env->ops->timer_create(conf->loop, &h->timer, on_timer, h);
 	if (rc) {
 		free(h);

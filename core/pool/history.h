@@ -10,6 +10,7 @@
 #define OTD_POOL_HISTORY_H
 
 #include "base/env.h"
+#include "base/metrics.h"
 #include "store/store.h"
 
 struct otd_history;
@@ -17,10 +18,11 @@ struct otd_history;
 struct otd_history_conf {
 	struct otd_loop *loop;
 	struct otd_store *store;
-	int64_t minutes_ms; /* rows of a minute are kept so long */
-	int64_t hours_ms;   /* and those of an hour so long; not less than minutes_ms */
-	int64_t every_ms;   /* between two looks; 0: 60000 */
-	int64_t pause_ms;   /* between two steps of one look; 0: 200 */
+	int64_t minutes_ms;          /* rows of a minute are kept so long */
+	int64_t hours_ms;            /* and those of an hour so long; not less than minutes_ms */
+	int64_t every_ms;            /* between two looks; 0: 60000 */
+	int64_t pause_ms;            /* between two steps of one look; 0: 200 */
+	struct otd_metrics *metrics; /* NULL: none */
 };
 
 /* Begins at once. [coordinator] */
