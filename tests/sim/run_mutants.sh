@@ -28,10 +28,11 @@ cmake -S "$tree" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DOTEDAMA_WE
   exit 1
 }
 
-# What must see a mutant: the simulation, or for payments (pay-*) the tests of their rules.
+# What must see a mutant: the simulation; for payments (pay-*) the tests of their rules; for swaps theirs.
 tests_of() {
   case $1 in
-  pay-*) echo "test_ledger_payment test_sim_accounting" ;;
+  pay-*) echo "test_ledger_payment test_sim_accounting test_pool_payer test_pool_payer_doubt" ;;
+  swap-*) echo "test_sim_swap" ;;
   *) echo "test_sim_sim test_sim_journal" ;;
   esac
 }
@@ -52,7 +53,7 @@ simulate() {
   done
 }
 
-for name in pay-none none; do
+for name in pay-none swap-none none; do
   build "$name"
   simulate "$name" 2 || {
     tail -5 "$work/run.log" >&2
