@@ -153,7 +153,8 @@ static void answer(struct payer_ask *a)
 		payer_ask_fail(a, OTD_E_NOMEM, "out of memory");
 		return;
 	}
-	memcpy(kept, a->parts, n * sizeof(*kept));
+	if (n)
+		memcpy(kept, a->parts, n * sizeof(*kept));
 	payer_keep_judged(kept, &n, a->parts, a->verdicts, a->n_parts);
 	for (size_t i = 0; i < n; i++)
 		total += kept[i].amount; /* the plan has summed more than these */
@@ -204,6 +205,7 @@ static void on_coins(void *target, const struct otd_err *err, const struct otd_c
 	size_t n = kept ? a->n_parts : 0;
 	a->choice_err = *err;
 	if (n)
+		if (n)
 		memcpy(kept, a->parts, n * sizeof(*kept));
 	payer_keep_judged(kept, &n, a->parts, a->verdicts, a->n_parts);
 	struct payer_estimate_of e = {kept, n, &a->wallet, a->taken, a->n_taken, out};

@@ -511,7 +511,10 @@ miner: {pool: dev, account: %s, worker: fast, threads: 1}""" % address(96)
             wait_for(gone, 120, 0.2, about="the release of the first segment")
             for _ in range(3):
                 assert c.submit(c.mine()) is True
-        newest = int(re.search(r"newest record: 1-(\d+)", ask(pool, "explain", "77", check=False).stderr).group(1))
+        def newest_record():
+            return int(re.search(r"newest record: 1-(\d+)", ask(pool, "explain", "77", check=False).stderr).group(1))
+        wait_for(lambda: newest_record() > explained(pool, "share", "1-10")["journal_first"] + 40, 60, 0.2, "more than a few records")
+        newest = newest_record()
         o = explained(pool, "share", "1-10")
         assert o["journal"] == "cut" and o["in_database"] and o["journal_first"] > 10, o
         seen = set()
