@@ -275,8 +275,9 @@ const struct otd_cmd otd_plugin_new = {
 		"    void NAME(const void *in, size_t len, void *out)\n"
 		"with out of 32 bytes; pointers to other types, another integer, another order and "
 		"no len\n"
-		"at all (a header of fixed length) do as well. HASH is as people write it, most "
-		"significant\n"
-		"digit first.",
+		"at all (a header of fixed length) do as well. Headers beside FILE that it "
+		"includes "
+		"come\n"
+		"along. HASH is as people write it, most significant digit first.",
 	.run = run,
 };

@@ -9,6 +9,7 @@
 
 #define OTD_PROJECT_FILE_MAX (1u << 20)
 #define OTD_PROJECT_SWAPS    16
+#define OTD_PROJECT_FILES    24
 
 /* While a template is copied, from becomes to wherever it stands. */
 struct otd_project_swap {
@@ -25,7 +26,7 @@ struct otd_project {
 	const char *kind, *id, *dir;
 	struct otd_project_swap swap[OTD_PROJECT_SWAPS];
 	size_t n_swap;
-	struct otd_project_file file[3];
+	struct otd_project_file file[OTD_PROJECT_FILES];
 	size_t n_file;
 	char more[72], header_len[32], nonce_offset[32]; /* what swaps point to */
 };
@@ -45,8 +46,8 @@ otd_rc otd_project_swap(struct otd_bytes *out, const struct otd_project *p, cons
 otd_rc otd_project_read(struct otd_bytes *out, const char *path, struct otd_err *err);
 
 /*
- * Reads x.c and the known answers: adds x.c, hash.c and vectors.h to the project's files, and what differs
- * in the others to its swaps. Its words say what to mend.
+ * Reads x.c and the known answers: adds x.c, the headers beside it that it includes, hash.c and vectors.h to
+ * the project's files, and what differs in the others to its swaps. Its words say what to mend.
  */
 otd_rc otd_project_from(struct otd_project *p, const struct otd_project_from *from,
 			struct otd_err *err);

@@ -1,6 +1,7 @@
 /* otedama plugin try FILE: a pool, an embedded chain and a miner round one plugin, for some seconds. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "app/app_parts.h"
@@ -134,6 +135,8 @@ static int trial(struct trial *t)
 	struct otd_err err = {0};
 	if (otd_try_make(&t->world, &err) != OTD_OK)
 		return otd_cmd_fail(t->cmd, "%s", err.text);
+	/* Commands without -c go on finding the pool that this user started last, not this one. */
+	(void)setenv("XDG_RUNTIME_DIR", t->world.folder, 1);
 	if (!t->app.json)
 		printf("%s/%s on an embedded chain, one thread mining, for %s%" PRIu64
 		       " s; Ctrl-C ends\n",

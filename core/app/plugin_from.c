@@ -2,33 +2,51 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/cmd_plugin_new.h"
 #include "base/text.h"
 
 #define HEADER_MAX 4096
 
-/* The file's own name, which it keeps; those of the template are taken. */
+/* Names of the template: the author's files may not have them. */
+static bool is_taken(const char *name)
+{
+	static const char *const taken[] = {"plugin.c", "hash.c", "hash.h", "vectors.h", "test.c"};
+	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
+		if (strcmp(name, taken[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A name without a path, of letters that no shell and no make minds, that ends so. */
+static bool is_plain(const char *name, size_t n, const char *end)
+{
+	size_t n_end = strlen(end);
+	if (n <= n_end || n >= 60 || memcmp(name + n - n_end, end, n_end) != 0)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (!isalnum((unsigned char)name[i]) && (!strchr("._-", name[i]) || !name[i]))
+			return false;
+	}
+	return true;
+}
+
+/* The file's own name, which it keeps. */
 static otd_rc name_of(char name[64], const char *path, struct otd_err *err)
 {
-	static const char *const taken[] = {"plugin.c", "hash.c", "test.c"};
 	const char *slash = strrchr(path, '/');
 	const char *base = slash ? slash + 1 : path;
-	size_t n = strlen(base);
-	bool plain = n > 2 && n < 60 && strcmp(base + n - 2, ".c") == 0;
-	for (size_t i = 0; i < n; i++)
-		plain = plain && (isalnum((unsigned char)base[i]) || strchr("._-", base[i]));
-	if (!plain)
+	if (!is_plain(base, strlen(base), ".c"))
 		return otd_fail(err, OTD_E_INVALID,
 				"--from %s: wants a file of C named like my-hash.c (letters, "
 				"digits, '_', '-', '.')",
 				path);
-	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
-		if (strcmp(base, taken[i]) == 0)
-			return otd_fail(err, OTD_E_EXISTS,
-					"--from %s: the project has a %s of its own; rename yours",
-					path, base);
-	}
+	if (is_taken(base))
+		return otd_fail(err, OTD_E_EXISTS,
+				"--from %s: the project has a %s of its own; rename yours", path,
+				base);
 	snprintf(name, 64, "%s", base);
 	return OTD_OK;
 }
@@ -130,6 +148,59 @@ static otd_rc make_vectors(struct otd_project *p, const struct otd_project_from 
 	return OTD_OK;
 }
 
+static bool has_file(const struct otd_project *p, const char *name)
+{
+	for (size_t i = 0; i < p->n_file; i++) {
+		if (strcmp(p->file[i].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The header of that name in the folder of path, where there is one; else the compiler finds it, or says so. */
+static otd_rc add_header(struct otd_project *p, const char *path, const char *name,
+			 struct otd_err *err)
+{
+	const char *slash = strrchr(path, '/');
+	char beside[4200];
+	int n = snprintf(beside, sizeof(beside), "%.*s%s", slash ? (int)(slash + 1 - path) : 0,
+			 path, name);
+	if (n < 0 || n >= (int)sizeof(beside) || access(beside, R_OK) != 0 || has_file(p, name))
+		return OTD_OK;
+	if (is_taken(name))
+		return otd_fail(err, OTD_E_EXISTS,
+				"--from %s: includes %s, and the project has one of its own; "
+				"rename yours",
+				path, name);
+	if (p->n_file == OTD_PROJECT_FILES)
+		return otd_fail(err, OTD_E_RANGE, "--from %s: includes more than %d headers", path,
+				OTD_PROJECT_FILES - 3);
+	return otd_project_read(add_file(p, name), beside, err);
+}
+
+/* What #include "name.h" names in this text. */
+static otd_rc add_headers(struct otd_project *p, const char *path, const char *text,
+			  struct otd_err *err)
+{
+	otd_rc rc = OTD_OK;
+	for (const char *line = text; rc == OTD_OK && line; line = strchr(line, '\n')) {
+		char name[64];
+		line += strspn(line, " \t\r\n");
+		if (*line != '#')
+			continue;
+		const char *at = line + 1 + strspn(line + 1, " \t");
+		if (strncmp(at, "include", 7) != 0)
+			continue;
+		at += 7 + strspn(at + 7, " \t");
+		size_t n = *at == '"' ? strcspn(at + 1, "\"\n") : 0;
+		if (!is_plain(at + 1, n, ".h"))
+			continue;
+		snprintf(name, sizeof(name), "%.*s", (int)n, at + 1);
+		rc = add_header(p, path, name, err);
+	}
+	return rc;
+}
+
 static otd_rc make_call(struct otd_project *p, const char *name, const struct otd_c_function *f,
 			struct otd_err *err)
 {
@@ -165,11 +236,15 @@ otd_rc otd_project_from(struct otd_project *p, const struct otd_project_from *fr
 		rc = otd_project_read(add_file(p, name), from->path, err);
 	if (rc != OTD_OK)
 		return rc;
-	struct otd_bytes *source = &p->file[p->n_file - 1].text;
+	size_t at = p->n_file - 1;
+	struct otd_bytes *source = &p->file[at].text;
 	rc = otd_c_function_find(&f, otd_bytes_cstr(source), source->len, from->function, err);
 	if (rc != OTD_OK)
 		return otd_fail_prefix(err, "--from %s", from->path);
 	rc = make_call(p, name, &f, err);
+	/* Headers include headers: the list grows while it is gone through. */
+	for (; rc == OTD_OK && at < p->n_file; at++)
+		rc = add_headers(p, from->path, otd_bytes_cstr(&p->file[at].text), err);
 	snprintf(p->more, sizeof(p->more), " %s", name);
 	return rc;
 }
