@@ -1,18 +1,21 @@
 -- Bans: whoever does wrong is warned, then dropped, then banned for longer each time; the worker first, its
 -- account when many of its workers are banned. An address is banned only where nobody behind it does good
--- work: a farm behind one NAT is not banned for one bad miner.
+-- work: a farm behind one NAT is not banned for one bad miner. Who watches the pool's port from outside
+-- without logging in belongs into exempt.
 --
 --   policies:
 --     - file: scripts/lua/bans.lua
---       options: {least: 50, share: 80%, first: 10m, longest: 1d, exempt: [10.0.0.0]}
+--       options: {least: 50, share: 80%, first: 10m, longest: 1d, exempt: [192.0.2.7]}
 ---@diagnostic disable-next-line: lowercase-global
 options = {
-  least = {type = "int", default = 20, min = 1, max = 100000, help = "offences in the window before anything happens"},
+  least = {type = "int", default = 16, min = 1, max = 100000, help = "offences of a worker in the window before anything happens"},
   share = {type = "rate", default = "50%", help = "refused shares, of all, from which a worker is bad"},
   first = {type = "duration", default = "10m", help = "the first ban; each one after it is twice as long"},
   longest = {type = "duration", default = "1d", help = "but no longer than this"},
   memory = {type = "duration", default = "7d", help = "how long what somebody did is remembered"},
   account_after = {type = "int", default = 5, min = 2, max = 1000, help = "banned workers of one account that ban it"},
+  strangers = {type = "int", default = 20, min = 1, max = 100000, help = "times that an address does wrong without logging in, and is banned"},
+  within = {type = "duration", default = "1h", help = "in so long"},
   exempt = {type = "list", help = "addresses and accounts that are never banned"},
 }
 
@@ -79,35 +82,38 @@ end
 local function against_address(o)
   local reason = o.count .. " times " .. words[o.kind]
   if o.host_workers > 0 or o.host_accepted > 0 then
+    if o.kind == "handshake" then return {action = "none"} end
     return {action = "drop", reason = reason}
   end
-  local step = kv.incr("h " .. o.host, options.memory) or 1
-  if step == 1 then
-    return {action = "drop", reason = reason}
+  local times = kv.incr("n " .. o.host, options.within) or 1
+  if times < options.strangers then
+    if o.kind == "handshake" then return {action = "none"} end
+    return {action = "warn", reason = reason}
   end
-  return {action = "ban", scope = "ip", seconds = ban_time(step - 2), reason = reason}
+  local before = kv.incr("h " .. o.host, options.memory) or 1
+  return {action = "ban", scope = "ip", seconds = ban_time(before - 1), reason = times .. " times " .. words[o.kind]}
 end
 
 ---@param o otedama.OffenceIn
 ---@return otedama.Offence?
 function on_offence(o)
-  if exempt(o) or o.count < options.least then return {action = "none"} end
-  if not is_bad(o) then return {action = "none"} end
-  if o.account then return against_worker(o) end
-  return against_address(o)
+  if exempt(o) then return {action = "none"} end
+  if not o.account then return against_address(o) end
+  if o.count < options.least or not is_bad(o) then return {action = "none"} end
+  return against_worker(o)
 end
 
 function selftest()
   local saved = options
   options = {least = 10, share = 500000, first = 600, longest = 3600, memory = 86400, account_after = 2,
-             exempt = {"9.9.9.9"}}
+             strangers = 3, within = 3600, exempt = {"9.9.9.9"}}
   local function offence(more)
     local o = {kind = "duplicate", pool = "p", host = "1.2.3.4", port = 3333, count = 20, window_s = 300,
                accepted = 0, refused = 20, host_workers = 0, host_accepted = 0, connections = 1}
     for k, v in pairs(more) do o[k] = v end
     return on_offence(o)
   end
-  assert(offence({count = 5}).action == "none", "a few do not matter")
+  assert(offence({account = "a", worker = "w1", count = 5}).action == "none", "a few do not matter")
   assert(offence({host = "9.9.9.9"}).action == "none", "an exempt address")
   assert(offence({account = "a", worker = "fast", accepted = 1000}).action == "none", "few of many")
   -- A worker: warned, dropped, banned, banned for longer.
@@ -123,11 +129,14 @@ function selftest()
   for _ = 1, 5 do
     assert(offence({kind = "flood", host_workers = 3}).action == "drop")
   end
-  -- Alone it is banned, at most as long as the options say.
-  local alone = {kind = "handshake", host = "5.6.7.8"}
-  assert(offence(alone).action == "drop")
-  for _ = 1, 10 do alone.last = offence(alone) end
-  assert(alone.last.action == "ban" and alone.last.scope == "ip" and alone.last.seconds == 3600)
+  -- Alone it is warned, then banned, at most as long as the options say.
+  local alone = {kind = "malformed", host = "5.6.7.8"}
+  assert(offence(alone).action == "warn" and offence(alone).action == "warn")
+  local first, last = offence(alone), nil
+  assert(first.action == "ban" and first.scope == "ip" and first.seconds == 600)
+  for _ = 1, 10 do last = offence(alone) end
+  assert(last.scope == "ip" and last.seconds == 3600)
+  assert(offence({kind = "handshake", host = "5.6.7.9", count = 1}).action == "none")
   -- Stale shares never ban.
   for _ = 1, 5 do
     assert(offence({kind = "stale", account = "b", worker = "w"}).action == "warn")
