@@ -90,3 +90,33 @@ def test_a_funded_one_waits_for_a_person():
 
 def test_a_reserved_one_waits_for_a_person():
     unsigned("listunspent", "reserved")
+
+
+def test_one_that_the_backup_does_not_know_is_booked_by_hand():
+    """As the guide has it: with the wallet locked the plan becomes a payment that waits, and a person says what paid it."""
+    with Bank(LITECOIN, PAYMENTS) as bank:
+        bank.node.rpc("encryptwallet", "secret")
+        bank.node.rpc("walletpassphrase", "secret", 600)
+        bank.pool.start()
+        bank.mine((9, 5))
+        due = bank.balances("spendable")
+        folder = os.path.join(bank.pool.folder, "b")
+        bank.pool.command("backup", "-c", bank.pool.config, folder)
+        bank.turn_on()
+        txid = bank.confirm()["txid"]
+        bank.pool.kill()
+        shutil.rmtree(os.path.join(bank.pool.folder, "data"))
+        bank.pool.command("restore", "-c", bank.pool.config, folder)
+        bank.node.rpc("walletlock")
+        bank.pool.start()
+        plan = bank.ask("plan", "ltc")
+        assert {p["address"]: int(p["amount_units"]) for p in plan["parts"]} == due, plan
+        bank.ask("start", "ltc", plan["code"])
+        p = bank.wait_state("reserved", "funded")
+        bank.ask("resolve", str(p["id"]), "--paid", txid, "--reason", "in the wallet's list")
+        assert bank.wait_state("paid", id_=p["id"])["id"] == p["id"]
+        bank.node.rpc("walletpassphrase", "secret", 600)
+        bank.run()
+        bank.generate(3)
+        assert not any(bank.balances("spendable").values()) and len(bank.payments()) == 1
+        assert bank.received(due) == due and bank.verify() == 0
