@@ -36,7 +36,7 @@ static void change_clear(struct otd_app_change *c)
 	free(c->file);
 	otd_bytes_finish(&c->options);
 	json_decref(c->answer);
-	*c = (struct otd_app_change){0};
+	*c = (struct otd_app_change){.number = c->number};
 }
 
 bool otd_app_plugins_busy(const struct otd_app *app)
@@ -119,7 +119,7 @@ static void tried(void *arg)
 {
 	struct otd_app_live *live = arg;
 	struct otd_app_change *c = &live->change;
-	if (!c->err.rc && atomic_load(&live->app->stopping))
+	if (!c->err.rc && (live->app->draining || atomic_load(&live->app->stopping)))
 		otd_fail(&c->err, OTD_E_CLOSED, "the pool is ending");
 	if (!c->err.rc && !c->swap)
 		load_it(live);
@@ -216,7 +216,8 @@ static otd_rc begin(struct otd_app *app, bool swap, const char *words, struct ot
 {
 	struct otd_app_change c = {.swap = swap};
 	const char *file = words;
-	otd_rc rc = live_make(app, err);
+	otd_rc rc = app->draining ? otd_fail(err, OTD_E_CLOSED, "the pool is ending")
+				  : live_make(app, err);
 	if (rc)
 		return rc;
 	if (otd_app_plugins_busy(app))
@@ -239,6 +240,7 @@ static otd_rc begin(struct otd_app *app, bool swap, const char *words, struct ot
 		change_clear(&c);
 		return rc;
 	}
+	c.number = app->live->change.number + 1;
 	change_clear(&app->live->change);
 	app->live->change = c;
 	rc = app->env->ops->worker_give(app->live->worker, try_it, tried, app->live);
@@ -250,12 +252,15 @@ static otd_rc begin(struct otd_app *app, bool swap, const char *words, struct ot
 	return OTD_OK;
 }
 
-static void progress_request(struct otd_app *app, struct otd_control_request *r)
+static void progress_request(struct otd_app *app, struct otd_control_request *r, const char *words)
 {
 	struct otd_app_change *c = app->live ? &app->live->change : NULL;
 	struct otd_err err = {0};
-	if (!c || c->state == OTD_CHANGE_NONE) {
-		otd_fail(&err, OTD_E_NOT_FOUND, "nothing was begun");
+	if (!c || c->state == OTD_CHANGE_NONE || strtoul(words, NULL, 10) != c->number) {
+		otd_fail(&err, OTD_E_NOT_FOUND,
+			 "no change has the number '%.20s', or another one began since; the log "
+			 "has it",
+			 words);
 		answer_error(r, &err);
 	} else if (c->state == OTD_CHANGE_TRYING || c->state == OTD_CHANGE_TAKING) {
 		answer_json(r, json_pack("{s:s}", "state",
@@ -302,8 +307,8 @@ void otd_app_plugin_request(struct otd_app *app, struct otd_control_request *r, 
 		answer_json(r, otd_app_plugin_list(app));
 		return;
 	}
-	if (strcmp(words, "progress") == 0) {
-		progress_request(app, r);
+	if (strncmp(words, "progress ", 9) == 0) {
+		progress_request(app, r, words + 9);
 		return;
 	}
 	if (strncmp(words, "load ", 5) == 0)
@@ -315,12 +320,15 @@ void otd_app_plugin_request(struct otd_app *app, struct otd_control_request *r, 
 	else
 		otd_fail(&err, OTD_E_INVALID,
 			 "say 'list', 'load FILE', 'swap KIND/ID [FILE]', 'unload KIND/ID' or "
-			 "'progress', not '%.60s'",
+			 "'progress NUMBER', not '%.60s'",
 			 words);
 	if (err.rc)
 		answer_error(r, &err);
+	else if (words[0] == 'u')
+		answer_json(r, json_pack("{s:s}", "done", "unload"));
 	else
-		answer_json(r, json_pack("{s:s}", "state", "begun"));
+		answer_json(r, json_pack("{s:s, s:i}", "state", "begun", "change",
+					 (int)app->live->change.number));
 }
 
 /* --- the end --- */

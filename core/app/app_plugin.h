@@ -1,6 +1,6 @@
 /*
  * Plugins of a running pool: "plugin list", "plugin load FILE-or-KIND/ID", "plugin swap KIND/ID [FILE]",
- * "plugin unload KIND/ID", "plugin progress". load and swap take long (a file is tried in a process of
+ * "plugin unload KIND/ID", "plugin progress NUMBER". load and swap take long (a file is tried in a process of
  * its own first): they are begun, one at a time, and progress tells how it goes.
  *
  * A swap of an algorithm: an instance of the new image a chain, measured on each reactor; then the
@@ -37,7 +37,8 @@ struct otd_app_old {
 };
 
 struct otd_app_change {
-	bool swap; /* else a load */
+	unsigned number; /* of it, in this process */
+	bool swap;       /* else a load */
 	char kind[32], id[32];
 	char *file;
 	struct otd_bytes options; /* of the instances that are wanted, for the trial */

@@ -47,17 +47,19 @@ static const char *text(const json_t *o, const char *key)
 	return s ? s : "";
 }
 
-static long long number(const json_t *o, const char *key)
+static long long integer(const json_t *o, const char *key)
 {
 	return json_integer_value(json_object_get(o, key));
 }
 
 /* Until what was begun has ended. */
-static json_t *wait_for_end(struct asker *a)
+static json_t *wait_for_end(struct asker *a, long long change)
 {
+	char number[24];
 	const struct timespec pause = {0, LOOK_MS * 1000000L};
+	snprintf(number, sizeof(number), "%lld", change);
 	for (;;) {
-		json_t *answer = call(a, "progress", "");
+		json_t *answer = call(a, "progress", number);
 		if (!answer || !json_object_get(answer, "state"))
 			return answer;
 		json_decref(answer);
@@ -104,11 +106,11 @@ static void print_change(const json_t *o)
 	bool swap = strcmp(text(o, "done"), "swap") == 0;
 	bool judges = swap && !json_object_get(o, "sequence");
 	printf("%s %s/%s %s, generation %lld%s\n", swap ? "swapped" : "loaded", text(o, "kind"),
-	       text(o, "id"), text(o, "version"), number(o, "generation"),
+	       text(o, "id"), text(o, "version"), integer(o, "generation"),
 	       judges ? ": jobs from now on are judged by it, earlier ones by the one before" : "");
 	if (swap && !judges)
 		printf("It has the state of the one before, as of record %lld of the order.\n",
-		       number(o, "sequence"));
+		       integer(o, "sequence"));
 	printf("sha256 %s\nfrom   %s\n", text(o, "digest"), text(o, "file"));
 	printf("The next start takes the file that lies in plugins.dirs then.\n");
 }
@@ -137,8 +139,9 @@ static int change(const struct otd_cmd *cmd, const char *verb, int argc, char **
 	if (rc == OTD_OK)
 		answer = call(&a, verb, request);
 	if (answer) {
+		long long begun = integer(answer, "change");
 		json_decref(answer);
-		answer = wait_for_end(&a);
+		answer = wait_for_end(&a, begun);
 	}
 	if (!answer)
 		return otd_cmd_fail(cmd, "%s", a.err.text);
@@ -193,7 +196,7 @@ static void print_list(const json_t *answer)
 	{
 		const json_t *users = json_object_get(p, "users");
 		printf("%-8s %-16s %-10s generation %lld%s  sha256 %.16s  %s\n", text(p, "kind"),
-		       text(p, "id"), text(p, "version"), number(p, "generation"),
+		       text(p, "id"), text(p, "version"), integer(p, "generation"),
 		       json_is_true(json_object_get(p, "newest")) ? "" : " (earlier)",
 		       text(p, "digest"), text(p, "file"));
 		json_array_foreach(users, k, user)
