@@ -181,6 +181,19 @@ static otd_rc take_entry(void *ctx, const struct otd_value *c, size_t n)
 	return OTD_OK;
 }
 
+/* Whether an account of its pool had a fee of its own when it was found. */
+static otd_rc own_fees(bool *any, const struct block *b, struct otd_db *db, struct otd_err *err)
+{
+	const struct otd_value v[] = {OTD_INT(b->pool_id), OTD_INT(b->found_ms)};
+	int64_t n = 0;
+	otd_rc rc = otd_db_int(db,
+			       "SELECT count(*) FROM account_terms t JOIN accounts a"
+			       " ON a.id = t.account_id WHERE a.pool_id = ? AND t.since_ms <= ?",
+			       v, 2, &n, err);
+	*any = n > 0;
+	return rc;
+}
+
 static otd_rc conservation(json_t *o, const struct otd_explain *x, const struct block *b,
 			   const struct otd_question_pool *coin, struct otd_db *db,
 			   struct otd_err *err)
@@ -194,10 +207,13 @@ static otd_rc conservation(json_t *o, const struct otd_explain *x, const struct 
 				 "SELECT e.account_kind, e.amount FROM postings p JOIN entries e"
 				 " ON e.posting_id = p.id WHERE p.k = ?",
 				 v, 1, wants, 2, take_entry, &s, err);
+	bool own = false;
+	if (rc == OTD_OK && s.seen && s.fee != b->fee)
+		rc = own_fees(&own, b, db, err);
 	if (rc != OTD_OK)
 		return rc;
-	bool holds =
-		s.seen && s.credits + s.fee == b->value && s.reward == -b->value && s.fee == b->fee;
+	bool holds = s.seen && s.credits + s.fee == b->value && s.reward == -b->value &&
+		     (own || s.fee == b->fee);
 	json_t *c = json_object();
 	otd_ask_amount(c, "credits", s.credits, coin);
 	otd_ask_amount(c, "fee", s.fee, coin);
@@ -211,7 +227,16 @@ static otd_rc conservation(json_t *o, const struct otd_explain *x, const struct 
 	if (holds)
 		otd_ask_say(o, "%s to %lld account%s + %s fee = %s, the value of its coinbase",
 			    credits, (long long)s.accounts, s.accounts == 1 ? "" : "s", fee, value);
-	else if (!s.seen)
+	if (holds && own) {
+		char usual[OTD_ASK_MONEY];
+		otd_ask_say(o,
+			    "the fee would have been %s; accounts with a fee of their own (a "
+			    "policy's) make the difference",
+			    otd_ask_money(usual, b->fee, b->asset, coin));
+	}
+	if (holds)
+		return OTD_OK;
+	if (!s.seen)
 		otd_ask_say(o, "nothing of its value (%s) was credited%s", value,
 			    b->held ? ": the credits are held and wait for a person; 'otedama "
 				      "status' says why"

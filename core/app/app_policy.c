@@ -246,6 +246,7 @@ void policy_take(struct otd_app_policy *p, struct otd_app_policy_change *c, cons
 		p->past[p->n_past - 1].gen->n, OTD_Q(how));
 	otd_app_policy_discard(c);
 	policy_fees_ask(p, true);
+	policy_accounts_anew(p);
 }
 
 otd_rc otd_app_policy_prepare(struct otd_app *app, struct otd_app_policy_change **out,
@@ -274,6 +275,7 @@ static void on_tick(void *arg)
 	struct otd_app_policy *p = arg;
 	int64_t now_ms = otd_wall_ms(p->app->env);
 	policy_fees_ask(p, false);
+	policy_accounts_tick(p, now_ms);
 	policy_events_tick(p, now_ms);
 	policy_live_tick(p, now_ms);
 	policy_kv_tick(p, now_ms);
@@ -350,6 +352,7 @@ void otd_app_policy_stop(struct otd_app *app)
 	for (size_t i = 0; i < POLICY_SHOWN; i++)
 		free(p->difference[i]);
 	otd_bytes_finish(&p->recorded);
+	policy_accounts_free(p);
 	free(p->fee);
 	free(p->node);
 	free(p->shares);

@@ -113,6 +113,15 @@ struct policy_fee {
 };
 void policy_fees_seed(struct otd_app_policy *p);
 void policy_fees_ask(struct otd_app_policy *p, bool now);
+/* Why a fee is in force, for people: of POOL or POOL/ACCOUNT; said NULL: the settings', or the pool's. */
+void policy_fee_audit(struct otd_app_policy *p, const char *what, int64_t ppm,
+		      const struct otd_policy_said *said, int64_t now_ms);
+/* app_policy_accounts.c */
+struct policy_accounts;
+void policy_accounts_tick(struct otd_app_policy *p, int64_t now_ms);
+/* Other scripts are in force: everybody is asked about again. */
+void policy_accounts_anew(struct otd_app_policy *p);
+void policy_accounts_free(struct otd_app_policy *p);
 void policy_events_tick(struct otd_app_policy *p, int64_t now_ms);
 void policy_payer_init(struct otd_app_policy *p);
 
@@ -170,6 +179,7 @@ struct otd_app_policy {
 	/* money and events */
 	struct policy_fee *fee;
 	size_t n_fee;
+	struct policy_accounts *accounts;
 	struct otd_payer_policy payer;
 	struct policy_block_seen block[POLICY_BLOCKS];
 	size_t n_blocks;

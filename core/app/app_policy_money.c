@@ -73,17 +73,18 @@ static void fee_audited(void *arg, const struct otd_err *err)
 }
 
 /* The fee itself is in the journal; why, for people, goes to the audit log. */
-static void fee_told(struct otd_app_policy *p, const struct policy_fee *f, int64_t ppm,
-		     int64_t now_ms)
+void policy_fee_audit(struct otd_app_policy *p, const char *what, int64_t ppm,
+		      const struct otd_policy_said *said, int64_t now_ms)
 {
-	const struct otd_policy_said *said = &f->last.said;
 	struct fee_row *row = calloc(1, sizeof(*row));
-	const char *script = f->in_force ? said->script : "",
-		   *why = f->in_force ? said->reason : "";
-	json_t *o =
-		json_pack("{s:s, s:I, s:s, s:s, s:I}", "pool", f->pool, "fee_ppm", (json_int_t)ppm,
-			  "script", script, "reason", why, "from_ms", (json_int_t)now_ms);
-	otd_log(OTD_LOG_INFO, "policy", "fee", "pool=%s fee_ppm=%lld by=%s reason=%s", f->pool,
+	const char *script = said ? said->script : "", *why = said ? said->reason : "";
+	size_t pool = strcspn(what, "/");
+	json_t *o = json_pack("{s:s%, s:I, s:s, s:s, s:I}", "pool", what, pool, "fee_ppm",
+			      (json_int_t)ppm, "script", script, "reason", why, "from_ms",
+			      (json_int_t)now_ms);
+	if (o && what[pool])
+		(void)json_object_set_new(o, "account", json_string(what + pool + 1));
+	otd_log(OTD_LOG_INFO, "policy", "fee", "of=%s fee_ppm=%lld by=%s reason=%s", OTD_Q(what),
 		(long long)ppm, *script ? OTD_Q(script) : "settings", OTD_Q(why));
 	if (row && o) {
 		row->time_ms = now_ms;
@@ -158,7 +159,7 @@ static void fee_ask(struct otd_app_policy *p, const struct otd_app_pool *pool,
 	otd_accounting_fee(p->app->accounting, s->name, ppm, now_ms);
 	if (before.in_force != f->in_force || (f->in_force && before.last.ppm != out.ppm) ||
 	    (f->in_force && strcmp(before.last.said.reason, out.said.reason) != 0))
-		fee_told(p, f, ppm, now_ms);
+		policy_fee_audit(p, f->pool, ppm, f->in_force ? &out.said : NULL, now_ms);
 	if (!same_recipients(&before.last, &out) && p->app->payer) {
 		struct otd_err err = {0};
 		if (otd_app_configure_payer(p->app, &err) != OTD_OK)

@@ -234,6 +234,7 @@ static void free_names(struct otd_accounting *a)
 			c->seats = s->next;
 			free(s);
 		}
+		acct_account_fee_free(c);
 		free(c->address);
 		free(c);
 	}

@@ -129,6 +129,21 @@ otd_rc otd_accounting_verdict(struct otd_accounting *a, uint64_t epoch, uint64_t
  */
 void otd_accounting_fee(struct otd_accounting *a, const char *pool, int64_t fee_ppm,
 			int64_t time_ms);
+/*
+ * The fee of one account, in the place of its pool's, from time_ms on; below 0: the pool's again. Of a
+ * block, an account that the scheme credits c of what is left by the pool's fee P gets
+ * floor(c * (1 - fee) / (1 - P)); the difference is the pool's. The scheme sees nothing of it. OTD_OK: on
+ * record, or it was so already. OTD_E_NOT_FOUND: no share of such an account was applied yet;
+ * OTD_E_BUSY: the journal refuses: say it again.
+ */
+OTD_WARN_UNUSED otd_rc otd_accounting_account_fee(struct otd_accounting *a, const char *pool,
+						  const char *account, int64_t fee_ppm,
+						  int64_t time_ms);
+/* Each account with a fee of its own; each must not change any. */
+void otd_accounting_account_fees(const struct otd_accounting *a,
+				 void (*each)(void *arg, const char *pool, const char *account,
+					      int64_t fee_ppm),
+				 void *arg);
 /* Whether every fee said so far is durable. */
 bool otd_accounting_fees_durable(const struct otd_accounting *a);
 

@@ -37,6 +37,7 @@ struct acct_account {
 	uint64_t id; /* accounts.id */
 	char *address;
 	struct acct_seat *seats;
+	struct acct_fee *fee; /* acct_fees.c; NULL: never one of its own */
 };
 
 /* An account in one scheme of its pool. */
@@ -155,6 +156,7 @@ struct acct_entry {
 	uint64_t cseq;
 	struct acct_epoch *ep; /* NULL: a verdict, or terms */
 	struct acct_pool *terms_of;
+	struct acct_account *terms_of_account;
 	struct acct_terms terms;
 	uint64_t first, last;
 	struct otd_bytes records; /* {u64 seq, u32 type, u32 n, payload} */
@@ -204,6 +206,11 @@ struct acct_new_terms {
 	struct acct_terms terms;
 };
 
+struct acct_new_account_terms {
+	uint64_t account_id;
+	struct acct_terms terms;
+};
+
 enum acct_op_kind { ACCT_FOUND, ACCT_STATE, ACCT_CONFIRMATIONS };
 
 struct acct_op {
@@ -216,6 +223,7 @@ struct acct_op {
 	char *asset, *scheme;
 	uint8_t hash[32], prev[32];
 	otd_i128 value, fee;
+	otd_i128 fee_more; /* by accounts with a fee of their own; may be less than 0 */
 	otd_u128 network_work, round_work;
 	bool held;
 	struct acct_credit *credits;
@@ -245,6 +253,8 @@ struct acct_commit {
 	size_t n_pools, cap_pools;
 	struct acct_new_terms *terms;
 	size_t n_terms, cap_terms;
+	struct acct_new_account_terms *account_terms;
+	size_t n_account_terms, cap_account_terms;
 	struct acct_new_account *accounts;
 	size_t n_accounts, cap_accounts;
 	struct acct_new_worker *workers;
@@ -412,6 +422,19 @@ void acct_adding_forget(struct otd_accounting *a);
 int64_t acct_fee_at(const struct acct_pool *p, int64_t time_ms);
 /* Terms become known: of SQL, or of a record. */
 otd_rc acct_terms_add(struct acct_pool *p, const struct acct_terms *t);
+/* --- acct_fees.c --- */
+
+/* A row of SQL, or of the journal once it is applied; fee_ppm below 0: the pool's. */
+otd_rc acct_account_terms_add(struct acct_account *c, const struct acct_terms *t);
+bool acct_account_terms_read(struct otd_accounting *a, struct otd_span payload,
+			     struct acct_account **c, struct acct_terms *t);
+void acct_account_terms_apply(struct otd_accounting *a, const struct acct_entry *e);
+/* What accounts with a fee of their own get less, or more: changes credits, and *n. The difference goes to
+   the pool's fee, whose terms had pool_ppm. */
+otd_i128 acct_own_fees(struct otd_accounting *a, int64_t time_ms, int64_t pool_ppm,
+		       struct acct_credit *credits, size_t *n);
+void acct_account_fee_free(struct acct_account *c);
+
 /* Puts fees on record that are not yet. */
 void acct_terms_due(struct otd_accounting *a);
 /* At start(): the journal is made to say what the settings want. */

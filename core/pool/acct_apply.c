@@ -509,6 +509,7 @@ static struct acct_op *add_op(struct otd_accounting *a)
 static void book_block(struct otd_accounting *a, struct acct_block *b, struct acct_def *d,
 		       struct acct_credit *credits, size_t n)
 {
+	otd_i128 more = acct_own_fees(a, b->time_ms, acct_fee_at(d->pool, b->time_ms), credits, &n);
 	struct acct_op *op = add_op(a);
 	char *asset = acct_copy(b->asset, strlen(b->asset));
 	char *scheme = acct_copy(b->scheme_name, strlen(b->scheme_name));
@@ -533,6 +534,7 @@ static void book_block(struct otd_accounting *a, struct acct_block *b, struct ac
 		.scheme = scheme,
 		.value = b->value,
 		.fee = b->fee,
+		.fee_more = more,
 		.network_work = b->network_work,
 		.round_work = b->round_work,
 		.held = b->held,
@@ -658,6 +660,10 @@ static void apply_terms(struct otd_accounting *a, const struct acct_entry *e)
 void acct_apply(struct otd_accounting *a, struct acct_entry *e)
 {
 	a->current = e->cseq;
+	if (e->terms_of_account) {
+		acct_account_terms_apply(a, e);
+		goto out;
+	}
 	if (e->terms_of) {
 		apply_terms(a, e);
 		goto out;

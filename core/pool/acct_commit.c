@@ -45,6 +45,7 @@ void acct_commit_free(struct acct_commit *c)
 	}
 	free(c->pools);
 	free(c->terms);
+	free(c->account_terms);
 	free(c->accounts);
 	free(c->workers);
 	free(c->minutes);

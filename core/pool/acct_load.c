@@ -305,11 +305,23 @@ static otd_rc load_pools(struct load *l, struct otd_db *db, struct otd_err *err)
 	return rc;
 }
 
+static otd_rc take_account_terms(void *ctx, const struct otd_value *c, size_t n)
+{
+	struct load *l = ctx;
+	struct acct_account *account = acct_account_by_id(l->a, (uint64_t)c[0].i);
+	const struct acct_terms t = {
+		.seq = (uint64_t)c[1].i, .fee_ppm = c[2].i, .since_ms = c[3].i};
+	(void)n;
+	return account ? acct_account_terms_add(account, &t) : OTD_OK;
+}
+
 static otd_rc load_work(void *arg, struct otd_db *db, struct otd_err *err)
 {
 	static const uint32_t account[] = {OTD_VALUE_INT, OTD_VALUE_INT, OTD_VALUE_TEXT};
 	static const uint32_t worker[] = {OTD_VALUE_INT, OTD_VALUE_INT, OTD_VALUE_TEXT,
 					  OTD_VALUE_INT};
+	static const uint32_t terms[] = {OTD_VALUE_INT, OTD_VALUE_INT, OTD_VALUE_INT,
+					 OTD_VALUE_INT};
 	static const uint32_t minute[] = {OTD_VALUE_INT, OTD_VALUE_INT, OTD_VALUE_WIDE};
 	static const uint32_t pair[] = {OTD_VALUE_INT, OTD_VALUE_INT};
 	struct load *l = arg;
@@ -326,6 +338,11 @@ static otd_rc load_work(void *arg, struct otd_db *db, struct otd_err *err)
 	if (rc == OTD_OK)
 		rc = otd_db_query(db, "SELECT id, pool_id, address FROM accounts ORDER BY id", NULL,
 				  0, account, 3, take_account, l, err);
+	if (rc == OTD_OK)
+		rc = otd_db_query(db,
+				  "SELECT account_id, seq, fee_ppm, since_ms FROM account_terms"
+				  " ORDER BY seq",
+				  NULL, 0, terms, 4, take_account_terms, l, err);
 	if (rc == OTD_OK)
 		rc = otd_db_query(db,
 				  "SELECT id, account_id, name, last_ms FROM workers ORDER BY id",
@@ -436,6 +453,20 @@ static otd_rc replay_terms(struct otd_accounting *a, const struct otd_record *r,
 	return OTD_OK;
 }
 
+static otd_rc replay_account_terms(struct otd_accounting *a, const struct otd_record *r,
+				   struct otd_err *err)
+{
+	struct acct_entry *e = acct_entry_create();
+	if (!e)
+		return otd_fail(err, OTD_E_NOMEM, "accounting: out of memory");
+	if (acct_account_terms_read(a, r->payload, &e->terms_of_account, &e->terms)) {
+		e->cseq = e->terms.seq = r->seq;
+		acct_apply(a, e);
+	}
+	acct_entry_free(e);
+	return OTD_OK;
+}
+
 static uint64_t oldest_needed(const struct otd_accounting *a)
 {
 	uint64_t seq = a->position;
@@ -478,6 +509,8 @@ static otd_rc replay_record(struct otd_accounting *a, const struct otd_record *r
 		rc = replay_verdict(a, r, err);
 	else if (r->type == OTD_REC_TERMS)
 		rc = replay_terms(a, r, err);
+	else if (r->type == OTD_REC_ACCOUNT_TERMS)
+		rc = replay_account_terms(a, r, err);
 	if (rc == OTD_OK && a->stopped[0])
 		rc = otd_fail(err, OTD_E_NOMEM, "accounting: %s", a->stopped);
 	return rc;

@@ -41,6 +41,16 @@ static otd_rc names(const struct acct_commit *c, struct otd_db *db, struct otd_e
 			"INSERT INTO accounts(id, pool_id, address, created_ms) VALUES(?, ?, ?, ?)",
 			v, 4, err);
 	}
+	for (size_t i = 0; rc == OTD_OK && i < c->n_account_terms; i++) {
+		const struct acct_new_account_terms *r = &c->account_terms[i];
+		const struct otd_value v[] = {OTD_INT(r->account_id), OTD_INT(r->terms.seq),
+					      OTD_INT(r->terms.fee_ppm),
+					      OTD_INT(r->terms.since_ms)};
+		rc = exec(db,
+			  "INSERT INTO account_terms(account_id, seq, fee_ppm, since_ms)"
+			  " VALUES(?, ?, ?, ?)",
+			  v, 4, err);
+	}
 	for (size_t i = 0; rc == OTD_OK && i < c->n_workers; i++) {
 		const struct acct_new_worker *r = &c->workers[i];
 		const struct otd_value v[] = {OTD_INT(r->id), OTD_INT(r->account_id),
@@ -130,8 +140,9 @@ static otd_rc post_credit(struct acct_op *op, struct otd_db *db, struct otd_err 
 	if (!e)
 		return otd_fail(err, OTD_E_NOMEM, "accounting: out of memory");
 	e[n++] = (struct otd_entry){OTD_ACC_REWARD, op->pool_id, -op->value};
-	if (op->fee > 0)
-		e[n++] = (struct otd_entry){OTD_ACC_FEE_IMMATURE, op->pool_id, op->fee};
+	if (op->fee + op->fee_more > 0)
+		e[n++] = (struct otd_entry){OTD_ACC_FEE_IMMATURE, op->pool_id,
+					    op->fee + op->fee_more};
 	/* One entry an account, in the order of their numbers. */
 	if (op->n_credits > 1)
 		qsort(op->credits, op->n_credits, sizeof(*op->credits), by_account);

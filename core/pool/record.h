@@ -18,9 +18,10 @@ enum otd_record_type {
 	OTD_REC_BLOCK = 4, /* the share with the sequence before met the network target */
 	OTD_REC_REFUSED = 5,
 	/* of the coordinator */
-	OTD_REC_BATCH = 32,   /* these sequences of that epoch come next: the final order */
-	OTD_REC_VERDICT = 33, /* what became of a block */
-	OTD_REC_TERMS = 34    /* the fee of a pool, for blocks found from its time on */
+	OTD_REC_BATCH = 32,        /* these sequences of that epoch come next: the final order */
+	OTD_REC_VERDICT = 33,      /* what became of a block */
+	OTD_REC_TERMS = 34,        /* the fee of a pool, for blocks found from its time on */
+	OTD_REC_ACCOUNT_TERMS = 35 /* the fee of one of its accounts, in the place of the pool's */
 };
 
 struct otd_rec_worker {
@@ -98,6 +99,15 @@ struct otd_rec_terms {
 	/* pool name */
 };
 
+#define OTD_FEE_OF_POOL UINT32_MAX /* fee_ppm: the account has none of its own any more */
+
+struct otd_rec_account_terms {
+	int64_t time_ms;
+	uint32_t fee_ppm;
+	uint16_t pool_len, account_len;
+	/* pool name, account */
+};
+
 _Static_assert(sizeof(struct otd_rec_worker) == 12, "on disk");
 _Static_assert(sizeof(struct otd_rec_job) == 32, "on disk");
 _Static_assert(sizeof(struct otd_rec_share) == 40, "on disk");
@@ -106,6 +116,7 @@ _Static_assert(sizeof(struct otd_rec_refused) == 24, "on disk");
 _Static_assert(sizeof(struct otd_rec_batch) == 24, "on disk");
 _Static_assert(sizeof(struct otd_rec_verdict) == 32, "on disk");
 _Static_assert(sizeof(struct otd_rec_terms) == 16, "on disk");
+_Static_assert(sizeof(struct otd_rec_account_terms) == 16, "on disk");
 
 /* What a submit can come to. The names are those of metrics, journal and status. */
 enum otd_share_verdict {

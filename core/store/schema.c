@@ -106,10 +106,17 @@ static const char *const version_3[] = {
 	" since_ms {int} NOT NULL, PRIMARY KEY(pool_id, seq))",
 };
 
+static const char *const version_4[] = {
+	/* Accounts with a fee of their own, in the place of their pool's; fee_ppm -1: not any more. */
+	"CREATE TABLE account_terms(account_id {int} NOT NULL, seq {int} NOT NULL,"
+	" fee_ppm {int} NOT NULL, since_ms {int} NOT NULL, PRIMARY KEY(account_id, seq))",
+};
+
 static const struct otd_migration migrations[] = {
 	{1, version_1, COUNT(version_1)},
 	{2, version_2, COUNT(version_2)},
 	{3, version_3, COUNT(version_3)},
+	{4, version_4, COUNT(version_4)},
 };
 
 /* A text that is not a positive number gives -1. */

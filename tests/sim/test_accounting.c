@@ -600,6 +600,121 @@ static void fee_change_across_a_crash(void **state)
 	finish(&w);
 }
 
+/* What the accounts of alpha and its fee have of blocks that are not mature. */
+struct shares_of {
+	otd_i128 first, others, fee;
+	bool called;
+};
+
+static void on_shares(void *arg, const struct otd_err *err, const struct otd_acct_balance *rows,
+		      size_t n)
+{
+	struct shares_of *s = arg;
+	assert_int_equal(err->rc, OTD_OK);
+	*s = (struct shares_of){.called = true};
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(rows[i].pool, "alpha") != 0)
+			continue;
+		if (rows[i].kind == OTD_ACC_FEE_IMMATURE)
+			s->fee += rows[i].amount;
+		else if (rows[i].kind == OTD_ACC_IMMATURE &&
+			 strcmp(rows[i].account, "address-0") == 0)
+			s->first += rows[i].amount;
+		else if (rows[i].kind == OTD_ACC_IMMATURE)
+			s->others += rows[i].amount;
+	}
+}
+
+static bool shares_came(void *arg)
+{
+	return ((struct shares_of *)arg)->called;
+}
+
+static struct shares_of shares_of(struct world *w)
+{
+	struct shares_of s = {0};
+	assert_int_equal(otd_accounting_balances(w->acct, 1000, on_shares, &s), OTD_OK);
+	assert_true(sim_run(w->sim, 20000, shares_came, &s));
+	return s;
+}
+
+static otd_rc own_fee(struct world *w, int64_t ppm)
+{
+	return otd_accounting_account_fee(w->acct, "alpha", "address-0", ppm,
+					  otd_wall_ms(sim_env(w->sim)));
+}
+
+static void count_fee(void *arg, const char *pool, const char *account, int64_t ppm)
+{
+	int64_t *got = arg;
+	assert_string_equal(pool, "alpha");
+	assert_string_equal(account, "address-0");
+	*got = ppm;
+}
+
+/* Three blocks: with the pool's fee, with own (below 0: the pool's) across a crash in which the mark is
+   durable and applied nowhere, and with the pool's again. What each block brought. */
+static void three_blocks(int64_t own, struct shares_of each[3])
+{
+	struct world w;
+	struct shares_of sum = {0};
+	int64_t got = -1;
+	start(&w, 21);
+	assert_int_equal(own_fee(&w, 7), OTD_E_NOT_FOUND); /* nobody has mined yet */
+	for (int i = 0; i < 3; i++) {
+		if (i == 1) {
+			assert_int_equal(own_fee(&w, 1000001), OTD_E_RANGE);
+			assert_int_equal(own_fee(&w, own), OTD_OK);
+			assert_true(sim_run(w.sim, 20000, fees_are_durable, &w));
+			crash(&w);
+			assert_true(world_start(&w));
+			otd_accounting_account_fees(w.acct, count_fee, &got);
+			assert_int_equal(got, own);
+			sim_run(w.sim, 3000, NULL, NULL); /* times of shares may be 2 s back */
+		} else if (i == 2) {
+			assert_int_equal(own_fee(&w, -1), OTD_OK);
+			crash(&w);
+			assert_true(world_start(&w));
+			/* Not known to be durable: said again, which is nothing new where it was. */
+			assert_int_equal(own_fee(&w, -1), OTD_OK);
+			sim_run(w.sim, 3000, NULL, NULL);
+		}
+		mine(&w, 20, 0);
+		struct shares_of now = shares_of(&w);
+		each[i] = (struct shares_of){now.first - sum.first, now.others - sum.others,
+					     now.fee - sum.fee, true};
+		sum = now;
+	}
+	struct otd_acct_status *st = status(&w);
+	for (size_t i = 0; i < st->n_blocks; i++)
+		assert_true(st->blocks[i].fee == 61725000); /* by the pool's terms */
+	otd_accounting_status_destroy(st);
+	finish(&w);
+}
+
+static void an_account_with_a_fee_of_its_own(void **state)
+{
+	static const int64_t own[] = {0, 5000, 12345, 200000, 1000000};
+	struct shares_of plain[3], with[3];
+	(void)state;
+	three_blocks(-1, plain);
+	for (int i = 0; i < 3; i++) {
+		assert_true(plain[i].first > 0 && plain[i].others > 0);
+		assert_true(plain[i].fee == 61725000);
+	}
+	for (size_t k = 0; k < sizeof(own) / sizeof(own[0]); k++) {
+		three_blocks(own[k], with);
+		for (int i = 0; i < 3; i++) {
+			otd_i128 gets =
+				i == 1 ? plain[i].first * (1000000 - own[k]) / (1000000 - 12345)
+				       : plain[i].first;
+			assert_true(with[i].first == gets);
+			assert_true(with[i].others == plain[i].others);
+			assert_true(with[i].first + with[i].others + with[i].fee == 5000000000);
+		}
+	}
+}
+
 static otd_rc make_tally(void *arg, struct otd_plugin_instance **out, struct otd_err *err)
 {
 	return world_scheme(arg, "main", out, err);
@@ -713,6 +828,7 @@ int main(void)
 		cmocka_unit_test(shares_are_given_up),
 		cmocka_unit_test(log_of_the_database_is_written_again),
 		cmocka_unit_test(fee_change_across_a_crash),
+		cmocka_unit_test(an_account_with_a_fee_of_its_own),
 		cmocka_unit_test(pools_come_and_go),
 	};
 	otd_thread_is(OTD_THREAD_COORDINATOR | OTD_THREAD_REACTOR | OTD_THREAD_STORE |

@@ -315,6 +315,20 @@ void world_fee(struct world *w, int64_t ppm)
 	otd_accounting_fee(w->acct, "alpha", ppm, otd_wall_ms(sim_env(w->sim)));
 }
 
+/* An account's own, or the pool's again; of one that nobody knows yet it is refused. */
+static void world_own_fee(struct world *w)
+{
+	char account[32];
+	struct sim *s = w->sim;
+	ident_account(account, (uint32_t)sim_below(s, IDENTS));
+	otd_rc rc = otd_accounting_account_fee(
+		w->acct, "alpha", account,
+		sim_chance(s, 300000) ? -1 : (int64_t)sim_below(s, 1000001),
+		otd_wall_ms(sim_env(s)));
+	if (rc != OTD_OK && rc != OTD_E_NOT_FOUND && rc != OTD_E_BUSY)
+		world_fail(w, "a fee of an account is refused: %s", otd_rc_name(rc));
+}
+
 void world_collect(struct world *w, uint64_t seq)
 {
 	struct otd_record r;
@@ -343,6 +357,8 @@ void world_collect(struct world *w, uint64_t seq)
 		} else if (r.type == OTD_REC_TERMS) {
 			*p = (struct model_place){.terms = true};
 			collect_fee(w, &r);
+		} else if (r.type == OTD_REC_ACCOUNT_TERMS) {
+			*p = (struct model_place){.terms = true}; /* no scheme sees it */
 		} else {
 			struct otd_rec_verdict v;
 			memcpy(&v, r.payload.ptr, sizeof(v));
@@ -549,6 +565,8 @@ void world_step(struct world *w, bool work)
 			judge(w);
 		if (sim_chance(s, 2000))
 			world_fee(w, 1 + (int64_t)sim_below(s, 1000000));
+		if (sim_chance(s, 20000))
+			world_own_fee(w);
 	}
 	if (!sim_step(s))
 		return;

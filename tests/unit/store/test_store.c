@@ -166,7 +166,7 @@ static void test_other_schemas_are_refused(void **state)
 	(void)state;
 	const char *const cases[][2] = {
 		{"UPDATE meta SET v = '700' WHERE k = 'schema'",
-		 "version 700, this otedama knows 3"},
+		 "version 700, this otedama knows 4"},
 		{"UPDATE meta SET v = 'seven' WHERE k = 'schema'", "no version that can be read"},
 		{"UPDATE meta SET v = '0' WHERE k = 'schema'", "no version that can be read"},
 	};
@@ -178,7 +178,7 @@ static void test_other_schemas_are_refused(void **state)
 	}
 }
 
-#define NOW 3 /* version of the schema */
+#define NOW 4 /* version of the schema */
 
 static const char *const step_a[] = {"CREATE TABLE a(id {key}, w {wide})"};
 static const char *const step_b[] = {"ALTER TABLE a ADD COLUMN t {text}",
@@ -223,7 +223,7 @@ static void test_migrations(void **state)
 	assert_int_equal(v, NOW + 2);
 	/* One that fails half-way leaves nothing. */
 	assert_int_not_equal(otd_store_do_now(s, true, migrate, &bad, &f.err), OTD_OK);
-	assert_non_null(strstr(f.err.text, "version 6, step 2"));
+	assert_non_null(strstr(f.err.text, "version 7, step 2"));
 	must(&f, s, false, version_now, &v);
 	assert_int_equal(v, NOW + 2);
 	must(&f, s, true, work_sql, (void *)"CREATE TABLE c(id {key})");
