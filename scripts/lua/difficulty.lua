@@ -43,7 +43,6 @@ local function name(s)
   return s.account .. "." .. s.worker
 end
 
--- kv keeps whole numbers: thousandths, at most what fits.
 local function key(s)
   return (s.pool .. " " .. name(s)):sub(-120)
 end
@@ -55,9 +54,8 @@ function on_authorize(s)
   local d = find(t.fixed, name(s))
   if d then return {difficulty = d} end
   local floor = s.agent and find(t.agents, s.agent)
-  local before = kv.get(key(s))
-  if before then
-    d = before / 1000
+  d = tonumber(kv.get(key(s)) or "")
+  if d then
     if floor and d < floor then d = floor end
     return {difficulty = d}
   end
@@ -75,9 +73,7 @@ function difficulty(s)
   if d < s.current / options.steps then d = s.current / options.steps end
   local floor = s.agent and find(t.agents, s.agent)
   if floor and d < floor then d = floor end
-  if s.account and d < 1e15 then
-    kv.set(key(s), math.max(1, math.floor(d * 1000)), options.remember)
-  end
+  if s.account then kv.set(key(s), ("%.9g"):format(d), options.remember) end
   return {difficulty = d}
 end
 
@@ -104,6 +100,8 @@ function selftest()
   assert(login("w", nil).difficulty == 25, "remembered")
   assert(login("w", "NiceHash/1.0").difficulty == 500000, "but no easier than its software needs")
   assert(step("v", "slow", 10, 1.5).difficulty == 2.5)
+  step("small", nil, 2e-7, 2.5e-7)
+  assert(login("small", nil).difficulty == 2.5e-7, "however small it is")
   assert(not pcall(pair, "x") and not pcall(pair, "x=-1"))
   options = saved
 end
