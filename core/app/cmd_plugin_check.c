@@ -266,6 +266,7 @@ static int run(const struct otd_cmd *cmd, int argc, char **argv)
 		{"--json", 0, NULL, "as JSON", .on = &c.json},
 	};
 	const char *words[1];
+	char path[4096];
 	size_t n_words;
 	uint64_t seconds = LIMIT_S;
 	if (argc > 0 && strcmp(argv[0], OTD_PCHECK_IN_CHILD) == 0)
@@ -286,7 +287,11 @@ static int run(const struct otd_cmd *cmd, int argc, char **argv)
 		}
 	}
 	otd_log_only_warnings();
-	c.file.path = c.job.file = words[0];
+	/* A name without a folder is one of a library to the dynamic linker, and not of a file. */
+	if ((size_t)snprintf(path, sizeof(path), "%s%s", strchr(words[0], '/') ? "" : "./",
+			     words[0]) >= sizeof(path))
+		return otd_cmd_fail(cmd, "the path is too long: %.80s...", words[0]);
+	c.file.path = c.job.file = path;
 	c.job.limit_ms = (int64_t)seconds * 1000;
 	return check(cmd, &c);
 }

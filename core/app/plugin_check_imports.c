@@ -36,7 +36,7 @@ static const struct sort sorts[] = {
 	 "it reads or changes the process: options are how it is told"},
 	{"open open64 openat openat64 __open_2 __open64_2 creat fopen fopen64 freopen fdopen "
 	 "opendir "
-	 "unlink rename mkdir rmdir mmap64 tmpfile mkstemp remove",
+	 "unlink rename mkdir rmdir tmpfile mkstemp remove",
 	 "it opens files: the service files/1"},
 	{"socket connect bind listen accept accept4 send sendto sendmsg recv recvfrom recvmsg "
 	 "getaddrinfo gethostbyname",
@@ -64,8 +64,8 @@ static bool listed(const char *list, const char *name)
 	return false;
 }
 
-/* Drivers of cards are found while running, and their memory is mapped. */
-static const char hw_may[] = "dlopen dlsym mmap64 sched_yield";
+/* Drivers of cards are found while running. */
+static const char hw_may[] = "dlopen dlsym sched_yield";
 
 const char *otd_pcheck_import(const char *symbol, const char *kind)
 {

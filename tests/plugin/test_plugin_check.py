@@ -207,6 +207,9 @@ class Test:
             self.expect("writable by others", found["load"][0] == "fail" and "chmod go-w" in found["load"][1], found)
             os.chmod(path, stat.S_IRUSR | stat.S_IWUSR)
             self.expect("its own", self.check(path, "--only", "load")[0] == 0)
+            r = subprocess.run([self.program, "plugin", "check", "good.so", "--only", "load"], capture_output=True,
+                               text=True, timeout=60, cwd=d)
+            self.expect("a name without a folder", r.returncode == 0, r)
 
 
 def main():
