@@ -6,8 +6,9 @@
 #include "app/app_parts.h"
 #include "base/text.h"
 
-static otd_rc port_difficulty(struct otd_stratum_port *out, const struct otd_settings_port *port,
-			      struct otd_u256 diff1, struct otd_err *err)
+static otd_rc port_difficulty(struct otd_stratum_port *out, const char *pool,
+			      const struct otd_settings_port *port, struct otd_u256 diff1,
+			      struct otd_err *err)
 {
 	const struct otd_settings_difficulty *d = &port->difficulty;
 	struct {
@@ -20,8 +21,9 @@ static otd_rc port_difficulty(struct otd_stratum_port *out, const struct otd_set
 		if (otd_difficulty_parse(row[i].to, row[i].text, strlen(row[i].text), diff1) !=
 		    OTD_OK)
 			return otd_yaml_fail(err, OTD_E_INVALID, port->at,
-					     "ports.%s.difficulty.%s: '%s' is not a difficulty",
-					     port->name, row[i].key, row[i].text);
+					     "pools.%s.ports.%s.difficulty.%s: '%s' is not a "
+					     "difficulty of this algorithm",
+					     pool, port->name, row[i].key, row[i].text);
 	}
 	return OTD_OK;
 }
@@ -58,7 +60,8 @@ static otd_rc add_ports(struct otd_app_ports *to, const struct otd_app_pool *poo
 							.aim_ms = port->difficulty.aim_ms,
 							.vardiff = port->difficulty.vardiff,
 							.number = port->port};
-		otd_rc rc = port_difficulty(&to->conf[i], port, otd_u256_from_be(info->diff1), err);
+		otd_rc rc = port_difficulty(&to->conf[i], pool->name, port,
+					    otd_u256_from_be(info->diff1), err);
 		if (rc != OTD_OK)
 			return rc;
 	}

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/app_drafts.h"
 #include "app/app_parts.h"
 #include "app/app_plan.h"
 #include "app/app_plugin.h"
@@ -21,7 +22,7 @@
 #define FEES_MS  5000 /* a fee that is not on record after so long is told of, not waited for */
 #define PROBLEMS 4096
 
-enum state { IDLE, LOADING, PREPARING, APPLYING };
+enum state { IDLE, LOADING, TRYING, PREPARING, APPLYING };
 
 struct otd_app_reload {
 	struct otd_app *app;
@@ -39,6 +40,7 @@ struct otd_app_reload {
 	struct otd_app_policy_change *policy; /* the scripts, as their files say now */
 	struct otd_err err;
 	size_t problems;
+	struct otd_app_drafts drafts;
 	/* done */
 	struct otd_app_plan *plan;
 	struct otd_settings *before;
@@ -296,30 +298,71 @@ static void load_run(void *arg) /* a thread of its own */
 		(void)otd_fail(&r->err, rc, "%s: %s", app->config, otd_rc_name(rc));
 }
 
+static void prepare(struct otd_app_reload *r)
+{
+	struct otd_app *app = r->app;
+	struct otd_err err = {0};
+	bool later = false;
+	r->state = PREPARING;
+	otd_rc rc = otd_app_plan_check_waiting(app, r->now, r->diff, &err);
+	if (rc == OTD_OK && otd_diff_count(r->diff) == otd_diff_not_live(r->diff)) {
+		policies(r);
+		report(r); /* nothing else to do */
+		return;
+	}
+	if (rc == OTD_OK)
+		rc = otd_app_plan_create(&r->plan, app, r->live, on_applied, r, &err);
+	if (rc == OTD_OK)
+		rc = otd_app_plan_read(r->plan, &later, on_plan_read, r, &err);
+	if (rc != OTD_OK)
+		refuse(r, &err);
+	else if (!later)
+		apply(r);
+}
+
+static void drafts_run(void *arg) /* a thread of its own */
+{
+	struct otd_app_reload *r = arg;
+	otd_app_drafts_run(&r->drafts);
+}
+
+static void drafts_done(void *arg)
+{
+	struct otd_app_reload *r = arg;
+	struct otd_err err = r->drafts.err;
+	if (!err.rc && r->app->draining)
+		(void)otd_fail(&err, OTD_E_CLOSED, "the pool is ending");
+	if (err.rc) {
+		otd_app_drafts_discard(&r->drafts);
+		refuse(r, &err);
+		return;
+	}
+	otd_app_drafts_publish(&r->drafts);
+	prepare(r);
+}
+
 static void load_done(void *arg)
 {
 	struct otd_app_reload *r = arg;
 	struct otd_app *app = r->app;
 	struct otd_err err = r->err;
-	bool later = false;
 	if (!err.rc && app->draining)
 		(void)otd_fail(&err, OTD_E_CLOSED, "the pool is ending");
-	r->state = PREPARING;
-	if (!err.rc)
-		(void)!otd_app_plan_check_waiting(app, r->now, r->diff, &err);
-	if (!err.rc && otd_diff_count(r->diff) == otd_diff_not_live(r->diff)) {
-		policies(r);
-		report(r); /* nothing else to do */
+	if (err.rc) {
+		refuse(r, &err);
 		return;
 	}
-	if (!err.rc)
-		(void)!otd_app_plan_create(&r->plan, app, r->live, on_applied, r, &err);
-	if (!err.rc)
-		(void)!otd_app_plan_read(r->plan, &later, on_plan_read, r, &err);
-	if (err.rc)
+	r->drafts.err = (struct otd_err){0};
+	otd_app_drafts_want(&r->drafts, app, r->live);
+	otd_app_drafts_want(&r->drafts, app, r->now);
+	r->state = TRYING;
+	if (r->drafts.n == 0)
+		prepare(r);
+	else if (app->env->ops->worker_give(r->worker, drafts_run, drafts_done, r) != OTD_OK) {
+		(void)otd_fail(&err, OTD_E_NOMEM, "out of memory");
+		otd_app_drafts_discard(&r->drafts);
 		refuse(r, &err);
-	else if (!later)
-		apply(r);
+	}
 }
 
 /* --- asked --- */

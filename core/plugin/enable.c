@@ -1,5 +1,7 @@
 /* Which plugins may be loaded, changed while the set is in use. */
 #include "plugin/internal.h"
+#include <fnmatch.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +39,17 @@ void otd_plugins_enable_destroy(struct otd_plugins_enable *e)
 		free(e->item[i]);
 	free(e->item);
 	free(e);
+}
+
+bool otd_plugins_enable_has(const struct otd_plugins_enable *e, const char *kind, const char *id)
+{
+	char name[128];
+	(void)snprintf(name, sizeof(name), "%s/%s", kind, id);
+	for (size_t i = 0; i < e->n; i++) {
+		if (fnmatch(e->item[i], name, 0) == 0)
+			return true;
+	}
+	return false;
 }
 
 void otd_plugins_enable_swap(struct otd_plugins *p, struct otd_plugins_enable *e)

@@ -53,6 +53,7 @@ struct otd_plugins_enable;
 otd_rc otd_plugins_enable_create(struct otd_plugins_enable **out, const char *const *enable,
 				 size_t n, struct otd_err *err);
 void otd_plugins_enable_destroy(struct otd_plugins_enable *e); /* takes NULL */
+bool otd_plugins_enable_has(const struct otd_plugins_enable *e, const char *kind, const char *id);
 /* Puts it in force; e has then what was in force before. */
 void otd_plugins_enable_swap(struct otd_plugins *p, struct otd_plugins_enable *e);
 

@@ -206,7 +206,7 @@ static void on_coins(void *target, const struct otd_err *err, const struct otd_c
 	a->choice_err = *err;
 	if (n)
 		if (n)
-		memcpy(kept, a->parts, n * sizeof(*kept));
+			memcpy(kept, a->parts, n * sizeof(*kept));
 	payer_keep_judged(kept, &n, a->parts, a->verdicts, a->n_parts);
 	struct payer_estimate_of e = {kept, n, &a->wallet, a->taken, a->n_taken, out};
 	if (!err->rc && n)

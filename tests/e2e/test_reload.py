@@ -483,6 +483,30 @@ def test_the_miner_inside_keeps_its_pool():
         assert r.returncode == 1 and "miner.pool" in r.stderr, r.stderr
 
 
+def test_a_plugin_that_was_never_loaded():
+    """A pool of another algorithm comes: its plugin is tried, loaded and measured while the others mine."""
+    with Live() as t:
+        coins = os.path.join(t.pool.folder, "coins")
+        real = os.path.realpath(coins)
+        os.remove(coins)
+        shutil.copytree(real, coins)
+        with open(os.path.join(coins, "devnet.yaml"), encoding="utf-8") as f:
+            text = f.read()
+        with open(os.path.join(coins, "scryptnet.yaml"), "w", encoding="utf-8") as f:
+            f.write(text.replace("symbol: DEV", "symbol: SCR").replace("{use: sha256d}", "{use: scrypt}"))
+        loaded = lambda: {(p["kind"], p["id"]) for p in t.pool.status()["plugins"]}  # noqa: E731
+        assert ("algo", "scrypt") not in loaded()
+        t.tree["pools"]["s"] = {**pool_of(free_port(), payout={"scheme": "prop"}), "coin": "scryptnet"}
+        for port in t.tree["pools"]["s"]["ports"].values():
+            port["difficulty"] = fixed("0.01")
+        assert "can be applied" in t.ask("--check").stdout
+        t.apply("pools.s")
+        assert {("algo", "scrypt"), ("payout", "prop")} <= loaded(), loaded()
+        wait_for(lambda: len(t.pool.status()["nodes"]) == 2, 10, about="its chain")
+        del t.tree["pools"]["s"]
+        t.apply("pools.s")
+
+
 def test_payments_under_reloads():
     """Reloads that change payments, and reloads that do not, while payments are made: each is made once."""
     with Live(bits=SOME_BLOCKS, witness=False) as t:
