@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "app/app_parts.h"
+#include "app/app_policy_impl.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -76,14 +77,18 @@ otd_rc otd_app_backup_create(struct otd_backup **out, struct otd_app *app, const
 	const struct otd_settings *s = app->settings;
 	struct otd_backup_extra *extras = calloc(s->n_coins + 1, sizeof(*extras));
 	char(*names)[128] = calloc(s->n_coins + 1, sizeof(*names));
+	char kv[PATH_MAX];
 	struct otd_bytes yaml;
 	otd_bytes_init(&yaml, 64u << 20);
 	otd_rc rc = extras && names ? check_place(app, dir, err)
 				    : otd_fail(err, OTD_E_NOMEM, "out of memory");
 	for (size_t i = 0; rc == OTD_OK && i < s->n_coins; i++) {
 		snprintf(names[i], sizeof(names[i]), "coins/%s.yaml", s->coins[i].id);
-		extras[i] = (struct otd_backup_extra){names[i], s->coins[i].file};
+		extras[i] = (struct otd_backup_extra){names[i], s->coins[i].file, false};
 	}
+	snprintf(kv, sizeof(kv), "%.3000s/" POLICY_KV_FILE, app->data_dir);
+	if (rc == OTD_OK)
+		extras[s->n_coins] = (struct otd_backup_extra){"data/" POLICY_KV_FILE, kv, true};
 	if (rc == OTD_OK && otd_settings_print(s, &yaml) != OTD_OK)
 		rc = otd_fail(err, OTD_E_NOMEM, "out of memory");
 	struct otd_backup_conf conf = {.env = app->env,
@@ -91,7 +96,7 @@ otd_rc otd_app_backup_create(struct otd_backup **out, struct otd_app *app, const
 				       .dir = dir,
 				       .yaml = otd_bytes_span(&yaml),
 				       .extras = extras,
-				       .n_extras = s->n_coins,
+				       .n_extras = s->n_coins + 1,
 				       .live = live};
 	if (rc == OTD_OK)
 		rc = otd_backup_create(out, &conf, err);

@@ -22,6 +22,7 @@ struct otd_backup {
 	char *data_dir, *dir, *partial;
 	struct otd_bytes yaml;
 	char **names, **paths; /* of the extras */
+	bool *may_lack;
 	size_t n_extras;
 	bool live, begun;
 	struct otd_files *to; /* rooted in DIR.partial/data */
@@ -46,12 +47,14 @@ static otd_rc copy_extras(struct otd_backup *b, const struct otd_backup_conf *co
 {
 	b->names = calloc(conf->n_extras + 1, sizeof(*b->names));
 	b->paths = calloc(conf->n_extras + 1, sizeof(*b->paths));
-	if (!b->names || !b->paths)
+	b->may_lack = calloc(conf->n_extras + 1, sizeof(*b->may_lack));
+	if (!b->names || !b->paths || !b->may_lack)
 		return OTD_E_NOMEM;
 	for (; b->n_extras < conf->n_extras; b->n_extras++) {
 		const struct otd_backup_extra *x = &conf->extras[b->n_extras];
 		b->names[b->n_extras] = copy_of(x->name, "");
 		b->paths[b->n_extras] = copy_of(x->file, "");
+		b->may_lack[b->n_extras] = x->may_lack;
 		if (!b->names[b->n_extras] || !b->paths[b->n_extras])
 			return OTD_E_NOMEM;
 	}
@@ -94,6 +97,7 @@ void otd_backup_destroy(struct otd_backup *b)
 	}
 	free(b->names);
 	free(b->paths);
+	free(b->may_lack);
 	free(b->data_dir);
 	free(b->dir);
 	free(b->partial);
@@ -495,6 +499,8 @@ static otd_rc copy_configuration(struct otd_backup *b, const struct otd_copy_wat
 		rc = path_in(path, b->partial, b->names[i], err);
 		if (rc == OTD_OK)
 			rc = otd_copy_file(f, b->paths[i], path, UINT64_MAX, watch, err);
+		if (rc == OTD_E_NOT_FOUND && b->may_lack[i])
+			rc = OTD_OK;
 	}
 	return rc;
 }

@@ -6,7 +6,7 @@
  * reactors' journals, which hold every share that it names. A start merges what is behind P, as after
  * a crash. Meanwhile nothing of a journal may be released (otd_accounting_hold()).
  *
- *     DIR.partial/data/..            as below data_dir: database, journal/, blocks/, chain/
+ *     DIR.partial/data/..            as below data_dir: database, journal/, blocks/, chain/, what scripts keep
  *     DIR.partial/configuration.yaml as it was in force, without secrets; coins/NAME.yaml
  *     DIR.partial/MANIFEST           see manifest.h; the last file
  * then everything is synced, and DIR.partial becomes DIR.
@@ -20,9 +20,11 @@
 
 struct otd_backup;
 
+/* One file more. What is below data/ in the backup comes back by a restore. */
 struct otd_backup_extra {
 	const char *name; /* in the backup: "coins/litecoin.yaml" */
-	const char *file; /* where it lies now */
+	const char *file; /* where it lies now; changed by renaming only */
+	bool may_lack;    /* it need not be there */
 };
 
 /* Texts are copied. */

@@ -166,6 +166,30 @@ def test_a_stopped_pools_backup_restores_every_row():
         verified(second)
 
 
+def test_what_scripts_keep_comes_along():
+    text = devnet(pool="policies: [{file: '{dir}.lua'}]")
+    with Pool(text) as pool, other(pool, text) as second:
+        for p in (pool, second):
+            with open(os.path.join(p.folder, "data.lua"), "w", encoding="utf-8") as f:
+                f.write("function on_authorize(s) kv.incr('seen', '1h') end")
+        pool.start()
+        with Client(pool.port) as c:
+            c.login(address(62) + ".rig")
+        b = os.path.join(pool.folder, "a")
+        backup(pool, b)  # nothing is written yet: no reason to fail
+        assert pool.stop() == 0
+        kept = os.path.join("data", "policy.kv")
+        assert os.path.exists(os.path.join(pool.folder, kept))
+        pool.start()
+        b = os.path.join(pool.folder, "b")
+        backup(pool, b)
+        pool.kill()
+        restore(second, b)
+        with open(os.path.join(pool.folder, kept), "rb") as f, open(os.path.join(second.folder, kept), "rb") as g:
+            assert f.read() == g.read() != b""
+        starts_and_ends(second)
+
+
 def test_no_secret_is_in_a_backup():
     text = devnet(top="nodes: {n: {coin: bitcoin, network: regtest, rpc: \"http://127.0.0.1:1\", user: u, "
                       "password: 5ecret-of-the-node}}")
