@@ -60,7 +60,7 @@ end
 local function against_worker(o)
   local who = o.pool .. "/" .. o.account .. "." .. (o.worker or "")
   local key = "w " .. o.pool .. " " .. (o.account .. "." .. (o.worker or "")):sub(-100)
-  local step = kv.incr(key, options.memory) or 1
+  local step = kv.incr(key, options.memory) or 2 -- no room to remember more of them: not warned again and again
   local reason = o.count .. " times " .. words[o.kind]
   if mild[o.kind] or step == 1 then
     return {action = "warn", reason = reason}

@@ -2,7 +2,8 @@
 --
 -- The pool's fee: pool_tiers, then rate, then what the settings say (nil). `donate` of it goes to donate_to.
 -- An account's: the VIP list, then tiers, then rate. Its donation comes on top.
--- Who is asked about is up to the host: docs/policy-api.md, fee.
+-- The pool of this version asks for its own fee alone (docs/policy-api.md): what stands here for accounts waits for the
+-- one that divides fees by account.
 --
 --   policies:
 --     - file: scripts/lua/fees.lua
