@@ -365,6 +365,24 @@ static otd_rc postings(struct account *a, struct otd_db *db, struct otd_err *err
 	return rc;
 }
 
+/* A fee of its own, by a policy. */
+static otd_rc own_fee(struct account *a, struct otd_db *db, struct otd_err *err)
+{
+	const struct otd_value v[] = {OTD_INT(a->id)};
+	int64_t ppm = -1;
+	char text[40];
+	otd_rc rc = otd_db_int(db,
+			       "SELECT fee_ppm FROM account_terms WHERE account_id = ?"
+			       " ORDER BY seq DESC LIMIT 1",
+			       v, 1, &ppm, err);
+	if (rc == OTD_OK && ppm >= 0) {
+		snprintf(text, sizeof(text), "%lld.%04lld", (long long)(ppm / 10000),
+			 (long long)(ppm % 10000));
+		otd_ask_set_s(a->to, "fee_percent", text);
+	}
+	return rc == OTD_E_NOT_FOUND ? OTD_OK : rc;
+}
+
 static otd_rc one(struct account *a, struct otd_question *q, struct otd_db *db, struct otd_err *err)
 {
 	a->coin = otd_question_pool(q, a->pool);
@@ -374,6 +392,8 @@ static otd_rc one(struct account *a, struct otd_question *q, struct otd_db *db, 
 	(void)json_object_set_new(a->to, "asset", json_string(a->asset));
 	(void)json_object_set_new(a->to, "address", json_string(a->address));
 	otd_rc rc = money(a, db, err);
+	if (rc == OTD_OK)
+		rc = own_fee(a, db, err);
 	if (rc == OTD_OK)
 		rc = obstacles(a, q, db, err);
 	if (rc == OTD_OK)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "app/app.h"
+#include "app/app_policy.h"
 #include "app/ask.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -192,6 +193,8 @@ static void end(struct otd_question *q)
 {
 	struct otd_bytes b;
 	otd_bytes_init(&b, 32u << 20);
+	if (!q->err.rc)
+		otd_app_policy_tags(q->app, q->answer);
 	char *text = q->err.rc ? NULL : json_dumps(q->answer, JSON_COMPACT);
 	if (!q->err.rc && (!text || otd_bytes_text(&b, text) != OTD_OK))
 		otd_fail(&q->err, OTD_E_NOMEM, "the answer is too long");

@@ -71,23 +71,66 @@ static otd_rc load(struct block *b, const struct otd_explain *x, struct otd_db *
 
 /* --- the rate of the fee --- */
 
+struct reason {
+	json_t *to;
+	const struct block *b;
+	int64_t since_ms;
+};
+
+static otd_rc take_reason(void *ctx, const struct otd_value *c, size_t n)
+{
+	struct reason *r = ctx;
+	json_t *a = json_loadb((const char *)c[0].bytes.ptr, c[0].bytes.len, 0, NULL);
+	const char *script = otd_ask_s(a, "script");
+	(void)n;
+	if (strcmp(otd_ask_s(a, "pool"), r->b->pool) == 0 && !json_object_get(a, "account") &&
+	    otd_ask_n(a, "from_ms") == r->since_ms && *script) {
+		otd_ask_set_s(r->to, "fee_policy", script);
+		otd_ask_set_s(r->to, "fee_reason", otd_ask_s(a, "reason"));
+		otd_ask_say(r->to, "its fee was set by policy %s: %s", script,
+			    *otd_ask_s(a, "reason") ? otd_ask_s(a, "reason") : "no reason given");
+	}
+	json_decref(a);
+	return OTD_OK;
+}
+
+/* Where a policy has set it: which one, and why. */
+static otd_rc fee_reason(json_t *o, const struct block *b, int64_t since_ms, struct otd_db *db,
+			 struct otd_err *err)
+{
+	static const uint32_t wants[] = {OTD_VALUE_TEXT};
+	struct reason r = {o, b, since_ms};
+	const struct otd_value v[] = {OTD_INT(since_ms), OTD_TEXT("fee.policy")};
+	return otd_db_query(db, "SELECT data FROM audit WHERE time_ms = ? AND what = ?", v, 2,
+			    wants, 1, take_reason, &r, err);
+}
+
+static otd_rc take_rate(void *ctx, const struct otd_value *c, size_t n)
+{
+	int64_t *to = ctx;
+	(void)n;
+	to[0] = c[0].i;
+	to[1] = c[1].i;
+	return OTD_OK;
+}
+
 /* The newest terms that were in force when it was found; before there were any, the oldest. */
 static otd_rc fee_rate(json_t *o, const struct block *b, struct otd_db *db, struct otd_err *err)
 {
 	const struct otd_value v[] = {OTD_INT(b->pool_id), OTD_INT(b->found_ms)};
-	int64_t ppm = 0;
+	static const uint32_t wants[] = {OTD_VALUE_INT, OTD_VALUE_INT};
+	int64_t row[2] = {-1, 0}, ppm;
 	char text[40];
-	otd_rc rc = otd_db_int(db,
-			       "SELECT fee_ppm FROM terms WHERE pool_id = ? AND since_ms <= ?"
-			       " ORDER BY seq DESC LIMIT 1",
-			       v, 2, &ppm, err);
-	if (rc == OTD_E_NOT_FOUND && b->value > 0) {
-		/* From before terms were kept: what the fee comes to. It was rounded up. */
-		ppm = (int64_t)(b->fee * 1000000 / b->value);
-		rc = OTD_OK;
-	}
-	if (rc != OTD_OK)
-		return rc == OTD_E_NOT_FOUND ? OTD_OK : rc;
+	otd_rc rc = otd_db_query(db,
+				 "SELECT fee_ppm, since_ms FROM terms WHERE pool_id = ? AND"
+				 " since_ms <= ? ORDER BY seq DESC LIMIT 1",
+				 v, 2, wants, 2, take_rate, row, err);
+	if (rc == OTD_OK && row[0] >= 0)
+		rc = fee_reason(o, b, row[1], db, err);
+	if (rc != OTD_OK || (row[0] < 0 && b->value <= 0))
+		return rc;
+	/* From before terms were kept: what the fee comes to. It was rounded up. */
+	ppm = row[0] >= 0 ? row[0] : (int64_t)(b->fee * 1000000 / b->value);
 	snprintf(text, sizeof(text), "%lld.%04lld", (long long)(ppm / 10000),
 		 (long long)(ppm % 10000));
 	otd_ask_set_s(o, "fee_percent", text);

@@ -5,6 +5,8 @@
 #ifndef OTD_APP_APP_POLICY_H
 #define OTD_APP_APP_POLICY_H
 
+#include <jansson.h>
+
 #include "base/bytes.h"
 #include "config/settings.h"
 #include "policy/policy.h"
@@ -65,6 +67,9 @@ const struct otd_payer_policy *otd_app_policy_payer(struct otd_app *app);
 
 /* The i-th thing that needs a person; NULL: there are no more. */
 const char *otd_app_policy_trouble(const struct otd_app *app, size_t i);
+/* Puts labels of scripts on the accounts of an answer ("accounts": [{"pool", "address", "workers":
+   [{"name"}]}]), as "tag"; another answer stays as it is. */
+void otd_app_policy_tags(struct otd_app *app, json_t *answer);
 /* "status", "shadow FILE", ..: see app_policy_live.c. */
 void otd_app_policy_request(struct otd_app *app, struct otd_control_request *r, const char *words);
 

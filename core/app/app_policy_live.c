@@ -441,6 +441,38 @@ static void feed(struct otd_app_policy *p, struct otd_control_request *r, const 
 	answer_json(r, json_pack("{s:s}", "done", "scripts read it by feed(NAME)"));
 }
 
+static void put_tag(struct otd_app_policy *p, json_t *to, const char *scope, const char *what)
+{
+	char text[160];
+	if (policy_tag(p, scope, what, text, sizeof(text)))
+		(void)json_object_set_new(to, "tag", json_string(text));
+}
+
+void otd_app_policy_tags(struct otd_app *app, json_t *answer)
+{
+	struct otd_app_policy *p = app->policy;
+	size_t i, k;
+	json_t *a, *w;
+	if (!p || p->stopping)
+		return;
+	json_array_foreach(json_object_get(answer, "accounts"), i, a)
+	{
+		const char *pool = json_string_value(json_object_get(a, "pool"));
+		const char *address = json_string_value(json_object_get(a, "address"));
+		char what[OTD_KV_KEY_MAX + 1];
+		if (!pool || !address)
+			continue;
+		snprintf(what, sizeof(what), "%s/%s", pool, address);
+		put_tag(p, a, "account", what);
+		json_array_foreach(json_object_get(a, "workers"), k, w)
+		{
+			const char *name = json_string_value(json_object_get(w, "name"));
+			snprintf(what, sizeof(what), "%s/%s.%s", pool, address, name ? name : "");
+			put_tag(p, w, "worker", what);
+		}
+	}
+}
+
 void otd_app_policy_request(struct otd_app *app, struct otd_control_request *r, const char *words)
 {
 	struct otd_app_policy *p = app->policy;

@@ -32,6 +32,8 @@ static void print_workers(const json_t *a)
 		       otd_ask_n(w, "minutes_24h"),
 		       otd_ask_time(when, otd_ask_n(w, "last_share_ms")));
 		print_refused(json_object_get(w, "refused_24h"));
+		if (*otd_ask_s(w, "tag"))
+			printf("; label: %s", otd_ask_s(w, "tag"));
 		printf("\n");
 	}
 }
@@ -101,6 +103,10 @@ static void print_accounts(const json_t *answer)
 		printf("%saccount %s of pool %s\n", i ? "\n" : "", otd_ask_s(a, "address"),
 		       otd_ask_s(a, "pool"));
 		print_obstacles(a);
+		if (*otd_ask_s(a, "tag"))
+			printf("  label      %s\n", otd_ask_s(a, "tag"));
+		if (*otd_ask_s(a, "fee_percent"))
+			printf("  own fee    %s%%\n", otd_ask_s(a, "fee_percent"));
 		printf("  immature   %s %s\n", otd_ask_s(a, "immature"), asset);
 		printf("  spendable  %s %s\n", otd_ask_s(a, "spendable"), asset);
 		printf("  on its way %s %s\n", otd_ask_s(a, "on_its_way"), asset);

@@ -222,6 +222,8 @@ def test_fee():
         block = mine_block(pool, address(10) + ".x")
         value, took = int(block["value_units"]), int(block["fee_units"])
         assert took == -(-value * 200000 // 1000000), (value, took)
+        said = pool.command("explain", "block", block["id"], "--socket", pool.socket).stdout
+        assert "its fee was set by policy data: for the roof" in said, said
         # A script that fails keeps the last good answer.
         put(pool, "function fee(a) error('broken') end")
         pool.command("reload", "--socket", pool.socket)
@@ -271,6 +273,8 @@ def test_fee_of_an_account():
         assert any("fee of their own" in t for t in said["says"]), said["says"]
         value, got, fee, _ = booked(plain)
         assert (got, fee) == (value - value // 100, value // 100), (value, got, fee)
+        shown = pool.command("account", "show", vip, "--socket", pool.socket).stdout
+        assert "own fee    0.0000%" in shown, shown
         # It outlives a restart, and ends with the script.
         assert pool.stop() == 0
         pool.start()
@@ -427,9 +431,12 @@ def test_services():
         c = logged_in(pool, a + ".good")
         wait_for(lambda: not json.loads(pool.command("ban", "list", "--json", "--socket", pool.socket).stdout)["bans"],
                  about="the end of the ban")
+        assert c.submit(c.mine()) is True
         c.close()
-        shown = pool.command("account", "show", "dev/" + a, "--socket", pool.socket, check=False).stdout
-        assert not shown or "odd" in shown, shown
+
+        def shown():
+            return pool.command("account", "show", a, "--socket", pool.socket, check=False).stdout
+        wait_for(lambda: "label      odd (data)" in shown(), about="the label")
 
 
 # --- scripts that come and go ---
