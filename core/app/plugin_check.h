@@ -154,6 +154,8 @@ uint64_t otd_pcheck_mono_ns(void);
 /* n bytes whose end, or that of n rounded up to align, is the end of mapped memory: one byte more kills.
    Never freed. NULL: no memory. */
 uint8_t *otd_pcheck_guarded(size_t n, size_t align);
+/* n bytes of otd_pcheck_guarded(), filled in, may only be read from now on: writing kills. */
+void otd_pcheck_read_only(uint8_t *p, size_t n);
 /* Leaves other bytes on the stack below the caller than the last call did. */
 void otd_pcheck_dirty_stack(uint8_t with);
 unsigned otd_pcheck_threads(void); /* of this process */

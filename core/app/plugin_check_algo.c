@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/text.h"
 
@@ -109,8 +108,7 @@ static bool make_headers(struct algo *a)
 		memcpy(p, first, len);
 		if (i)
 			put_nonce(&a->info, p, otd_pcheck_random(&state));
-		/* The page is its own: a header is only read. */
-		(void)mprotect((void *)((uintptr_t)p & ~(uintptr_t)4095), 1, PROT_READ);
+		otd_pcheck_read_only(p, len);
 		a->header[i] = p;
 	}
 	return true;
@@ -213,7 +211,9 @@ static bool open_ready(struct algo *a)
 	void *scratch;
 	if (!open_algo(a) || !prepare(a) || !has_scratch(a, scratch = scratch_of(a, 0)))
 		return false;
-	otd_pcheck_at("hash_batch() of one header, whose bytes end where memory ends");
+	otd_pcheck_at(
+		"hash_batch() of one header, which may only be read; its bytes end where memory "
+		"does");
 	if (!hash_one(a, scratch, 0, &item))
 		return false;
 	took = otd_pcheck_cpu_ns();

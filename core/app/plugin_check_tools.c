@@ -78,6 +78,12 @@ uint8_t *otd_pcheck_guarded(size_t n, size_t align)
 	return end - n;
 }
 
+void otd_pcheck_read_only(uint8_t *p, size_t n)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)p & ~(page - 1);
+	(void)mprotect((void *)from, (uintptr_t)p + n - from, PROT_READ);
+}
+
 __attribute__((noinline)) void otd_pcheck_dirty_stack(uint8_t with)
 {
 	volatile uint8_t bytes[STACK_BYTES];
