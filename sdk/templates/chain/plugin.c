@@ -176,8 +176,10 @@ static otd_rc submit(struct otd_instance *in, struct otd_span block, struct otd_
 	why = ledger_check(l, block, pow, now_s(in));
 	out->verdict = why ? OTD_CHAIN_REJECTED : OTD_CHAIN_ACCEPTED;
 	/* Upon a block that is not the last: it came too late, and is none of the chain. */
-	if (why && strcmp(why, "bad-prevblk") == 0 && ledger_height_of(l, header.ptr + 4) >= 0)
+	if (why && strcmp(why, "bad-prevblk") == 0 && ledger_height_of(l, header.ptr + 4) >= 0) {
 		out->verdict = OTD_CHAIN_INCONCLUSIVE;
+		why = "inconclusive";
+	}
 	copy_text(out->reason, sizeof(out->reason), why ? why : "");
 	if (out->verdict == OTD_CHAIN_ACCEPTED) {
 		memcpy(l->block[l->n].hash, hash, 32);
