@@ -786,7 +786,7 @@ void otd_pcheck_speed(void)
 	close_algo(&a);
 	otd_pcheck_figure("hashes_a_second", hashes * 1000000000u / took);
 	otd_pcheck_figure("hash_ns", cost);
-	otd_pcheck_ok("%s a thread, %.1f us a hash: %s",
+	otd_pcheck_ok("%s a thread, %.2f us a hash: %s",
 		      otd_format_hashrate(rate, hashes * 1000, (int64_t)(took / 1000)),
 		      (double)cost / 1e3,
 		      cost > REACTOR_NS ? "costly, hashed in the compute pool"
