@@ -103,6 +103,15 @@ static otd_rc verdict(const struct otd_plugin_child_conf *conf, const struct sto
 	return s->ok ? OTD_OK : otd_fail(err, s->rc, "%s", s->words);
 }
 
+otd_rc otd_plugin_child_judge(struct otd_bytes *own, char *report, const struct otd_child_end *end,
+			      struct otd_bytes *printed, const struct otd_plugin_child_conf *conf,
+			      struct otd_err *err)
+{
+	struct story s = {0};
+	read_report(&s, report, own);
+	return verdict(conf, &s, end, printed, err);
+}
+
 otd_rc otd_plugin_child_run(struct otd_bytes *own, const struct otd_plugin_child_conf *conf,
 			    struct otd_err *err)
 {
@@ -113,7 +122,6 @@ otd_rc otd_plugin_child_run(struct otd_bytes *own, const struct otd_plugin_child
 				   .input = conf->input};
 	struct otd_child_end end;
 	struct otd_bytes report, printed;
-	struct story s = {0};
 	char *text = NULL;
 	otd_rc rc;
 
@@ -126,8 +134,7 @@ otd_rc otd_plugin_child_run(struct otd_bytes *own, const struct otd_plugin_child
 			rc = otd_fail(err, OTD_E_NOMEM, "%s: no memory", conf->file);
 	}
 	if (!rc) {
-		read_report(&s, text, own);
-		rc = verdict(conf, &s, &end, &printed, err);
+		rc = otd_plugin_child_judge(own, text, &end, &printed, conf, err);
 	}
 	free(text);
 	otd_bytes_finish(&report);

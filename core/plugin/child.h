@@ -35,6 +35,14 @@ OTD_WARN_UNUSED otd_rc otd_plugin_child_run(struct otd_bytes *own,
 					    struct otd_err *err);
 
 /*
+ * What a child's report and end come to, as run() tells it. report is taken to pieces: it may hold
+ * anything, for the plugin could have written there, too.
+ */
+otd_rc otd_plugin_child_judge(struct otd_bytes *own, char *report, const struct otd_child_end *end,
+			      struct otd_bytes *printed, const struct otd_plugin_child_conf *conf,
+			      struct otd_err *err);
+
+/*
  * The loader's own trial: `otedama plugin-trial FILE`, which no --help shows. It loads the file with its
  * known answers, and creates and destroys an instance with default options, and one for each line of
  * its input, a YAML flow mapping of options.
