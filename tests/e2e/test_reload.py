@@ -157,7 +157,7 @@ def mine_while(t, users, during):
 
 
 def test_fifty_reloads_under_load():
-    with Live(witness=False) as t:
+    with Live(witness=False, threads={"reactors": 3}) as t:
         extra, more = str(free_port()), str(free_port())
 
         def fifty():
@@ -240,7 +240,7 @@ def credits(t, pool, kind):
 
 
 def test_a_pool_comes_mines_goes_and_comes_back():
-    with Live(bits=SOME_BLOCKS, witness=False) as t:
+    with Live(bits=SOME_BLOCKS, witness=False, threads={"reactors": 2}) as t:
         port = free_port()
         b = pool_of(port, SOME_BLOCKS, fee={"rate": "2%"})
         t.tree["pools"]["b"] = b

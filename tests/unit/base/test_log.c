@@ -172,6 +172,28 @@ static size_t lines_with(const char *t, const char *what)
 	return n;
 }
 
+/* What a reload changes; file and form stay. */
+static void other_levels(void **state)
+{
+	(void)state;
+	init(OTD_LOG_JSON, OTD_LOG_INFO, 0);
+	struct otd_log_conf conf = {.level = OTD_LOG_WARN, .n_by_module = 1};
+	snprintf(conf.by_module[0].module, sizeof(conf.by_module[0].module), "pool");
+	conf.by_module[0].level = OTD_LOG_DEBUG;
+	assert_false(otd_log_on(OTD_LOG_DEBUG, "pool"));
+	otd_log_levels(&conf);
+	assert_true(otd_log_on(OTD_LOG_DEBUG, "pool"));
+	assert_false(otd_log_on(OTD_LOG_INFO, "net"));
+	otd_log(OTD_LOG_DEBUG, "pool", "is.there", "a=1");
+	otd_log(OTD_LOG_INFO, "net", "is.not", "a=1");
+	assert_non_null(strstr(read_file(path), "{"));
+	assert_non_null(strstr(text, "is.there"));
+	assert_null(strstr(text, "is.not"));
+	conf.n_by_module = 0;
+	otd_log_levels(&conf);
+	assert_false(otd_log_on(OTD_LOG_DEBUG, "pool"));
+}
+
 static void limit_an_event(void **state)
 {
 	(void)state;
@@ -324,6 +346,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(long_texts_are_cut, set_up, tear_down),
 		cmocka_unit_test(quoting_fits_its_buffer),
 		cmocka_unit_test_setup_teardown(levels_by_module, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(other_levels, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(limit_an_event, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(many_events, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(reopen_after_a_move, set_up, tear_down),

@@ -183,11 +183,50 @@ static void no_time_to_end_before_a_node_has_it(void **state)
 	end();
 }
 
+/* A pool that was out comes back, as one more: what a former run left of it is taken up. */
+static void a_pool_that_comes_back(void **state)
+{
+	static struct otd_blocks_pool pools[3];
+	struct otd_err err = {0};
+
+	(void)state;
+	begin();
+	find_one();
+	assert_true(run_until(1));
+	assert_true(otd_blocks_has(w.blocks, 0));
+	w.silent = false;
+	/* Written by now, or when it ends. */
+	otd_blocks_destroy(w.blocks);
+	pools[0] = (struct otd_blocks_pool){.name = "other", .chain = (struct otd_chain *)&w};
+	struct otd_blocks_conf conf = {.env = w.env,
+				       .loop = w.loop,
+				       .data_dir = w.dir,
+				       .pools = pools,
+				       .n_pools = 1,
+				       .pools_max = 3,
+				       .watch_ms = 10,
+				       .verdict = on_verdict};
+	assert_int_equal(otd_blocks_create(&w.blocks, &conf, &err), OTD_OK);
+	assert_int_equal(otd_blocks_start(w.blocks, &err), OTD_OK);
+	assert_false(otd_blocks_has(w.blocks, 0));
+	/* One of its name whose chain is gone does not count. */
+	pools[1] = (struct otd_blocks_pool){.name = "p"};
+	pools[2] = (struct otd_blocks_pool){
+		.name = "p", .chain = (struct otd_chain *)&w, .maturity = 10, .orphan_depth = 6};
+	otd_blocks_pools(w.blocks, 3);
+	assert_false(otd_blocks_has(w.blocks, 1));
+	assert_true(otd_blocks_has(w.blocks, 2));
+	unsigned before = w.submits;
+	assert_true(run_until(before + 1));
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(handed_in_again_though_the_clock_is_set_back),
 		cmocka_unit_test(no_time_to_end_before_a_node_has_it),
+		cmocka_unit_test(a_pool_that_comes_back),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,6 +20,7 @@ struct pool_rig {
 	struct otd_stratum_port port;
 	struct otd_stream *listener;
 	uint16_t tcp;
+	_Atomic uint32_t accept_port; /* the port on which who connects stands */
 	unsigned n_ended;
 };
 
@@ -28,7 +29,7 @@ static inline void rig_accepted(void *arg, struct otd_stream *s)
 	struct pool_rig *p = arg;
 	struct otd_ticket ticket = {.reactor = 3};
 	p->rig.env->ops->stream_detach(s);
-	otd_stratum_accept(p->st, s, 0, &ticket);
+	otd_stratum_accept(p->st, s, p->accept_port, &ticket);
 }
 
 static inline void rig_ended(void *arg, const struct otd_ticket *t)

@@ -493,6 +493,39 @@ static void a_reload_drops_nobody(void **state)
 	end();
 }
 
+/* A port goes: its miners are told where to; those of the other port of the pool stay. */
+static void a_port_that_goes(void **state)
+{
+	struct client there;
+
+	(void)state;
+	begin(EASY, 0);
+	client_login(&c);
+	struct otd_stratum_port ports[2] = {p.port, p.port};
+	const struct otd_stratum_change_conf first = {.ports = ports, .n_ports = 2};
+	change(&first);
+	p.accept_port = 1;
+	client_open(&there, &p);
+	client_login(&there);
+	const struct otd_stratum_gone_port gone = {1, "go to the other one"};
+	const struct otd_stratum_change_conf second = {
+		.ports = ports, .n_ports = 2, .gone_ports = &gone, .n_gone_ports = 1};
+	change(&second);
+	assert_true(client_line(&there));
+	assert_non_null(strstr(there.line, "client.show_message"));
+	assert_non_null(strstr(there.line, "go to the other one"));
+	assert_true(client_line(&there));
+	assert_non_null(strstr(there.line, "client.reconnect"));
+	assert_false(client_line(&there));
+	close(there.fd);
+	assert_true(rig_wait(&p.rig, &p.n_ended, 1));
+	uint32_t nonce = 0;
+	assert_non_null(strstr(submit_one(&nonce, EASY, "0000001a00"), "true"));
+	close(c.fd);
+	assert_true(rig_wait(&p.rig, &p.n_ended, 2));
+	pool_end(&p);
+}
+
 /* The coin's mask gets narrower and wider: told before the work that needs it. */
 static void a_mask_is_told_before_its_work(void **state)
 {
@@ -538,6 +571,7 @@ int main(void)
 		cmocka_unit_test(notices_of_the_operator),
 		cmocka_unit_test(drain_answers_first),
 		cmocka_unit_test(a_reload_drops_nobody),
+		cmocka_unit_test(a_port_that_goes),
 		cmocka_unit_test(a_mask_is_told_before_its_work),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
