@@ -50,7 +50,7 @@ static int judge(struct trial *t, const struct otd_acct_status *s)
 	printf("\n%s/%s: %" PRIu64 " shares accepted, %" PRIu64 " blocks found and credited by %s, "
 	       "one thread of this machine hashes %s\n",
 	       t->world.kind, t->world.id, p->accepted, p->blocks, p->scheme,
-	       otd_format_hashrate(rate, t->world.rate, 1000));
+	       otd_format_hashrate(rate, t->world.hashes, (int64_t)t->world.ms));
 	for (int k = 1; k < OTD_SHARE_VERDICTS; k++) {
 		if (p->refused[k] && k != OTD_SHARE_STALE)
 			printf("  %" PRIu64 " shares refused: %s\n", p->refused[k],

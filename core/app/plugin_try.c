@@ -98,16 +98,22 @@ static otd_rc measure(struct otd_try *t, struct words *w, struct otd_err *err)
 			      "'plugin check' do run it",
 			      t->file, info->header_len, info->nonce_len, info->nonce_offset);
 	if (rc == OTD_OK)
+		rc = otd_algo_speed_batch(&speed, algo, 1, MEASURE_MS, err);
+	/* A whole batch where that does not take for ever. */
+	if (rc == OTD_OK && speed.ns / speed.hashes * info->batch_hint < MEASURE_MS * 1000000ull)
 		rc = otd_algo_speed_batch(&speed, algo, info->batch_hint, MEASURE_MS, err);
 	if (rc == OTD_OK) {
 		struct otd_u256 diff1 = otd_u256_from_be(info->diff1);
-		t->rate = speed.hashes * 1000 / (speed.ns / 1000000);
+		t->hashes = speed.hashes;
+		t->ms = speed.ns / 1000000;
+		uint64_t rate = t->hashes * 1000 / t->ms;
 		/* The easiest target that a header can say is half of all hashes. */
-		uint64_t block = t->rate * BLOCK_S > 2 ? t->rate * BLOCK_S : 2;
-		uint64_t share = t->rate / SHARES_A_S;
+		uint64_t block = rate * BLOCK_S > 2 ? rate * BLOCK_S : 2;
+		uint64_t share = rate / SHARES_A_S > 2 ? rate / SHARES_A_S : 2;
 		snprintf(w->bits, sizeof(w->bits), "%08x", (unsigned)compact(target_of(block)));
 		otd_difficulty_format(w->share, target_of(share), diff1);
-		otd_difficulty_format(w->share_min, target_of(share / 64), diff1);
+		otd_difficulty_format(w->share_min, target_of(share / 64 > 2 ? share / 64 : 2),
+				      diff1);
 	}
 	if (algo)
 		otd_instance_destroy(algo);

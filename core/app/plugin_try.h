@@ -13,7 +13,7 @@ struct otd_try {
 	char config[240]; /* the pool's configuration in it */
 	char kind[32];    /* without revision */
 	char id[32];
-	uint64_t rate; /* hashes a second of one thread */
+	uint64_t hashes, ms; /* speed of one thread, as it was measured */
 };
 
 /*
