@@ -493,6 +493,11 @@ void otd_payer_destroy(struct otd_payer *o)
 		free(w);
 	}
 	payer_agree_forget(o, NULL);
+	while (o->asking) {
+		struct payer_job *j = o->asking;
+		o->asking = j->next;
+		payer_job_drop(j);
+	}
 	for (struct payer_job *j = o->jobs; j; j = j->next)
 		j->owner = NULL;
 	payer_asks_end(o);
@@ -577,10 +582,14 @@ otd_rc otd_payer_configure(struct otd_payer *o, const struct otd_payer_pool *poo
 			payer_ask_round(p->asker, &gone, 0);
 		}
 	}
-	for (struct payer_job *j = o->jobs; j; j = j->next)
-		for (struct payer_pool *p = old; p; p = p->next)
+	for (struct payer_pool *p = old; p; p = p->next) {
+		for (struct payer_job *j = o->jobs; j; j = j->next)
 			if (j->target == p)
 				j->target = NULL;
+		for (struct payer_job *j = o->asking; j; j = j->next)
+			if (j->target == p)
+				j->target = NULL;
+	}
 	free_pools(old);
 	forget_calls(o);
 	return OTD_OK;

@@ -180,6 +180,7 @@ struct payer_review {
 	enum otd_policy_review action;
 	struct otd_policy_said said;
 	otd_i128 paid_24h, total;
+	otd_i128 balance; /* of the wallet; below 0: not known */
 };
 
 /* One piece of work for the store. Its data is its own: the store's thread sees nothing else. */
@@ -437,6 +438,7 @@ struct otd_payer {
 	struct payer_pool *pools;
 	struct payer_pay *pays;
 	struct payer_job *jobs;
+	struct payer_job *asking; /* not given yet: of rounds that ask for the wallet's balance */
 	struct payer_wallet_call *calls;
 	struct payer_agreement *agreements;
 	struct payer_ask *asks;

@@ -226,6 +226,8 @@ static void on_wallet(void *target, const struct otd_err *err, const struct otd_
 	if (!p)
 		return;
 	a->wallet_err = *err;
+	a->review.balance = err->rc ? -1 : res->u.wallet.balance;
+	payer_policy_review(a->owner, p->conf, a->parts, a->verdicts, a->n_parts, true, &a->review);
 	if (err->rc) {
 		answer(a);
 		return;
@@ -270,7 +272,6 @@ static void on_planned(void *target, struct payer_job *j, const struct otd_err *
 	}
 	a->review = j->review;
 	payer_policy_terms(a->owner, p->conf, a->parts, a->verdicts, a->n_parts);
-	payer_policy_review(a->owner, p->conf, a->parts, a->verdicts, a->n_parts, true, &a->review);
 	struct otd_chain_call q = {.kind = OTD_CHAIN_WALLET, .address = a->conf->c.change};
 	if (!payer_call(a->owner, p->conf->c.chain, &q, on_wallet, a))
 		payer_ask_fail(a, OTD_E_CLOSED, "out of memory, or the pool is ending");

@@ -334,6 +334,44 @@ static void on_planned(void *target, struct payer_job *plan, const struct otd_er
 	round_give(p, o, j, true);
 }
 
+/* A review wants to know what the wallet has; where that is not known it is told so. */
+static void on_balance(void *target, const struct otd_err *err, const struct otd_chain_result *res,
+		       struct otd_span out)
+{
+	struct payer_job *j = target, **at = &j->owner->asking;
+	struct payer_pool *p = j->target;
+	struct otd_payer *o = j->owner;
+	(void)out;
+	while (*at != j)
+		at = &(*at)->next;
+	*at = j->next;
+	j->next = NULL;
+	if (!p || o->draining) {
+		if (p)
+			p->busy = false;
+		payer_job_drop(j);
+		return;
+	}
+	if (!err->rc)
+		j->review.balance = res->u.wallet.balance;
+	round_give(p, o, j, false);
+}
+
+static void ask_balance(struct payer_pool *p, struct otd_payer *o, struct payer_job *j)
+{
+	struct otd_chain_call q = {.kind = OTD_CHAIN_WALLET, .address = p->conf->c.change};
+	j->review.wanted = true;
+	j->review.balance = -1;
+	j->next = o->asking;
+	o->asking = j;
+	p->busy = true;
+	if (payer_call(o, p->conf->c.chain, &q, on_balance, j))
+		return;
+	o->asking = j->next;
+	j->next = NULL;
+	round_give(p, o, j, false);
+}
+
 /* Milliseconds until the next round is due; a clock that was set back does not put it off. */
 static int64_t due_in(const struct payer_pool *p, const struct otd_payer *o)
 {
@@ -372,9 +410,9 @@ static void begin(struct payer_pool *p, struct otd_payer *o, const struct payer_
 		no_round(p, o, wait < LOOK_MS ? wait : LOOK_MS, false, "it is not due");
 	else {
 		struct payer_job *j = round_job(p, o, on_planned, plan_work);
-		if (j)
-			j->review.wanted = payer_policy_reviews(o, p->conf);
-		if (j)
+		if (j && payer_policy_reviews(o, p->conf))
+			ask_balance(p, o, j);
+		else if (j)
 			round_give(p, o, j, false);
 	}
 }

@@ -44,6 +44,11 @@ static void on_review(void *arg, struct otd_policy_payment_out *out,
 
 static const struct otd_payer_policy toy = {.wants = wants, .terms = on_terms, .review = on_review};
 
+static void forget_answer(void *arg, const struct otd_err *err, const struct otd_bytes *json)
+{
+	(void)arg, (void)err, (void)json;
+}
+
 static int begin_policy(void **state)
 {
 	memset(&says, 0, sizeof(says));
@@ -63,13 +68,14 @@ static void a_review_that_pays(void **state)
 	decide(OTD_REVIEW_PAY, OTD_POLICY_SCRIPT);
 	earn(5000000, 3000000, 0, 0);
 	turn_on();
-	assert_true(says.last.dry_run);
+	assert_true(says.last.dry_run && says.last.balance > 0);
 	good(ask("run p"));
 	until(1, "paid", true);
 	all_paid();
 	assert_false(says.last.dry_run);
 	assert_true(says.last.total == 8000000 && says.last.largest == 5000000);
 	assert_int_equal(says.last.n_parts, 2);
+	assert_true(says.last.balance > 0);
 	earn(5000000, 0, 0, 0);
 	good(ask("run p"));
 	until(2, "paid", true);
@@ -122,6 +128,37 @@ static void a_review_that_rejects(void **state)
 	until(1, "paid", true);
 	all_paid();
 	assert_false(troubled("too much"));
+}
+
+/* The wallet does not answer, the settings change meanwhile, the process ends: all of it is let go. */
+static void a_review_interrupted(void **state)
+{
+	(void)state;
+	decide(OTD_REVIEW_PAY, OTD_POLICY_SCRIPT);
+	earn(5000000, 0, 0, 0);
+	turn_on();
+	r.what[OTD_CHAIN_WALLET] = ANSWER_LOST;
+	good(ask("run p")); /* a balance that is not known does not keep it from being asked */
+	assert_true(says.last.balance == -1);
+	r.what[OTD_CHAIN_WALLET] = NOTHING;
+	until(1, "paid", true);
+	all_paid();
+	for (int64_t ms = 0; ms < 40; ms++) {
+		earn(2000000, 0, 0, 0);
+		otd_payer_ask(r.payer, "run p", forget_answer, NULL);
+		run_ms(ms);
+		r.pool.minimum++;
+		must(otd_payer_configure(r.payer, &r.pool, 1, &r.err));
+		otd_payer_ask(r.payer, "run p", forget_answer, NULL);
+		run_ms(ms);
+		live_again();
+	}
+	run_ms(600000);
+	good(ask("run p"));
+	run_ms(31 * 24 * HOUR_MS);
+	devnet("mine 3");
+	run_ms(600000);
+	all_paid();
 }
 
 static void nobody_answers(void **state)
@@ -180,6 +217,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_review_that_holds, begin_policy, end),
 		cmocka_unit_test_setup_teardown(a_review_that_failed, begin_policy, end),
 		cmocka_unit_test_setup_teardown(a_review_that_rejects, begin_policy, end),
+		cmocka_unit_test_setup_teardown(a_review_interrupted, begin_policy, end),
 		cmocka_unit_test_setup_teardown(nobody_answers, begin_policy, end),
 		cmocka_unit_test_setup_teardown(terms_leave_out, begin_policy, end),
 		cmocka_unit_test_setup_teardown(terms_set_the_minimum, begin_policy, end),
