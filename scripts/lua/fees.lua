@@ -2,8 +2,7 @@
 --
 -- The pool's fee: pool_tiers, then rate, then what the settings say (nil). `donate` of it goes to donate_to.
 -- An account's: the VIP list, then tiers, then rate. Its donation comes on top.
--- The pool of this version asks for its own fee alone (docs/policy-api.md): what stands here for accounts waits for the
--- one that divides fees by account.
+-- A donation of one account waits for a version that divides its fee (docs/policy-api.md): until then it pays the pool's fee.
 --
 --   policies:
 --     - file: scripts/lua/fees.lua

@@ -201,11 +201,14 @@ def notices(pool):
 
 def mine_block(pool, user):
     """One block by this user, and the row of status."""
-    before = pool.status()["pools"][0]["blocks"]
+    before = {b["id"] for b in pool.status()["blocks"]}
     m = Miner(pool.port, user)
-    wait_for(lambda: pool.status()["pools"][0]["blocks"] > before, 60, about="a block")
+
+    def mine():
+        return [b for b in pool.status()["blocks"] if b["id"] not in before and b["account"] == user.split(".")[0]]
+    block = wait_for(mine, 60, about="a block")[-1]
     m.stop()
-    return pool.status()["blocks"][0]
+    return block
 
 
 def test_fee():
