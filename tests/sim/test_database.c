@@ -34,7 +34,7 @@ static void must(struct life *l, otd_rc rc)
 		fail_msg("%s (%s)", l->err.text, otd_rc_name(rc));
 }
 
-static void begin(struct life *l, struct sim *s)
+static otd_rc try_begin(struct life *l, struct sim *s)
 {
 	static const struct otd_plugins_conf conf = {.skip_vectors = true};
 	struct otd_env *e = sim_env(s);
@@ -47,7 +47,12 @@ static void begin(struct life *l, struct sim *s)
 	struct otd_plugin *p = otd_plugins_get(l->plugins, "store", "sqlite", &l->err);
 	assert_non_null(p);
 	must(l, otd_instance_create(&l->in, p, NULL, "store", &services, &l->err));
-	must(l, otd_store_create(&l->store, l->loop, l->in, &l->err));
+	return otd_store_create(&l->store, l->loop, l->in, &l->err);
+}
+
+static void begin(struct life *l, struct sim *s)
+{
+	must(l, try_begin(l, s));
 }
 
 static void end(struct life *l, struct sim *s)
@@ -133,8 +138,53 @@ static void a_failed_sync(void **state)
 			one(seed, bad);
 }
 
+/* The process dies at the n-th write, sync or name while it makes the database; the next one finds it
+   and goes on; then the power goes. False: there were fewer. */
+static bool made_and_killed(uint64_t n)
+{
+	static struct turn t;
+	struct sim *s = sim_create(n);
+	struct otd_env *e = sim_env(s);
+	unsigned there = 0;
+	struct life l;
+	(void)!e->files->make_dir(e->files->ctx, "data");
+	(void)!e->files->sync_dir(e->files->ctx, ".");
+	sim_crash_in(s, n);
+	otd_rc rc = try_begin(&l, s);
+	bool died = sim_dead(s);
+	assert_true(rc == OTD_OK || died);
+	sim_crash_in(s, 0);
+	if (died) {
+		end(&l, s);
+		sim_restart(s);
+		begin(&l, s);
+	}
+	t.n = 100;
+	must(&l, otd_store_do_now(l.store, true, write_turn, &t, &l.err));
+	sim_crash_now(s);
+	end(&l, s);
+	sim_reboot(s);
+	begin(&l, s);
+	must(&l, otd_store_do_now(l.store, false, read_turns, &there, &l.err));
+	if (there != 1)
+		fail_msg("killed at %llu: what was committed is gone", (unsigned long long)n);
+	end(&l, s);
+	sim_destroy(s);
+	return died;
+}
+
+static void killed_while_it_is_made(void **state)
+{
+	uint64_t n = 1;
+	(void)state;
+	while (made_and_killed(n))
+		n++;
+	assert_true(n > 20);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(a_failed_sync)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(a_failed_sync),
+					   cmocka_unit_test(killed_while_it_is_made)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -118,17 +118,17 @@ static otd_rc write_again(struct file *f, uint64_t from, uint64_t to)
 }
 
 /*
- * A log that an earlier process left. Where a sync failed over it and then the process died, what is
- * read may be in the kernel's memory only, and another sync alone would not bring it to the disk; a
- * later loss of power would cut the log there, with everything that was committed behind it.
+ * A database or log that an earlier process left. It may have died before it synced what it wrote, or
+ * the folder with its name, and it is nobody else's to do: a later loss of power would take the file,
+ * with everything committed since. Where a sync failed over a log and then the process died, what is
+ * read may be in the kernel's memory only, and another sync alone would not bring it to the disk.
  */
 static otd_rc take_over(struct file *f)
 {
-	uint64_t length = 0;
-	otd_rc rc = f->files->length(f->files->ctx, f->f, &length);
-	if (!rc && length)
-		rc = write_again(f, 0, length);
-	return rc || !length ? rc : f->files->sync(f->files->ctx, f->f);
+	otd_rc rc = f->log ? write_again(f, 0, UINT64_MAX) : OTD_OK;
+	if (!rc)
+		rc = f->files->sync(f->files->ctx, f->f);
+	return rc ? rc : sync_folder(f->files, f->path);
 }
 
 /*
@@ -281,14 +281,15 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int 
 		(void)io_failed(in, files, rc, f->path, "open", SQLITE_CANTOPEN);
 		return SQLITE_CANTOPEN;
 	}
-	if (there && (flags & SQLITE_OPEN_WAL) && (flags & SQLITE_OPEN_READWRITE))
+	f->log = (flags & SQLITE_OPEN_WAL) != 0;
+	if (there && (flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_DB)) &&
+	    (flags & SQLITE_OPEN_READWRITE))
 		rc = take_over(f);
 	if (rc) {
 		(void)io_failed(in, files, rc, f->path, "write again", SQLITE_CANTOPEN);
 		files->close(files->ctx, f->f);
 		return SQLITE_CANTOPEN;
 	}
-	f->log = (flags & SQLITE_OPEN_WAL) != 0;
 	f->delete_on_close = (flags & SQLITE_OPEN_DELETEONCLOSE) != 0;
 	f->new_name = !there && !f->delete_on_close;
 	if (got)
