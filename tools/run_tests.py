@@ -2,7 +2,7 @@
 """Runs the tests that ./mk test names and closes with one line: N passed, N failed, N skipped.
 
 Parts: lint, the labels of ctest (unit plugin integration sim fault), e2e, asan (unit, plugin and sim
-tests under address and undefined-behaviour sanitizers), tsan, fuzz (each target for OTEDAMA_FUZZ_SECONDS,
+tests and swaps of plugins under address and undefined-behaviour sanitizers), tsan, fuzz (each target for OTEDAMA_FUZZ_SECONDS,
 5 where not said), arm64 (unit tests cross-built, run under qemu-user).
 """
 import os
@@ -86,6 +86,12 @@ def build(preset):
     return r.returncode == 0
 
 
+def swaps(folder, env):
+    """Plugins swapped under load, in short."""
+    run_closing(f"e2e swap ({folder})", [sys.executable, "tests/e2e/run.py", "swap:"],
+                env=dict(os.environ, OTEDAMA_BUILD=os.path.join(ROOT, folder), OTEDAMA_SWAPS="20", **env))
+
+
 def fuzz_one(target):
     seconds = os.environ.get("OTEDAMA_FUZZ_SECONDS", "5")
     folder = os.path.join(ROOT, "build-fuzz")
@@ -132,9 +138,12 @@ def main():
             for label in ("unit", "plugin", "integration"):
                 ctest(label, "build-asan", env=env)
             ctest("sim", "build-asan", env=dict(env, OTEDAMA_SIM_SEEDS="2"))
+            swaps("build-asan", env)
         elif part == "tsan" and build("tsan"):
+            env = {"TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1"}
             for label in ("unit", "integration"):
-                ctest(label, "build-tsan", env={"TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1"})
+                ctest(label, "build-tsan", env=env)
+            swaps("build-tsan", env)
         elif part == "fuzz":
             fuzz()
         elif part == "arm64" and build("arm64"):

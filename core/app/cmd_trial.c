@@ -65,6 +65,6 @@ int otd_trial_main(int argc, char **argv)
 	struct otd_plugin *pl = rc == OTD_OK ? otd_plugins_get_file(set, argv[0], &err) : NULL;
 	if (pl)
 		create_each(pl);
-	/* What is left is the process's end: nothing of the plugin may run any more. */
-	return otd_plugin_child_end(&err);
+	/* Nothing of the plugin runs any more, and nobody looks for what was not given back. */
+	_exit(otd_plugin_child_end(&err));
 }
