@@ -28,11 +28,13 @@ cmake -S "$tree" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DOTEDAMA_WE
   exit 1
 }
 
-# What must see a mutant: the simulation; for payments (pay-*) the tests of their rules; for swaps theirs.
+# What must see a mutant: the simulation; for payments (pay-*) the tests of their rules; for swaps
+# theirs; for the fees of accounts (own-*) that of single situations.
 tests_of() {
   case $1 in
   pay-*) echo "test_ledger_payment test_sim_accounting test_pool_payer test_pool_payer_doubt" ;;
   swap-*) echo "test_sim_swap" ;;
+  own-*) echo "test_sim_accounting" ;;
   *) echo "test_sim_sim test_sim_journal" ;;
   esac
 }
@@ -53,7 +55,7 @@ simulate() {
   done
 }
 
-for name in pay-none swap-none none; do
+for name in pay-none swap-none own-none none; do
   build "$name"
   simulate "$name" 2 || {
     tail -5 "$work/run.log" >&2

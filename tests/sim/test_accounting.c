@@ -715,6 +715,32 @@ static void an_account_with_a_fee_of_its_own(void **state)
 	}
 }
 
+/* It counts for blocks that are found after it, however late those before it are merged. */
+static void an_own_fee_and_a_block_of_before(void **state)
+{
+	(void)state;
+	struct world w;
+	start(&w, 22);
+	mine(&w, 20, 0);
+	otd_i128 fee = shares_of(&w).fee;
+	sim_run(w.sim, 3000, NULL, NULL);
+	world_share(&w.reactor[0], 0, 10);
+	world_block(&w.reactor[0], 0, 1000000000);
+	sim_run(w.sim, 5, NULL, NULL);
+	assert_int_equal(own_fee(&w, 0), OTD_OK);
+	struct otd_acct_status *st = status(&w);
+	assert_int_equal(st->n_blocks, 1); /* the second is not merged yet */
+	otd_accounting_status_destroy(st);
+	flush(&w);
+	otd_i128 now = shares_of(&w).fee;
+	assert_true(now == fee + 12345000); /* 1000000000 at 12345 ppm */
+	/* A journal that takes nothing refuses: whoever asks says it again. */
+	found_not_merged(&w, 0);
+	assert_int_equal(own_fee(&w, 7), OTD_E_BUSY);
+	sim_faults(w.sim, &(struct sim_faults){0});
+	finish(&w);
+}
+
 static otd_rc make_tally(void *arg, struct otd_plugin_instance **out, struct otd_err *err)
 {
 	return world_scheme(arg, "main", out, err);
@@ -782,13 +808,20 @@ static void pools_come_and_go(void **state)
 	assert_true(st->blocks[0].fee == 35000);
 	assert_false(st->blocks[0].held);
 	uint64_t epoch = st->blocks[0].epoch, seq = st->blocks[0].share_seq;
+	const struct otd_acct_block older = st->blocks[1]; /* its numbers */
 	otd_accounting_status_destroy(st);
-	/* Out again: its block goes on, shares count; and the same pool comes back. */
+	/* Out again: its blocks go on, shares count; and the same pool comes back. */
 	uint64_t merged = 0;
 	otd_accounting_remove(w.acct, "beta");
 	assert_false(otd_accounting_is_done(w.acct, "beta", epoch, seq, &merged));
 	assert_int_equal(otd_accounting_verdict(w.acct, epoch, seq, OTD_BLOCK_MATURE, 100), OTD_OK);
 	mine(&w, 60, 0);
+	flush(&w);
+	/* The older one waits for its verdict still. */
+	assert_false(otd_accounting_is_done(w.acct, "beta", epoch, seq, &merged));
+	assert_int_equal(
+		otd_accounting_verdict(w.acct, older.epoch, older.share_seq, OTD_BLOCK_MATURE, 100),
+		OTD_OK);
 	flush(&w);
 	assert_true(otd_accounting_is_done(w.acct, "beta", epoch, seq, &merged));
 	st = status(&w);
@@ -829,6 +862,7 @@ int main(void)
 		cmocka_unit_test(log_of_the_database_is_written_again),
 		cmocka_unit_test(fee_change_across_a_crash),
 		cmocka_unit_test(an_account_with_a_fee_of_its_own),
+		cmocka_unit_test(an_own_fee_and_a_block_of_before),
 		cmocka_unit_test(pools_come_and_go),
 	};
 	otd_thread_is(OTD_THREAD_COORDINATOR | OTD_THREAD_REACTOR | OTD_THREAD_STORE |
