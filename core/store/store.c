@@ -222,7 +222,9 @@ void otd_store_destroy(struct otd_store *s)
 		if (ran && s->first->err.rc != OTD_E_BUSY)
 			drop_first(s);
 	}
-	/* The rest here: who gave it waits for its end. */
+	/* The rest here: who gave it waits for its end. The store's thread is no more. */
+	if (s->first && !otd_thread_on(OTD_THREAD_STORE))
+		otd_thread_is(OTD_THREAD_COORDINATOR | OTD_THREAD_STORE | OTD_THREAD_COMPUTE);
 	while (s->first) {
 		attempt(s->first);
 		drop_first(s);

@@ -131,6 +131,7 @@ class Live:
             assert not self.witness.refused, self.witness.refused[:5]
             assert self.witness.unanswered == 0, "the witness was dropped"
             assert self.witness.acknowledged > 5, self.witness.acknowledged
+        self.pool.status()  # a start that is not over would be ended by a signal, not drained
         assert self.pool.stop() == 0
         r = subprocess.run([PROGRAM, "ledger", "verify", "-c", self.pool.config], capture_output=True, text=True,
                            cwd=self.pool.folder)
