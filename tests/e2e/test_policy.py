@@ -596,3 +596,57 @@ def test_bombs_beside_good_miners():
         assert any("policy" in t for t in pool.status()["attention"]), "switching a hook off is an alert"
         assert pool.stop() == 0
         verified(pool)
+
+
+# --- the scripts that come with it ---
+
+SHIPPED = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "scripts", "lua")
+
+
+def test_shipped_scripts_and_a_farm_behind_one_address():
+    """All four at once; one bad rig among good ones of the same address is warned, dropped, banned, and it alone."""
+    vip, farm = address(50), address(51)
+    lua = os.path.join("{lua}", "%s.lua").replace("{lua}", SHIPPED)
+    entries = ", ".join([
+        "{file: '%s', options: {vip: ['%s'], vip_rate: 0.5%%}}" % (lua % "fees", vip), "'%s'" % (lua % "bans"),
+        "{file: '%s', options: {fixed: ['*.test=%s']}}" % (lua % "difficulty", DIFF * 4),
+        "{file: '%s', options: {day: 5 DEV}}" % (lua % "payments")])
+    with Pool(devnet(pool=f"policies: [{entries}]", top="threads: {reactors: 2}",
+                     difficulty=f"{{start: {SHARE}, min: {SHARE}, max: 1, vardiff: false}}")) as pool:
+        check = pool.command("config", "check", "-c", pool.config, "--offline", check=False)
+        assert check.returncode == 0, check.stdout + check.stderr
+        pool.start()
+        good = [Miner(pool.port, f"{farm}.good{i}", ahead=1, pause=0.02) for i in range(3)]
+        fixed = logged_in(pool, farm + ".test")
+        wait_for(lambda: abs(fixed.difficulty - 4 * DIFF) < DIFF / 100, about="the fixed difficulty")
+        warned = banned = 0
+        for _ in range(4):
+            try:
+                bad = logged_in(pool, farm + ".bad")
+            except StratumError as e:
+                assert "banned until" in e.text and "the same share again" in e.text, e
+                banned += 1
+                break
+            share = bad.mine()
+            for _ in range(33):
+                try:
+                    bad.submit(share)
+                except (StratumError, ConnectionError, OSError):
+                    if bad.closed.is_set():
+                        break
+            if bad.closed.wait(1):
+                time.sleep(0.3)  # a ban is stored before it is in force
+            warned += any("the same share again" in t for t in said(bad))
+            bad.close()
+        assert warned >= 2 and banned == 1, (warned, banned)
+        rows = json.loads(pool.command("ban", "list", "--json", "--socket", pool.socket).stdout)["bans"]
+        assert [(r["scope"], r["what"], r["by"]) for r in rows] == [("worker", f"dev/{farm}.bad", "policy bans")], rows
+        rich = Miner(pool.port, vip + ".x", ahead=1, pause=0.02)
+        wait_for(lambda: f"account={vip} fee_ppm=5000" in pool.log(), about="the VIP's fee")
+        for m in good + [rich]:
+            m.stop()
+            assert m.acknowledged > 10 and not m.refused, (m.user, m.acknowledged, m.refused)
+        errors = sum(h["errors"] for t in status(pool)["threads"] for x in t["scripts"] for h in x["hooks"].values())
+        assert errors == 0, status(pool)
+        assert pool.stop() == 0
+        verified(pool)
