@@ -30,6 +30,9 @@ otd_rc otd_app_policy_start(struct otd_app *app, struct otd_err *err);
 /* After the reactors' threads have ended: what scripts remember is written. Blocks. */
 void otd_app_policy_stop(struct otd_app *app);
 
+/* The gate has turned one away, of too many of this address, on port number port. */
+void otd_app_policy_flood(struct otd_app *app, uint32_t port, const char *host);
+
 /* --- reload: prepare for all that may come, then commit or discard --- */
 
 /* Reads and builds the scripts of these settings, which may go afterwards. Changes nothing; err names

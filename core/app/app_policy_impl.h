@@ -145,6 +145,14 @@ struct policy_node_seen {
 	bool up, in_use, syncing;
 };
 
+#define POLICY_FLOODS 256
+
+struct policy_flood {
+	char host[46];
+	int64_t since_ms;
+	uint32_t count;
+};
+
 struct otd_app_policy {
 	struct otd_app *app;
 	struct policy_thread *thread;
@@ -187,7 +195,9 @@ struct otd_app_policy {
 	struct policy_node_seen *node;
 	size_t n_nodes;
 	int64_t minute_ms;
-	uint64_t *shares; /* accepted and refused of each pool a minute ago */
+	struct policy_flood
+		flood[POLICY_FLOODS]; /* by a hash of the address; the newer one stays */
+	uint64_t *shares;             /* accepted and refused of each pool a minute ago */
 	size_t n_shares;
 };
 

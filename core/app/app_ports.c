@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "app/app_parts.h"
+#include "app/app_policy.h"
 #include "base/text.h"
 
 static otd_rc port_difficulty(struct otd_stratum_port *out, const char *pool,
@@ -113,12 +114,18 @@ static void deliver(void *arg, struct otd_stream *s, const struct otd_ticket *ti
 	otd_gate_release(app->gate, ticket);
 }
 
+static void flood(void *arg, const char *host)
+{
+	struct otd_app_listener *l = arg;
+	otd_app_policy_flood(l->app, l->port_index, host);
+}
+
 otd_rc otd_app_listener_create(struct otd_app *app, struct otd_app_listener **out,
 			       const struct otd_settings_pool *pool,
 			       const struct otd_settings_port *port, uint32_t port_index,
 			       struct otd_err *err)
 {
-	static const struct otd_listener_ops ops = {.deliver = deliver};
+	static const struct otd_listener_ops ops = {.deliver = deliver, .flood = flood};
 	struct otd_app_listener *l = calloc(1, sizeof(*l));
 	struct otd_err why = {0};
 	*out = NULL;

@@ -244,9 +244,9 @@ otd_rc otd_gate_enter(struct otd_gate *g, struct otd_ticket *ticket, const char 
 	if (!e)
 		return refuse(g->m_table, reason, "too many addresses");
 	if (e->count >= g->conf.per_address)
-		return refuse(g->m_address, reason, "too many connections of this address");
+		return refuse(g->m_address, reason, OTD_GATE_ADDRESS);
 	if (e->tokens < TOKEN)
-		return refuse(g->m_rate, reason, "too many new connections of this address");
+		return refuse(g->m_rate, reason, OTD_GATE_RATE);
 	e->tokens -= TOKEN;
 	e->count++;
 	g->count++;

@@ -2,6 +2,7 @@
 #include "net/listener.h"
 #include "base/log.h"
 #include <stdlib.h>
+#include <string.h>
 
 struct otd_listener {
 	struct otd_loop *l;
@@ -24,6 +25,9 @@ static void on_accept(void *arg, struct otd_stream *s)
 		otd_log(OTD_LOG_INFO, "net", "connection.refused", "peer=%s port=%u reason=\"%s\"",
 			host, li->port, reason);
 		env->stream_close(s);
+		if (li->ops->flood &&
+		    (strcmp(reason, OTD_GATE_ADDRESS) == 0 || strcmp(reason, OTD_GATE_RATE) == 0))
+			li->ops->flood(li->arg, host);
 		return;
 	}
 	if (li->ops->choose)

@@ -42,6 +42,9 @@ struct otd_listener_ops {
 	void (*deliver)(void *arg, struct otd_stream *s, const struct otd_ticket *ticket);
 	/* Which of the reactors: NULL takes the one with the fewest connections of this gate. */
 	uint16_t (*choose)(void *arg, const struct otd_ticket *ticket);
+	/* One was turned away because its address has too many connections, or makes too many new ones.
+	   May be NULL. */
+	void (*flood)(void *arg, const char *host);
 };
 
 /* reactors: 1 to OTD_NET_REACTORS_MAX. metrics may be NULL. */
@@ -58,6 +61,8 @@ void otd_gate_set_bans(struct otd_gate *g, const struct otd_bans *bans);
  * else OTD_E_BUSY and *reason is a fixed text: "banned", "too many connections", "too many connections of
  * this address", "too many new connections of this address", "too many addresses".
  */
+#define OTD_GATE_ADDRESS "too many connections of this address"
+#define OTD_GATE_RATE    "too many new connections of this address"
 OTD_WARN_UNUSED otd_rc otd_gate_enter(struct otd_gate *g, struct otd_ticket *ticket,
 				      const char *host, const char **reason);
 /* Counts a ticket for another reactor than the least loaded one that otd_gate_enter() chose. */

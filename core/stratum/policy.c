@@ -25,9 +25,8 @@ static bool has_hook(const struct otd_session *s, enum otd_policy_hook h)
 }
 
 /* Whether there is time for a question; asked() follows where there is. */
-static bool has_time(struct otd_session *s)
+static bool has_time(struct otd_stratum *st)
 {
-	struct otd_stratum *st = s->st;
 	uint64_t now = otd_mono_ns(st->env);
 
 	if (now - st->policy.second_ns >= 1000000000u) {
@@ -44,13 +43,11 @@ static bool has_time(struct otd_session *s)
 
 static bool wants(struct otd_session *s, enum otd_policy_hook h)
 {
-	return has_hook(s, h) && has_time(s);
+	return has_hook(s, h) && has_time(s->st);
 }
 
-static void asked(struct otd_session *s)
+static void asked(struct otd_stratum *st)
 {
-	struct otd_stratum *st = s->st;
-
 	st->policy.spent_ns += otd_mono_ns(st->env) - st->policy.began_ns;
 }
 
@@ -125,7 +122,7 @@ bool otd_session_policy_connect(struct otd_session *s)
 					      .connections = connections(s),
 					      .sessions = (int64_t)s->st->n_open};
 	p->connect(p->arg, &out, &in);
-	asked(s);
+	asked(s->st);
 	if (!out.refuse)
 		return true;
 	log_said(s, "policy.refused_connection", &out.said);
@@ -169,7 +166,7 @@ bool otd_session_policy_authorize(struct otd_session *s, struct otd_span account
 		.min = s->port->min,
 		.max = s->port->max};
 	p->authorize(p->arg, &out, &in);
-	asked(s);
+	asked(s->st);
 	if (out.refuse) {
 		log_said(s, "policy.refused_worker", &out.said);
 		(void)snprintf(why, OTD_POLICY_REASON_MAX + 1, "%s", out.said.reason);
@@ -212,7 +209,7 @@ static void ask_difficulty(struct otd_session *s, struct otd_u256 before, struct
 						 .window_ms = window_ms,
 						 .connected_s = (now_ms - s->opened_ms) / 1000};
 	p->difficulty(p->arg, &out, &in);
-	asked(s);
+	asked(s->st);
 	s->difficulty_ms = now_ms;
 	if (!out.set)
 		return;
@@ -246,7 +243,7 @@ void otd_session_policy_steer(struct otd_session *s, struct otd_u256 before,
 	/* The answer of a moment ago holds; what the miner wishes is asked each time, for a miner may
 	   wish but once. */
 	if ((!wish && s->difficulty_ms && now_ms - s->difficulty_ms < OTD_POLICY_PAUSE_MS) ||
-	    !has_time(s))
+	    !has_time(s->st))
 		s->vardiff.target = before;
 	else
 		ask_difficulty(s, before, suggested, s->steer_shares, s->steer_ms);
@@ -272,31 +269,19 @@ void otd_session_policy_follow(struct otd_session *s)
 
 /* --- on_offence --- */
 
-/* What is banned, as a person would write it; false: this scope has nothing to stand on. */
-static bool ban_what(const struct otd_session *s, const struct names *n,
-		     enum otd_policy_scope scope, char out[OTD_BAN_WHAT_MAX + 1])
+/* The address, or the prefix round it, as a person would write it. */
+static bool ban_net(const char *host, enum otd_policy_scope scope, char out[OTD_BAN_WHAT_MAX + 1])
 {
 	struct otd_ban_net net;
-	int len = 0;
+	const uint8_t *a = net.address;
 
-	switch (scope) {
-	case OTD_POLICY_WORKER:
-		len = snprintf(out, OTD_BAN_WHAT_MAX + 1, "%s/%s.%s", pool_name(s), n->account,
-			       n->worker);
-		return n->any && len <= OTD_BAN_WHAT_MAX;
-	case OTD_POLICY_ACCOUNT:
-		len = snprintf(out, OTD_BAN_WHAT_MAX + 1, "%s/%s", pool_name(s), n->account);
-		return n->any && len <= OTD_BAN_WHAT_MAX;
-	case OTD_POLICY_IP:
-		(void)snprintf(out, OTD_BAN_WHAT_MAX + 1, "%s", host_of(s));
+	if (scope == OTD_POLICY_IP) {
+		(void)snprintf(out, OTD_BAN_WHAT_MAX + 1, "%s", host);
 		return *out != '\0';
-	case OTD_POLICY_PREFIX: break;
-	default: return false;
 	}
-	if (!otd_ban_host(&net, host_of(s)))
+	if (scope != OTD_POLICY_PREFIX || !otd_ban_host(&net, host))
 		return false;
 	otd_ban_net_cut(&net, net.family == 4 ? PREFIX_IPV4 : PREFIX_IPV6);
-	const uint8_t *a = net.address;
 	if (net.family == 4)
 		(void)snprintf(out, OTD_BAN_WHAT_MAX + 1, "%u.%u.%u.0/%d", a[0], a[1], a[2],
 			       PREFIX_IPV4);
@@ -304,6 +289,22 @@ static bool ban_what(const struct otd_session *s, const struct names *n,
 		(void)snprintf(out, OTD_BAN_WHAT_MAX + 1, "%x:%x:%x::/%d", a[0] << 8 | a[1],
 			       a[2] << 8 | a[3], a[4] << 8 | a[5], PREFIX_IPV6);
 	return true;
+}
+
+/* What is banned; false: this scope has nothing to stand on. */
+static bool ban_what(const struct otd_session *s, const struct names *n,
+		     enum otd_policy_scope scope, char out[OTD_BAN_WHAT_MAX + 1])
+{
+	int len = 0;
+
+	if (scope == OTD_POLICY_WORKER)
+		len = snprintf(out, OTD_BAN_WHAT_MAX + 1, "%s/%s.%s", pool_name(s), n->account,
+			       n->worker);
+	else if (scope == OTD_POLICY_ACCOUNT)
+		len = snprintf(out, OTD_BAN_WHAT_MAX + 1, "%s/%s", pool_name(s), n->account);
+	else
+		return ban_net(host_of(s), scope, out);
+	return n->any && len <= OTD_BAN_WHAT_MAX;
 }
 
 static void ban(struct otd_session *s, const struct names *n,
@@ -386,7 +387,7 @@ static void offence(struct otd_session *s, struct otd_session_worker *w,
 		.host_accepted = s->host ? (int64_t)s->host->accepted : 0,
 		.connections = connections(s)};
 	p->offence(p->arg, &out, &in);
-	asked(s);
+	asked(s->st);
 	act(s, &n, &out);
 }
 
@@ -439,4 +440,41 @@ void otd_session_policy_verdict(struct otd_session *s, const struct otd_pool_wor
 		w->refused++;
 	if (s->conn && kind_of(&kind, v))
 		offence(s, w, kind);
+}
+
+void otd_stratum_flood(struct otd_stratum *st, uint32_t port, const char *host, int64_t count,
+		       int64_t window_s)
+{
+	const struct otd_stratum_policy *p = st->conf.policy;
+	struct otd_policy_offence_out out = {0};
+	char what[OTD_BAN_WHAT_MAX + 1];
+	uint64_t at;
+
+	if (!p || port >= st->n_ports)
+		return;
+	const struct otd_stratum_port *conf = &st->ports[port]->conf;
+	const char *pool = otd_reactor_pool(st->conf.reactor, conf->pool)->name;
+	const struct otd_host *known = otd_map_get(st->policy.hosts.map, host, strlen(host), &at)
+					       ? (const struct otd_host *)(uintptr_t)at
+					       : NULL;
+	if (!p->wants(p->arg, OTD_HOOK_OFFENCE, pool) || !has_time(st))
+		return;
+	const struct otd_policy_offence in = {.kind = OTD_OFFENCE_FLOOD,
+					      .pool = pool,
+					      .host = host,
+					      .port = conf->number,
+					      .count = count,
+					      .window_s = window_s,
+					      .refused = count,
+					      .host_workers = known ? known->workers : 0,
+					      .host_accepted = known ? (int64_t)known->accepted : 0,
+					      .connections = known ? known->sessions : 0};
+	p->offence(p->arg, &out, &in);
+	asked(st);
+	if (out.said.from != OTD_POLICY_SCRIPT || out.action != OTD_ACTION_BAN ||
+	    !ban_net(host, out.scope, what) || !p->ban)
+		return;
+	otd_log(OTD_LOG_INFO, "stratum", "policy.ban", "peer=%s pool=%s script=%s reason=%s", host,
+		pool, out.said.script, OTD_Q(out.said.reason));
+	p->ban(p->arg, out.said.script, out.scope, what, out.seconds, out.said.reason);
 }

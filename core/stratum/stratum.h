@@ -122,6 +122,10 @@ otd_rc otd_stratum_change_create(struct otd_stratum_change **out, struct otd_str
 otd_rc otd_stratum_change_post(struct otd_stratum_change *c);
 void otd_stratum_change_destroy(struct otd_stratum_change *c); /* one not posted; takes NULL */
 
+/* Scripts are asked about an address whose connections were turned away count times in window_s: what
+   they ban is banned. */
+void otd_stratum_flood(struct otd_stratum *st, uint32_t port, const char *host, int64_t count,
+		       int64_t window_s);
 /* Other scripts are in force: sessions are asked about again, within two seconds. */
 void otd_stratum_policy_changed(struct otd_stratum *st);
 

@@ -153,6 +153,24 @@ def test_on_offence_drops_and_raises():
         wait_for(lambda: abs(c.difficulty - 2 * DIFF) < DIFF / 100, about="twice the difficulty")
 
 
+def test_on_offence_of_a_flood():
+    """Connections that the gate turns away; who is banned on this machine's own address is told in the log alone."""
+    with scripted("""function on_offence(o)
+            if o.kind == "flood" and o.count >= 64 and not o.account then
+                return {action = "ban", scope = "ip", seconds = 600, reason = "too many connections"}
+            end
+        end""", top="limits: {connections_an_address: 2}") as pool:
+        pool.start()
+        good = [logged_in(pool, address(5) + f".g{i}") for i in range(2)]
+        for _ in range(70):
+            with Raw(pool.port) as raw:
+                assert raw.line() is None
+        wait_for(lambda: "event=policy.ban peer=127.0.0.1 pool=dev script=data" in pool.log(), about="the answer")
+        wait_for(lambda: "ban.not_changed" in pool.log() and "loopback" in pool.log(), about="what became of it")
+        for c in good:
+            assert c.submit(c.mine()) is True
+
+
 # --- scripts that fail ---
 
 BROKEN = {
