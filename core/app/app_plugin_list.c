@@ -35,9 +35,8 @@ json_t *otd_app_plugin_users(struct otd_app *app, const struct otd_plugin *pl)
 		const struct otd_app_pool *p = &app->pools[i];
 		if (!p->chain)
 			continue;
-		const char *name = otd_reactor_pool(app->reactors[0].reactor, (uint32_t)i)->name;
-		add(&u, p->chain->algo, "pool", name);
-		add(&u, p->chain->plugin, "pool", name);
+		add(&u, p->chain->algo, "pool", p->name);
+		add(&u, p->chain->plugin, "pool", p->name);
 	}
 	otd_accounting_schemes(app->accounting, add_scheme, &u);
 	for (const struct otd_app_old *o = app->live ? app->live->old : NULL; o; o = o->next)

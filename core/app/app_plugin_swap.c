@@ -168,12 +168,6 @@ static otd_rc same_facts(const struct otd_algo_info *a, const struct otd_algo_in
 		pool, what);
 }
 
-/* As records name it: also of one that a reload took out. */
-static const char *pool_name(const struct otd_app *app, size_t number)
-{
-	return otd_reactor_pool(app->reactors[0].reactor, (uint32_t)number)->name;
-}
-
 static otd_rc make_part(struct otd_app *app, struct part *part, struct otd_app_chain *chain,
 			struct otd_plugin *draft, struct otd_err *err)
 {
@@ -195,7 +189,7 @@ static otd_rc make_take(struct otd_app *app, struct plan *plan, struct otd_app_r
 			uint32_t pool, struct part *part, struct otd_err *err)
 {
 	struct take *t = calloc(1, sizeof(*t));
-	struct otd_reactor_pool conf = {.name = pool_name(app, pool),
+	struct otd_reactor_pool conf = {.name = app->pools[pool].name,
 					.algo = otd_instance_algo(part->fresh),
 					.algo_self = otd_instance_self(part->fresh),
 					.algo_info = otd_instance_algo_info(part->fresh)};
@@ -326,7 +320,7 @@ otd_rc otd_app_swap_payout(struct otd_app *app, struct otd_app_change *c, struct
 			const struct otd_app_scheme *s = &p->schemes[k];
 			if (!p->chain || strcmp(s->use->id, c->id) != 0)
 				continue;
-			swaps[n].pool = pool_name(app, i);
+			swaps[n].pool = app->pools[i].name;
 			swaps[n].scheme = s->name;
 			rc = otd_instance_create(&swaps[n].fresh, c->draft, s->use->options,
 						 s->use->path, NULL, err);
