@@ -264,11 +264,11 @@ static int run_feed(const struct otd_cmd *cmd, int argc, char **argv)
 	return ask(cmd, &a, "feed", line, print_done);
 }
 
-#define WHERE "[-c FILE | --socket PATH] "
+#define WHERE "[-c FILE | --socket PATH]"
 
 const struct otd_cmd otd_policy_verb_apply = {
 	.name = "policy apply",
-	.usage = WHERE "SCRIPT [--confirm-within TIME]",
+	.usage = WHERE " SCRIPT [--confirm-within TIME]",
 	.summary = "puts a script in force, in the place of that of the same name",
 	.more = "It is checked first; a bad one changes nothing. Options and pools are those of "
 		"the "
@@ -285,7 +285,7 @@ const struct otd_cmd otd_policy_verb_confirm = {
 };
 const struct otd_cmd otd_policy_verb_feed = {
 	.name = "policy feed",
-	.usage = WHERE "NAME VALUE",
+	.usage = WHERE " NAME VALUE",
 	.summary = "a value of an outside source (a price), which scripts read by feed(NAME)",
 	.run = run_feed,
 };
@@ -297,7 +297,7 @@ const struct otd_cmd otd_policy_verb_history = {
 };
 const struct otd_cmd otd_policy_verb_record = {
 	.name = "policy record",
-	.usage = WHERE "FILE | off",
+	.usage = WHERE " FILE | off",
 	.summary = "writes what scripts are asked to a new file, for 'policy test --events FILE'",
 	.more = "The file holds addresses of miners: it is for your own eyes.",
 	.run = run_record,
@@ -310,7 +310,7 @@ const struct otd_cmd otd_policy_verb_rollback = {
 };
 const struct otd_cmd otd_policy_verb_shadow = {
 	.name = "policy shadow",
-	.usage = WHERE "SCRIPT | off",
+	.usage = WHERE " SCRIPT | off",
 	.summary =
 		"runs a script beside those in force, without effect, and shows where they differ",
 	.run = run_shadow,
