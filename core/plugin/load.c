@@ -289,9 +289,15 @@ static otd_rc map_image(struct otd_plugin *pl, const struct otd_note_desc *note,
 			struct otd_err *err)
 {
 	const char *path = pl->copy ? pl->copy : pl->file;
+	char here[PATH_BYTES];
 	const struct otd_plugin_desc *d;
 	otd_plugin_entry entry = NULL;
 	otd_rc rc;
+	/* A name without a folder is one that dlopen() looks for among the system's libraries. */
+	if (!strchr(path, '/')) {
+		snprintf(here, sizeof(here), "./%s", path);
+		path = here;
+	}
 	otd_plugin_step(pl->set, "its constructors (dlopen)");
 	pl->image = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 	if (!pl->image)

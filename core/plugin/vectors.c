@@ -7,6 +7,7 @@
 
 #define BATCH_MAX   67u     /* longer than the lanes of any processor, and no multiple of them */
 #define SCAN_BEFORE 37u     /* nonces searched before the right one */
+#define SCAN_ALL    (SCAN_BEFORE + 2) /* each may be one, where the target is easy */
 #define PREPARE_MAX 200000u /* slices of work ahead that an algorithm may ask for */
 
 /* One vector, decoded. */
@@ -153,13 +154,13 @@ static otd_rc scan_finds(const struct check *c, uint32_t i)
 {
 	const struct otd_algo_info *info = &c->in->info;
 	const struct answer *a = &c->answers[i];
-	uint64_t nonce = nonce_of(info, a->header), found[8], end;
+	uint64_t nonce = nonce_of(info, a->header), found[SCAN_ALL], end;
 	struct otd_algo_scan s = {.size = sizeof(s),
 				  .header = {a->header, a->header_len},
 				  .height = a->item.height,
 				  .seed = a->item.seed,
 				  .found = found,
-				  .found_cap = 8};
+				  .found_cap = SCAN_ALL};
 	bool there = false;
 	otd_rc rc;
 	memcpy(s.target, a->hash, 32);
@@ -172,7 +173,7 @@ static otd_rc scan_finds(const struct check *c, uint32_t i)
 	rc = c->plugin->ops.algo.scan(c->in->self, c->scratch, &s);
 	if (rc)
 		return bad(c, i, rc, "scan() failed");
-	for (uint32_t k = 0; k < s.n_found && k < 8; k++)
+	for (uint32_t k = 0; k < s.n_found && k < SCAN_ALL; k++)
 		there = there || found[k] == nonce;
 	return there ? OTD_OK : bad(c, i, OTD_E_CORRUPT, "scan() does not find its nonce");
 }
