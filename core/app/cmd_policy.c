@@ -31,13 +31,11 @@ static otd_rc describe(struct otd_bytes *usage, struct otd_bytes *more)
 {
 	otd_rc rc = OTD_OK;
 	for (size_t i = 0; rc == OTD_OK && i < N_VERBS; i++) {
-		rc = otd_bytes_format(usage, "%s%s", i ? "|" : "", name_of(verbs[i]));
+		rc = otd_bytes_format(usage, "%s%s", i ? " | " : "", name_of(verbs[i]));
 		if (rc == OTD_OK)
 			rc = otd_bytes_format(more, "  otedama policy %-8s %s\n", name_of(verbs[i]),
 					      verbs[i]->summary);
 	}
-	if (rc == OTD_OK)
-		rc = otd_bytes_text(usage, " ..");
 	return rc ? rc
 		  : otd_bytes_text(more, "\nEach has flags of its own: otedama policy VERB --help");
 }

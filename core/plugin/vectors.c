@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH_MAX   67u     /* longer than the lanes of any processor, and no multiple of them */
-#define SCAN_BEFORE 37u     /* nonces searched before the right one */
+#define BATCH_MAX   67u /* longer than the lanes of any processor, and no multiple of them */
+#define SCAN_BEFORE 37u /* nonces searched before the right one */
 #define SCAN_ALL    (SCAN_BEFORE + 2) /* each may be one, where the target is easy */
-#define PREPARE_MAX 200000u /* slices of work ahead that an algorithm may ask for */
+#define PREPARE_MAX 200000u           /* slices of work ahead that an algorithm may ask for */
 
 /* One vector, decoded. */
 struct answer {
