@@ -299,7 +299,8 @@ static void on_reserved(void *target, struct payer_job *j, const struct otd_err 
 		(void)otd_fail(&none, OTD_E_REFUSED,
 			       "pool %.40s: policy %.60s has rejected this payment: %.120s",
 			       j->name, j->review.said.script, j->review.said.reason);
-		snprintf(p->trouble, sizeof(p->trouble), "%.300s", none.text);
+		/* It stands until the next round; trouble goes with the next look. */
+		snprintf(p->left_out, sizeof(p->left_out), "%.300s", none.text);
 	}
 	answer(p, &none, j->id);
 	rest(p, o, o->conf.retry_ms);

@@ -122,6 +122,8 @@ static void a_review_that_rejects(void **state)
 	turn_on();
 	refused(ask("run p"), "toy has rejected this payment: too much");
 	assert_true(troubled("too much"));
+	run_ms(10 * 60000); /* nothing is due, and still that is why nobody was paid */
+	assert_true(troubled("too much"));
 	assert_int_equal(json_array_size(json_object_get(good(ask("list --all")), "payments")), 0);
 	decide(OTD_REVIEW_PAY, OTD_POLICY_SCRIPT);
 	good(ask("run p"));
