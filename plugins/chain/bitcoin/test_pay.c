@@ -139,6 +139,10 @@ static void sizes(void **state)
 	assert_int_equal(build("76a914000000000000000000000000000000000000000088ac", 600, &info),
 			 OTD_OK);
 	assert_true(info.vsize > 600 * 148 && info.vsize < 600 * 152);
+	/* More than nodes pass on: it waits for a person, who is told how to go on. */
+	assert_int_equal(build("76a914000000000000000000000000000000000000000088ac", 700, &info),
+			 OTD_E_INVALID);
+	assert_non_null(strstr(host.error, "payments.recipients"));
 }
 
 static void sums(void **state)

@@ -141,7 +141,8 @@ static otd_rc bound(const struct btc_host *host, const struct otd_chain_pay *p, 
 	if (*vsize > BTC_MAX_VSIZE)
 		return btc_fail(host, OTD_E_INVALID,
 				"it would have %llu virtual bytes, and nodes pass on at most %d; "
-				"pay fewer at once",
+				"resolve it --unpaid and set fewer payments.recipients, or gather "
+				"the wallet's small coins into larger ones",
 				(unsigned long long)*vsize, BTC_MAX_VSIZE);
 	return OTD_OK;
 }
