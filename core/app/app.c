@@ -142,38 +142,6 @@ static otd_rc start_history(struct otd_app *app, struct otd_err *err)
 	return otd_history_create(&app->history, &conf, err);
 }
 
-static otd_rc start_parts(struct otd_app *app, struct otd_err *err)
-{
-	struct otd_accounting_events events = {
-		.block = on_acct_block, .release = on_acct_release, .arg = app};
-	otd_accounting_start(app->accounting, &events);
-	otd_rc rc = otd_app_policy_start(app, err);
-	if (rc == OTD_OK)
-		rc = otd_coordinator_start(app->coordinator, err);
-	if (rc == OTD_OK)
-		rc = otd_app_make_reactors(app, err);
-	if (rc == OTD_OK)
-		rc = otd_app_make_listeners(app, err);
-	if (rc == OTD_OK)
-		rc = otd_app_bans_start(app, err);
-	if (rc == OTD_OK)
-		rc = otd_control_create(&app->control, app->loop, app->socket, otd_app_request, app,
-					err);
-	if (rc == OTD_OK)
-		rc = otd_app_make_apis(app, err);
-	if (rc != OTD_OK)
-		return rc;
-	for (size_t i = 0; i < app->n_chains; i++)
-		otd_chain_start(app->chains[i].chain);
-	otd_payer_start(app->payer);
-	rc = start_history(app, err);
-	if (rc == OTD_OK)
-		rc = otd_app_run_reactors(app, err);
-	if (rc == OTD_OK && app->settings->miner.on)
-		rc = otd_app_miner_start(app, err);
-	return rc;
-}
-
 static void on_drain_signal(void *arg)
 {
 	struct otd_app *app = arg;
@@ -228,21 +196,60 @@ static void status_text(void *arg, char *to, size_t cap)
 		 otd_gate_count(app->gate), app->n_warnings);
 }
 
-static otd_rc start_clocks(struct otd_app *app, struct otd_err *err)
+/* Before anybody can connect: a signal from then on ends the pool as it should, once its loop runs. */
+static otd_rc catch_signals(struct otd_app *app, struct otd_err *err)
 {
-	otd_rc rc = app->env->ops->timer_create(app->loop, &app->second, on_second, app);
-	if (rc == OTD_OK)
-		rc = otd_loop_signal(app->loop, SIGTERM, on_drain_signal, app);
+	otd_rc rc = otd_loop_signal(app->loop, SIGTERM, on_drain_signal, app);
 	if (rc == OTD_OK)
 		rc = otd_loop_signal(app->loop, SIGINT, on_drain_signal, app);
 	if (rc == OTD_OK)
 		rc = otd_loop_signal(app->loop, SIGUSR1, on_reopen_signal, app);
 	if (rc == OTD_OK)
 		rc = otd_loop_signal(app->loop, SIGHUP, on_reload_signal, app);
+	return rc ? otd_fail(err, rc, "cannot set up signals: %s", otd_rc_name(rc)) : OTD_OK;
+}
+
+static otd_rc start_parts(struct otd_app *app, struct otd_err *err)
+{
+	struct otd_accounting_events events = {
+		.block = on_acct_block, .release = on_acct_release, .arg = app};
+	otd_accounting_start(app->accounting, &events);
+	otd_rc rc = otd_app_policy_start(app, err);
+	if (rc == OTD_OK)
+		rc = otd_coordinator_start(app->coordinator, err);
+	if (rc == OTD_OK)
+		rc = otd_app_make_reactors(app, err);
+	if (rc == OTD_OK)
+		rc = otd_app_make_listeners(app, err);
+	if (rc == OTD_OK)
+		rc = otd_app_bans_start(app, err);
+	if (rc == OTD_OK)
+		rc = otd_control_create(&app->control, app->loop, app->socket, otd_app_request, app,
+					err);
+	if (rc == OTD_OK)
+		rc = otd_app_make_apis(app, err);
+	if (rc != OTD_OK)
+		return rc;
+	for (size_t i = 0; i < app->n_chains; i++)
+		otd_chain_start(app->chains[i].chain);
+	otd_payer_start(app->payer);
+	rc = start_history(app, err);
+	if (rc == OTD_OK)
+		rc = catch_signals(app, err);
+	if (rc == OTD_OK)
+		rc = otd_app_run_reactors(app, err);
+	if (rc == OTD_OK && app->settings->miner.on)
+		rc = otd_app_miner_start(app, err);
+	return rc;
+}
+
+static otd_rc start_clocks(struct otd_app *app, struct otd_err *err)
+{
+	otd_rc rc = app->env->ops->timer_create(app->loop, &app->second, on_second, app);
 	if (rc == OTD_OK)
 		rc = otd_notify_start(app->loop, status_text, app);
 	if (rc != OTD_OK)
-		return otd_fail(err, rc, "cannot set up signals and timers: %s", otd_rc_name(rc));
+		return otd_fail(err, rc, "cannot set up timers: %s", otd_rc_name(rc));
 	app->env->ops->timer_start(app->second, 1000, 1000);
 	return OTD_OK;
 }
