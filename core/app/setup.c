@@ -1,6 +1,7 @@
 #include "app/setup.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,13 +19,15 @@ void otd_log_only_warnings(void)
 
 void otd_plugin_dirs_default(struct otd_plugin_dirs *d)
 {
-	char folder[4096];
+	char folder[4096], plain[4096]; /* PATH_MAX */
 	d->n = 0;
 	otd_where_program(folder, sizeof(folder));
 	/* In a build folder; as installed, seen from the program: an installation may be moved. */
 	snprintf(d->beside, sizeof(d->beside), "%s/plugins", folder);
 	if (access(d->beside, X_OK) != 0)
 		snprintf(d->beside, sizeof(d->beside), "%s/" OTEDAMA_PLUGIN_REL, folder);
+	if (realpath(d->beside, plain) && strlen(plain) < sizeof(d->beside))
+		memcpy(d->beside, plain, strlen(plain) + 1);
 	if (access(d->beside, X_OK) == 0)
 		d->dir[d->n++] = d->beside;
 	else

@@ -67,7 +67,8 @@ def test_install_for_a_package():
         with open(os.path.join(stage, "usr/lib/systemd/system/otedama.service"), encoding="utf-8") as f:
             assert "ExecStart=/usr/bin/otedama serve --quiet -c /etc/otedama/pool.yaml\n" in f.read()
         strange = {f for f in have if not f.startswith(("usr/bin/", "usr/include/otedama/", f"{lib}/", "etc/otedama/",
-                                                        "usr/share/doc/otedama/", "usr/share/otedama/sdk/"))} - want
+                                                        "usr/share/doc/otedama/", "usr/share/otedama/lua/",
+                                                        "usr/share/otedama/sdk/"))} - want
         assert not strange, f"not where they belong: {sorted(strange)}"
         # A changed configuration outlives the next installation.
         with open(os.path.join(stage, "etc/otedama/devnet.yaml"), "a", encoding="utf-8") as f:
@@ -87,7 +88,7 @@ def test_installed_program():
         for p in plugins_of_tree():
             assert p[:-3] in listed, f"{p} is not listed:\n{listed}"
         assert os.path.join(prefix, "lib") in run([program, "plugin", "list", "--json"], cwd="/"), \
-            "the plugins listed are not the installed ones"
+            "the plugins listed are not the installed ones:\n" + run([program, "plugin", "list", "--json"], cwd="/")
         with open(os.path.join(prefix, "lib/systemd/system/otedama.service"), encoding="utf-8") as f:
             unit = f.read()
         assert f"ExecStart={program} serve --quiet -c {prefix}/etc/otedama/pool.yaml\n" in unit, unit
