@@ -12,7 +12,9 @@ bool otd_payer_has(const struct otd_payer *o, const char *pool)
 	if (o->started && !o->opened)
 		return true;
 	for (const struct payer_pay *y = o->pays; p && y; y = y->next) {
-		if (!y->gone && (!y->fresh || (y->p.pool_id == p->id && y->p.state < OTD_PAY_PAID)))
+		bool open = y->p.state < OTD_PAY_PAID ||
+			    (y->p.state == OTD_PAY_PAID && y->p.height == 0); /* fell out */
+		if (!y->gone && (!y->fresh || (y->p.pool_id == p->id && open)))
 			return true;
 	}
 	return false;
