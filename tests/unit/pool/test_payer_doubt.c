@@ -223,7 +223,8 @@ static void fallen_out_for_days(void **state)
 	devnet("reorg 5");
 	run_ms(20 * 60000);
 	assert_true(troubled("left the chain"));
-	assert_true(otd_payer_has(r.payer, "p")); /* a pool that is taken out keeps its chain for it */
+	assert_true(
+		otd_payer_has(r.payer, "p")); /* a pool that is taken out keeps its chain for it */
 	die();
 	run_ms(3 * 24 * HOUR_MS);
 	open_store();
