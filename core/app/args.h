@@ -41,6 +41,11 @@ struct otd_cmd {
 int otd_args_parse(const struct otd_cmd *cmd, const struct otd_arg *args, size_t n_args, int argc,
 		   char **argv, const char **words, size_t *n_words, size_t min, size_t max);
 
+/* Runs the verb that argv begins with, of a table of commands named "COMMAND VERB"; usage and --help of cmd
+   are made of the table. Returns the exit status. */
+int otd_cmd_verbs(const struct otd_cmd *cmd, const struct otd_cmd *const *verbs, size_t n, int argc,
+		  char **argv);
+
 /* "otedama: COMMAND: what" on stderr. Returns OTD_EXIT_FAILED. */
 int otd_cmd_fail(const struct otd_cmd *cmd, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -1,12 +1,7 @@
 /* otedama plugin VERB: one table of verbs, see cmd_plugin.h. */
 #include "app/cmd_plugin.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #include "app/cmd.h"
-#include "base/bytes.h"
-#include "base/err.h"
 
 static const struct otd_cmd *const verbs[] = {
 	&otd_plugin_check, &otd_plugin_info, &otd_plugin_list, &otd_plugin_load,   &otd_plugin_lock,
@@ -14,52 +9,9 @@ static const struct otd_cmd *const verbs[] = {
 };
 #define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
 
-/* "plugin list" is called "list". */
-static const char *name_of(const struct otd_cmd *verb)
-{
-	return strrchr(verb->name, ' ') + 1;
-}
-
-/* The usage and the help that the table comes to. */
-static otd_rc describe(struct otd_bytes *usage, struct otd_bytes *more)
-{
-	otd_rc rc = OTD_OK;
-	for (size_t i = 0; rc == OTD_OK && i < N_VERBS; i++) {
-		rc = otd_bytes_format(usage, "%s%s", i ? " | " : "", name_of(verbs[i]));
-		if (rc == OTD_OK)
-			rc = otd_bytes_format(more, "  otedama plugin %-6s %s\n", name_of(verbs[i]),
-					      verbs[i]->summary);
-	}
-	return rc ? rc
-		  : otd_bytes_text(more, "\nEach has flags of its own: otedama plugin VERB --help");
-}
-
 static int run(const struct otd_cmd *cmd, int argc, char **argv)
 {
-	const char *words[1];
-	size_t n_words;
-	struct otd_cmd table = *cmd;
-	struct otd_bytes usage, more;
-	int exit_status = OTD_EXIT_FAILED;
-	otd_bytes_init(&usage, 4096);
-	otd_bytes_init(&more, 16384);
-	otd_rc rc = describe(&usage, &more);
-	if (rc == OTD_OK) {
-		table.usage = otd_bytes_cstr(&usage);
-		table.more = otd_bytes_cstr(&more);
-		/* The verb alone is looked at here; what stands behind it is the verb's own. */
-		exit_status = otd_args_parse(&table, NULL, 0, argc > 0 ? 1 : 0, argv, words,
-					     &n_words, 1, 1);
-	} else {
-		otd_cmd_fail(cmd, "%s", otd_rc_name(rc));
-	}
-	for (size_t i = 0; exit_status < 0 && i < N_VERBS; i++) {
-		if (strcmp(words[0], name_of(verbs[i])) == 0)
-			exit_status = verbs[i]->run(verbs[i], argc - 1, argv + 1);
-	}
-	otd_bytes_finish(&usage);
-	otd_bytes_finish(&more);
-	return exit_status;
+	return otd_cmd_verbs(cmd, verbs, N_VERBS, argc, argv);
 }
 
 const struct otd_cmd otd_cmd_plugin = {
