@@ -59,7 +59,7 @@ def ctest(label, build="build", jobs=JOBS, env=None):
         os.unlink(xml)
     environment = dict(os.environ, **(env or {}))
     subprocess.run(["ctest", "--test-dir", build, "-L", f"^{label}$", "-j", jobs, "--output-junit", xml,
-                    "--output-on-failure", "--no-tests=ignore", "--progress"],
+                    "--output-on-failure", "--no-tests=ignore", "--progress", "--timeout", "900"],
                    cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     if not os.path.exists(xml):
         print("no tests ran")
