@@ -3,9 +3,9 @@
 
   tests/e2e/run.py [WORD..]      only tests whose file:function contains one of the words, one after the other
 
-Without words files run beside each other, each in a process of its own with ports of its own: OTEDAMA_E2E_JOBS at a
-time (as many as processors); those that say ALONE = why run by themselves afterwards. A test fails by an exception or after
-OTEDAMA_E2E_SECONDS (600); it is skipped by raising Skip.
+Without words files run beside each other, each in a process of its own with ports of its own: OTEDAMA_E2E_JOBS at a time
+(one more than processors, since they mostly wait); those that say ALONE = why run by themselves afterwards. A test fails
+by an exception or after OTEDAMA_E2E_SECONDS (600); it is skipped by raising Skip.
 """
 import importlib
 import os
@@ -111,7 +111,7 @@ def main():
     # The longest first, or it runs alone at the end; by their size, for want of better.
     names = sorted(modules(), key=lambda n: -os.path.getsize(os.path.join(HERE, n + ".py")))
     alone, both = [n for n in names if says_alone(n)], Beside()
-    both.all([n for n in names if n not in alone], int(os.environ.get("OTEDAMA_E2E_JOBS", os.cpu_count() or 2)))
+    both.all([n for n in names if n not in alone], int(os.environ.get("OTEDAMA_E2E_JOBS", (os.cpu_count() or 2) + 1)))
     both.all(alone, 1)
     print("{} passed, {} failed, {} skipped".format(*both.total))
     return 1 if both.total[1] else 0
