@@ -140,14 +140,14 @@ def main():
             ctest("sim", "build-asan", env=dict(env, OTEDAMA_SIM_SEEDS="2"))
             swaps("build-asan", env)
         elif part == "tsan" and build("tsan"):
-            env = {"TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1"}
+            env = {"TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1", "OTEDAMA_SLOW": "1"}
             for label in ("unit", "integration"):
                 ctest(label, "build-tsan", env=env)
             swaps("build-tsan", env)
         elif part == "fuzz":
             fuzz()
         elif part == "arm64" and build("arm64"):
-            ctest("unit", "build-arm64")
+            ctest("unit", "build-arm64", env={"OTEDAMA_SLOW": "1"})
         elif part in LABELS:
             if part == "plugin":
                 note("the binary interface of plugins")

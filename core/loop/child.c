@@ -157,7 +157,8 @@ static void wait_for(pid_t pid, struct otd_child_end *end, bool finished, const 
 	end->stopped = !finished && now_ms() < c->until;
 	end->timed_out = !finished && !end->stopped;
 	/* Its whole group: whoever it started goes too. */
-	(void)kill(-pid, SIGKILL);
+	if (kill(-pid, SIGKILL) != 0 && got == 0)
+		(void)kill(pid, SIGKILL); /* on its way to its exec, and in no group of its own */
 	while (got == 0 || (got < 0 && errno == EINTR))
 		got = waitpid(pid, &status, 0);
 	if (WIFSIGNALED(status))

@@ -8,6 +8,12 @@
 
 #define FAR_TOO_LONG_NS 200000000ull
 
+/* Emulated, or under a sanitizer that makes everything many times slower: units alone decide. */
+static bool slow(void)
+{
+	return getenv("OTEDAMA_SLOW") != NULL;
+}
+
 static uint64_t worst_ns;
 
 /* Calls on_connect of the script; it must overrun. Returns its time. */
@@ -29,7 +35,7 @@ static void explodes(struct rig *r, const char *name, const char *body)
 		worst_ns = took > worst_ns ? took : worst_ns;
 		assert_int_equal(out.said.from, OTD_POLICY_FALLBACK);
 		assert_false(out.refuse);
-		assert_true(took < FAR_TOO_LONG_NS);
+		assert_true(slow() || took < FAR_TOO_LONG_NS);
 	}
 	assert_int_equal(s.hook[OTD_HOOK_CONNECT].errors, 3);
 	assert_int_equal(s.hook[OTD_HOOK_CONNECT].overruns, 3);
@@ -126,7 +132,7 @@ static void memory_over_calls(void **state)
 	struct otd_policy_script_status s = rig_status(&r, 0);
 	print_message("memory over calls: the worst %llu us, %s\n",
 		      (unsigned long long)worst / 1000, s.last_error);
-	assert_true(worst < FAR_TOO_LONG_NS);
+	assert_true(slow() || worst < FAR_TOO_LONG_NS);
 	assert_int_equal(s.hook[OTD_HOOK_CONNECT].overruns, 3);
 	assert_contains(s.last_error, "it needs more than the 4194304 bytes");
 	assert_true(s.hook[OTD_HOOK_CONNECT].fallback);
@@ -236,7 +242,7 @@ static void loading_is_bounded(void **state)
 		took = otd_thread_cpu_ns() - before;
 		print_message("chain of '%s': %llu us: %s\n", link[i],
 			      (unsigned long long)took / 1000, rc ? err.text : "taken");
-		assert_true(took < 5 * FAR_TOO_LONG_NS);
+		assert_true(slow() || took < 5 * FAR_TOO_LONG_NS);
 		otd_policy_set_destroy(set);
 	}
 	free(chain);
