@@ -231,7 +231,7 @@ def day_table(of):
 
 {table(("", ""), rows)}
 
-As many shares as such a day has, of 100 workers on 100 connections, as fast as they go. Segments of the journal are cut
+As many shares as such a day has (86.4 million), or those that `--day-shares` says, of 100 workers on 100 connections, as fast as they go. Segments of the journal are cut
 once the database holds what is in them and the payout scheme's state is saved (every minute), so what they take does
 not grow with the day; at full speed a minute brings more than at 1,000 a second.
 """
