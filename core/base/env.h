@@ -106,6 +106,16 @@ struct otd_env_ops {
 	/* Numeric address of the peer, and port; "" where unknown. Of the own end for a listener.
 	 */
 	void (*stream_peer)(struct otd_stream *s, char *host, size_t cap, uint16_t *port);
+	/*
+	 * For another process: the descriptor of a stream or listener, which is the caller's from now
+	 * on; the stream is gone. -1: it has none (a simulated one). And back: a connected socket, or
+	 * a listening one, that came from another process; the descriptor is taken, also on failure.
+	 */
+	int (*stream_release)(struct otd_stream *s);
+	otd_rc (*stream_adopt)(struct otd_env *e, struct otd_stream **out,
+			       int fd); /* attached to no loop */
+	otd_rc (*listen_adopt)(struct otd_loop *l, struct otd_stream **out, int fd,
+			       otd_accept_fn fn, void *arg, struct otd_err *err);
 	/* Keeps Nagle off, keep-alive on; fd-level limits. Called by accept and connect already. */
 	void (*stream_close)(struct otd_stream *s); /* takes NULL; no callback after it */
 

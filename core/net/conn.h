@@ -10,6 +10,7 @@
 
 #include "base/env.h"
 #include "base/metrics.h"
+#include "net/filter.h"
 
 struct otd_conns; /* the connections of one loop */
 struct otd_conn;
@@ -41,6 +42,8 @@ struct otd_conn_ops {
 #define OTD_CONN_IDLE          "idle"
 #define OTD_CONN_NO_MEMORY     "out of memory"
 #define OTD_CONN_SHUTDOWN      "shutdown"
+#define OTD_CONN_HANDED_OVER   "handed over"
+#define OTD_CONN_TLS           "TLS failed"
 
 /* ops is not copied; metrics may be NULL. */
 OTD_WARN_UNUSED otd_rc otd_conns_create(struct otd_conns **out, struct otd_loop *l,
@@ -62,6 +65,28 @@ void otd_conns_each(struct otd_conns *g, void (*each)(struct otd_conn *c, void *
  */
 OTD_WARN_UNUSED otd_rc otd_conn_open(struct otd_conns *g, struct otd_conn **out,
 				     struct otd_stream *s, void *arg);
+/* The same for a stream whose beginning was read by somebody else: a preface (net/door.h), or another
+   process that has handed it over. */
+struct otd_conn_origin {
+	const char
+		*host; /* of the peer, where it is not the socket's (PROXY); NULL: the socket's */
+	uint16_t port;
+	struct otd_span
+		early; /* bytes that the socket brought before; copied, delivered from the next round
+				  on. Where there is a filter: not yet through it. */
+	struct otd_filter *filter; /* taken, also on failure; NULL: plain */
+	bool had_line;             /* its first line has come already */
+};
+OTD_WARN_UNUSED otd_rc otd_conn_open_as(struct otd_conns *g, struct otd_conn **out,
+					struct otd_stream *s, void *arg,
+					const struct otd_conn_origin *from);
+/*
+ * Takes the stream away, attached to no loop and not closed: for another loop or process, between two
+ * lines. What was read and not delivered is added to in, what was written and not sent to out. closed()
+ * follows with OTD_CONN_HANDED_OVER. NULL: it is closing, or has a filter (which stays here).
+ */
+struct otd_stream *otd_conn_release(struct otd_conn *c, struct otd_bytes *in,
+				    struct otd_bytes *out);
 void *otd_conn_arg(const struct otd_conn *c);
 /* Numeric address of the peer, "" where unknown; lives as long as c. */
 const char *otd_conn_host(const struct otd_conn *c);
