@@ -3,65 +3,20 @@
  *   ready   lines are left over from before: each peer gets its share of a round, in turn
  *   flush   bytes were written: they leave at the end of the round
  *   dying   closed() is told and memory goes
- * An idle connection has no buffer: what a wake-up brings is read into one buffer of the loop and
- * cut there; only what is left of it is copied.
+ * What comes in is in conn_in.c, what goes out in conn_out.c.
  */
-#include "net/conn.h"
-#include "base/bytes.h"
 #include "base/log.h"
+#include "net/conn_priv.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TICK_MS  1000
-#define HOST_CAP 46
+#define TICK_MS 1000
 /* Closing a socket costs some 20 us: when thousands leave at once, the others do not wait for it. */
 #define BURIALS_A_ROUND 32
-
-enum conn_state { CONN_OPEN, CONN_FLUSHING, CONN_DYING };
-
-/* An intrusive queue: a connection is at most once in each. */
-enum conn_queue { Q_READY, Q_FLUSH, Q_DYING, N_QUEUES };
-
-struct otd_conn {
-	struct otd_conns *g;
-	struct otd_stream *s;
-	void *arg;
-	struct otd_conn *prev, *next; /* of all */
-	struct otd_conn *q_next[N_QUEUES];
-	struct otd_bytes in;  /* what of the input is not yet delivered */
-	size_t in_at;         /* of it, delivered */
-	size_t searched;      /* of it behind in_at, known to hold no LF */
-	struct otd_bytes out; /* what waits for the peer */
-	size_t out_at;        /* of it, sent */
-	const char *reason;
-	int64_t line_ms;  /* of the last line, or of the opening */
-	int64_t moved_ms; /* when the peer last took bytes, or the first began to wait */
-	uint16_t port;
-	uint8_t state;
-	bool queued[N_QUEUES];
-	bool had_line, paused, ended; /* ended: the peer sends no more */
-	char host[HOST_CAP];
-};
-
-struct otd_conns {
-	struct otd_loop *l;
-	const struct otd_env_ops *env;
-	struct otd_conn_conf conf;
-	const struct otd_conn_ops *ops;
-	struct otd_metrics *metrics;
-	struct otd_metric *m_open, *m_in, *m_out;
-	struct otd_timer *tick;
-	struct otd_conn *first;
-	size_t n;
-	struct {
-		struct otd_conn *first, *last;
-	} q[N_QUEUES];
-	bool scheduled;
-	int64_t now_ms;
-	uint8_t *scratch;
-	size_t scratch_cap;
-};
+/* Buffers that the loop keeps for whoever has bytes under way next, and the largest of them. */
+#define SPARE_MAX     64
+#define SPARE_CAP_MAX 8192
 
 static int64_t now_ms(const struct otd_conns *g)
 {
@@ -79,7 +34,7 @@ static void schedule(struct otd_conns *g)
 		g->scheduled = g->env->defer(g->l, round_run, g) == OTD_OK;
 }
 
-static void enqueue(struct otd_conn *c, enum conn_queue q)
+void conn_enqueue(struct otd_conn *c, enum conn_queue q)
 {
 	struct otd_conns *g = c->g;
 	if (!c->queued[q]) {
@@ -123,41 +78,19 @@ static void unqueue(struct otd_conn *c, enum conn_queue q)
 
 /* --- what is wanted of the socket --- */
 
-static size_t unsent(const struct otd_conn *c)
-{
-	return c->out.len - c->out_at;
-}
-
-static size_t undelivered(const struct otd_conn *c)
-{
-	return c->in.len - c->in_at;
-}
-
-/* A peer that asks much and reads little waits until it has read. */
-static bool choked(const struct otd_conn *c)
-{
-	return c->paused || unsent(c) > c->g->conf.out_max / 2;
-}
-
-/* Whether a whole line (or a line that is too long) may lie in the input. */
-static bool lines_left(const struct otd_conn *c)
-{
-	return undelivered(c) > c->searched;
-}
-
-static void watch(struct otd_conn *c)
+void conn_watch(struct otd_conn *c)
 {
 	unsigned events = 0;
 	if (c->state == CONN_DYING)
 		return;
-	if (c->state == CONN_OPEN && !choked(c) && !lines_left(c) && !c->ended)
+	if (conn_readable(c))
 		events |= OTD_READABLE;
-	if (unsent(c) && !c->queued[Q_FLUSH])
+	if (conn_unsent(c) && !c->queued[Q_FLUSH])
 		events |= OTD_WRITABLE;
 	c->g->env->stream_watch(c->s, events);
 }
 
-static void die(struct otd_conn *c, const char *reason)
+void conn_die(struct otd_conn *c, const char *reason)
 {
 	if (c->state == CONN_DYING)
 		return;
@@ -165,172 +98,75 @@ static void die(struct otd_conn *c, const char *reason)
 		c->reason = reason;
 	c->state = CONN_DYING;
 	c->g->env->stream_watch(c->s, 0);
-	enqueue(c, Q_DYING);
+	conn_enqueue(c, Q_DYING);
 }
 
-/* --- input --- */
+/* --- after input and output --- */
 
-/* Forgets what was delivered, and the buffer once it holds nothing. */
-static void compact(struct otd_conn *c)
-{
-	if (c->in_at == c->in.len) {
-		otd_bytes_finish(&c->in);
-	} else if (c->in_at) {
-		otd_bytes_drop(&c->in, c->in_at);
-	}
-	c->in_at = 0;
-}
-
-/*
- * Cuts lines out of n bytes at p, of which the first *searched hold no LF, and delivers them until
- * the budget of a round is spent. Returns the bytes used up.
- */
-static size_t deliver(struct otd_conn *c, const uint8_t *p, size_t n, size_t *searched)
-{
-	const struct otd_conns *g = c->g;
-	uint32_t budget = g->conf.lines_a_round;
-	size_t used = 0, max = g->conf.line_max;
-	while (used + *searched < n && budget-- && c->state == CONN_OPEN && !choked(c)) {
-		const uint8_t *start = p + used;
-		const uint8_t *lf = memchr(start + *searched, '\n', n - used - *searched);
-		size_t len = lf ? (size_t)(lf - start) : n - used;
-		*searched = lf ? 0 : len;
-		/* A CR may stand behind a line of full length. */
-		if (len > max + 1 || (len == max + 1 && start[max] != '\r')) {
-			die(c, OTD_CONN_LINE_TOO_LONG);
-			break;
-		}
-		if (!lf)
-			break;
-		used += len + 1;
-		if (len && start[len - 1] == '\r')
-			len--;
-		c->had_line = true;
-		c->line_ms = g->now_ms;
-		g->ops->line(c, (struct otd_span){start, len});
-	}
-	return used;
-}
-
-/* After a delivery: what remains is for the next round, or the end has come. */
-static void settle(struct otd_conn *c)
+void conn_settle(struct otd_conn *c)
 {
 	if (c->state == CONN_DYING)
 		return;
 	if (c->state == CONN_OPEN) {
-		if (lines_left(c) && !choked(c))
-			enqueue(c, Q_READY);
-		else if (c->ended && !lines_left(c))
+		if (conn_lines_left(c) && !conn_choked(c))
+			conn_enqueue(c, Q_READY);
+		else if (c->ended && !conn_lines_left(c))
 			otd_conn_close_after_flush(c, OTD_CONN_PEER_CLOSED);
 	}
-	watch(c);
+	conn_watch(c);
 }
 
-/* Delivers out of the connection's own buffer. */
-static void deliver_own(struct otd_conn *c)
-{
-	c->in_at += deliver(c, c->in.ptr + c->in_at, undelivered(c), &c->searched);
-	if (c->state != CONN_DYING)
-		compact(c);
-}
+/* --- buffers --- */
 
-/* Reads once and delivers straight from the loop's buffer. */
-static void read_some(struct otd_conn *c)
+otd_rc conn_buf_lend(struct otd_conns *g, struct conn_buf **to)
 {
-	struct otd_conns *g = c->g;
-	size_t had = undelivered(c), got = 0, used, n, cap = g->scratch_cap - had;
-	otd_rc rc;
-	/* A line under way goes in front of what comes: at most line_max + 1 bytes. */
-	if (cap > g->conf.bytes_a_round)
-		cap = g->conf.bytes_a_round;
-	if (had)
-		memcpy(g->scratch, c->in.ptr + c->in_at, had);
-	rc = g->env->stream_read(c->s, &got, g->scratch + had, cap);
-	if (rc == OTD_E_BUSY)
-		return;
-	if (rc) {
-		c->ended = true;
-		if (rc != OTD_E_CLOSED || unsent(c) == 0)
-			die(c, OTD_CONN_PEER_CLOSED);
-		return;
-	}
-	if (g->m_in)
-		otd_metric_add(g->m_in, (int64_t)got);
-	n = had + got;
-	used = deliver(c, g->scratch, n, &c->searched);
-	if (c->state == CONN_DYING)
-		return;
-	if (used == n) {
-		c->in_at = c->in.len;
-		compact(c);
-		return;
-	}
-	/* Where no line ended, the old bytes are there already; else none of them remains. */
-	if (!used) {
-		used = had;
+	struct conn_buf *b = g->spare;
+	if (b) {
+		g->spare = b->next_spare;
+		g->n_spare--;
 	} else {
-		otd_bytes_clear(&c->in);
-		c->in_at = 0;
+		b = calloc(1, sizeof(*b));
+		if (!b)
+			return OTD_E_NOMEM;
+		/* Bounded by those who fill it. */
+		otd_bytes_init(&b->b, SIZE_MAX / 2);
 	}
-	if (otd_bytes_add(&c->in, g->scratch + used, n - used))
-		die(c, OTD_CONN_NO_MEMORY);
-}
-
-/* --- output --- */
-
-static void flush(struct otd_conn *c)
-{
-	struct otd_conns *g = c->g;
-	size_t sent = 0;
-	otd_rc rc = OTD_OK;
-	if (c->state == CONN_DYING)
-		return;
-	while (unsent(c) && !rc) {
-		struct otd_span part = {c->out.ptr + c->out_at, unsent(c)};
-		rc = g->env->stream_write(c->s, &sent, &part, 1);
-		if (rc)
-			break;
-		c->out_at += sent;
-		c->moved_ms = g->now_ms;
-		if (g->m_out)
-			otd_metric_add(g->m_out, (int64_t)sent);
-	}
-	if (rc && rc != OTD_E_BUSY) {
-		die(c, OTD_CONN_PEER_CLOSED);
-		return;
-	}
-	if (!unsent(c)) {
-		otd_bytes_finish(&c->out);
-		c->out_at = 0;
-		if (c->state == CONN_FLUSHING) {
-			die(c, OTD_CONN_PEER_CLOSED);
-			return;
-		}
-	}
-	settle(c);
-}
-
-otd_rc otd_conn_write(struct otd_conn *c, const void *p, size_t n)
-{
-	struct otd_conns *g = c->g;
-	if (c->state != CONN_OPEN)
-		return OTD_E_CLOSED;
-	if (n > g->conf.out_max || unsent(c) > g->conf.out_max - n) {
-		die(c, OTD_CONN_OUTPUT_FULL);
-		return OTD_E_NOMEM;
-	}
-	if (!unsent(c))
-		c->moved_ms = g->now_ms;
-	if (c->out_at && c->out_at >= unsent(c)) {
-		otd_bytes_drop(&c->out, c->out_at);
-		c->out_at = 0;
-	}
-	if (otd_bytes_add(&c->out, p, n)) {
-		die(c, OTD_CONN_NO_MEMORY);
-		return OTD_E_NOMEM;
-	}
-	enqueue(c, Q_FLUSH);
+	*to = b;
 	return OTD_OK;
+}
+
+static void buf_free(struct conn_buf *b)
+{
+	otd_bytes_finish(&b->b);
+	free(b);
+}
+
+void conn_buf_return(struct otd_conns *g, struct conn_buf **from)
+{
+	struct conn_buf *b = *from;
+	*from = NULL;
+	if (!b)
+		return;
+	if (g->n_spare >= SPARE_MAX || b->b.cap > SPARE_CAP_MAX) {
+		buf_free(b);
+		return;
+	}
+	otd_bytes_clear(&b->b);
+	b->at = b->searched = 0;
+	b->next_spare = g->spare;
+	g->spare = b;
+	g->n_spare++;
+}
+
+/* --- filters --- */
+
+static void filter_free(struct conn_filter *x)
+{
+	if (!x)
+		return;
+	x->f->ops->destroy(x->f);
+	otd_bytes_finish(&x->plain);
+	free(x);
 }
 
 /* --- rounds --- */
@@ -342,12 +178,12 @@ static void on_stream(void *arg, unsigned events)
 		return;
 	c->g->now_ms = now_ms(c->g);
 	if (events & OTD_WRITABLE)
-		flush(c);
+		conn_flush(c);
 	if (!(events & OTD_READABLE) || c->state == CONN_DYING)
 		return;
-	if (c->state == CONN_OPEN && !choked(c) && !lines_left(c) && !c->ended)
-		read_some(c);
-	settle(c);
+	if (conn_readable(c))
+		conn_read(c);
+	conn_settle(c);
 }
 
 static void bury(struct otd_conn *c)
@@ -373,11 +209,13 @@ static void bury(struct otd_conn *c)
 	}
 	otd_log(OTD_LOG_DEBUG, "net", "connection.closed", "peer=%s port=%u reason=\"%s\"", c->host,
 		c->port, c->reason);
+	conn_farewell(c);
 	g->env->stream_close(c->s);
 	c->s = NULL;
 	g->ops->closed(c, c->reason);
-	otd_bytes_finish(&c->in);
-	otd_bytes_finish(&c->out);
+	conn_buf_return(g, &c->in);
+	conn_buf_return(g, &c->out);
+	filter_free(c->filter);
 	free(c);
 }
 
@@ -391,14 +229,14 @@ static void round_run(void *arg)
 	last = g->q[Q_READY].last;
 	while (last && (c = dequeue(g, Q_READY))) {
 		if (c->state == CONN_OPEN) {
-			deliver_own(c);
-			settle(c);
+			conn_deliver_own(c);
+			conn_settle(c);
 		}
 		if (c == last)
 			break;
 	}
 	while ((c = dequeue(g, Q_FLUSH)))
-		flush(c);
+		conn_flush(c);
 	for (int n = 0; n < BURIALS_A_ROUND && (c = dequeue(g, Q_DYING)); n++)
 		bury(c);
 	if (g->q[Q_DYING].first)
@@ -418,16 +256,16 @@ static void look_at(struct otd_conns *g, struct otd_conn *c)
 	int64_t silent = g->now_ms - c->line_ms;
 	if (c->state == CONN_DYING)
 		return;
-	if (unsent(c) && over(f->stall_ms, g->now_ms - c->moved_ms))
-		die(c, OTD_CONN_STALLED);
+	if (conn_unsent(c) && over(f->stall_ms, g->now_ms - c->moved_ms))
+		conn_die(c, OTD_CONN_STALLED);
 	else if (c->state != CONN_OPEN)
 		return;
-	else if (c->paused || lines_left(c) || choked(c))
+	else if (c->paused || conn_lines_left(c) || conn_choked(c))
 		c->line_ms = g->now_ms; /* it is we who do not listen */
 	else if (!c->had_line && over(f->first_line_ms, silent))
-		die(c, OTD_CONN_NO_LINE);
+		conn_die(c, OTD_CONN_NO_LINE);
 	else if (c->had_line && over(f->idle_ms, silent))
-		die(c, OTD_CONN_IDLE);
+		conn_die(c, OTD_CONN_IDLE);
 }
 
 static void on_tick(void *arg)
@@ -515,11 +353,16 @@ void otd_conns_destroy(struct otd_conns *g)
 	scheduled = g->scheduled;
 	g->scheduled = true; /* not once more */
 	for (struct otd_conn *c = g->first; c; c = c->next)
-		die(c, OTD_CONN_SHUTDOWN);
+		conn_die(c, OTD_CONN_SHUTDOWN);
 	while (g->first)
 		bury(g->first);
 	g->env->timer_destroy(g->tick);
 	free(g->scratch);
+	while (g->spare) {
+		struct conn_buf *b = g->spare;
+		g->spare = b->next_spare;
+		buf_free(b);
+	}
 	/* A deferred round_run() must still find its (empty) lists; this runs after it. Without
 	   memory for that, rather lose these bytes than let it find them freed. */
 	if (!scheduled)
@@ -544,27 +387,9 @@ void otd_conns_each(struct otd_conns *g, void (*each)(struct otd_conn *c, void *
 
 /* --- connections --- */
 
-otd_rc otd_conn_open(struct otd_conns *g, struct otd_conn **out, struct otd_stream *s, void *arg)
+static void link_first(struct otd_conn *c)
 {
-	struct otd_conn *c = calloc(1, sizeof(*c));
-	otd_rc rc = OTD_E_NOMEM;
-	*out = NULL;
-	if (c)
-		rc = g->env->stream_attach(g->l, s, on_stream, c);
-	if (rc) {
-		free(c);
-		g->env->stream_close(s);
-		return rc;
-	}
-	c->g = g;
-	c->s = s;
-	c->arg = arg;
-	g->now_ms = now_ms(g);
-	c->line_ms = c->moved_ms = g->now_ms;
-	/* Bounded by what deliver() leaves, not by these. */
-	otd_bytes_init(&c->in, SIZE_MAX / 2);
-	otd_bytes_init(&c->out, SIZE_MAX / 2);
-	g->env->stream_peer(s, c->host, sizeof(c->host), &c->port);
+	struct otd_conns *g = c->g;
 	c->next = g->first;
 	if (c->next)
 		c->next->prev = c;
@@ -572,9 +397,94 @@ otd_rc otd_conn_open(struct otd_conns *g, struct otd_conn **out, struct otd_stre
 	g->n++;
 	if (g->m_open)
 		otd_metric_add(g->m_open, 1);
-	watch(c);
+}
+
+/* NULL where memory is out. */
+static struct otd_conn *conn_new(struct otd_conns *g, struct otd_filter *f)
+{
+	struct otd_conn *c = calloc(1, sizeof(*c));
+	if (c && f) {
+		c->filter = calloc(1, sizeof(*c->filter));
+		if (!c->filter) {
+			free(c);
+			return NULL;
+		}
+		c->filter->f = f;
+		otd_bytes_init(&c->filter->plain, SIZE_MAX / 2);
+	}
+	if (c)
+		c->g = g;
+	return c;
+}
+
+static void learn_peer(struct otd_conn *c, const struct otd_conn_origin *from)
+{
+	if (!from->host) {
+		c->g->env->stream_peer(c->s, c->host, sizeof(c->host), &c->port);
+		return;
+	}
+	snprintf(c->host, sizeof(c->host), "%s", from->host);
+	c->port = from->port;
+}
+
+otd_rc otd_conn_open_as(struct otd_conns *g, struct otd_conn **out, struct otd_stream *s, void *arg,
+			const struct otd_conn_origin *from)
+{
+	struct otd_conn *c = conn_new(g, from->filter);
+	otd_rc rc = OTD_E_NOMEM;
+	*out = NULL;
+	if (c)
+		rc = g->env->stream_attach(g->l, s, on_stream, c);
+	if (rc) {
+		if (c && c->filter)
+			filter_free(c->filter);
+		else if (from->filter)
+			from->filter->ops->destroy(from->filter);
+		free(c);
+		g->env->stream_close(s);
+		return rc;
+	}
+	c->s = s;
+	c->arg = arg;
+	c->had_line = from->had_line;
+	g->now_ms = now_ms(g);
+	c->line_ms = c->moved_ms = g->now_ms;
+	learn_peer(c, from);
+	link_first(c);
+	/* What is wrong with these bytes shows as any later fault does: by closed(). */
+	if (from->early.len)
+		(void)conn_take(c, from->early);
+	conn_settle(c);
 	*out = c;
 	return OTD_OK;
+}
+
+otd_rc otd_conn_open(struct otd_conns *g, struct otd_conn **out, struct otd_stream *s, void *arg)
+{
+	static const struct otd_conn_origin here;
+	return otd_conn_open_as(g, out, s, arg, &here);
+}
+
+struct otd_stream *otd_conn_release(struct otd_conn *c, struct otd_bytes *in, struct otd_bytes *out)
+{
+	struct otd_conns *g = c->g;
+	struct otd_stream *s = c->s;
+	size_t n_in = conn_undelivered(c), n_out = conn_unsent(c);
+	if (c->state != CONN_OPEN || c->filter || c->in_line)
+		return NULL;
+	if (!otd_bytes_room(in, n_in) || !otd_bytes_room(out, n_out))
+		return NULL;
+	/* There is room: neither fails. */
+	if (n_in)
+		(void)otd_bytes_add(in, c->in->b.ptr + c->in->at, n_in);
+	if (n_out)
+		(void)otd_bytes_add(out, c->out->b.ptr + c->out->at, n_out);
+	conn_buf_return(g, &c->in);
+	conn_buf_return(g, &c->out);
+	conn_die(c, OTD_CONN_HANDED_OVER);
+	g->env->stream_detach(s);
+	c->s = NULL;
+	return s;
 }
 
 void *otd_conn_arg(const struct otd_conn *c)
@@ -592,11 +502,6 @@ uint16_t otd_conn_port(const struct otd_conn *c)
 	return c->port;
 }
 
-size_t otd_conn_pending(const struct otd_conn *c)
-{
-	return unsent(c);
-}
-
 void otd_conn_pause(struct otd_conn *c, bool paused)
 {
 	if (c->paused == paused || c->state != CONN_OPEN)
@@ -604,26 +509,26 @@ void otd_conn_pause(struct otd_conn *c, bool paused)
 	c->paused = paused;
 	if (!paused) {
 		c->line_ms = c->g->now_ms;
-		if (lines_left(c))
-			enqueue(c, Q_READY);
+		if (conn_lines_left(c))
+			conn_enqueue(c, Q_READY);
 	}
-	watch(c);
+	conn_watch(c);
 }
 
 void otd_conn_close(struct otd_conn *c, const char *reason)
 {
-	die(c, reason);
+	conn_die(c, reason);
 }
 
 void otd_conn_close_after_flush(struct otd_conn *c, const char *reason)
 {
 	if (c->state != CONN_OPEN)
 		return;
-	if (!unsent(c)) {
-		die(c, reason);
+	if (!conn_unsent(c)) {
+		conn_die(c, reason);
 		return;
 	}
 	c->state = CONN_FLUSHING;
 	c->reason = reason;
-	watch(c);
+	conn_watch(c);
 }

@@ -83,7 +83,8 @@ OTD_WARN_UNUSED otd_rc otd_conn_open_as(struct otd_conns *g, struct otd_conn **o
 /*
  * Takes the stream away, attached to no loop and not closed: for another loop or process, between two
  * lines. What was read and not delivered is added to in, what was written and not sent to out. closed()
- * follows with OTD_CONN_HANDED_OVER. NULL: it is closing, or has a filter (which stays here).
+ * follows with OTD_CONN_HANDED_OVER. NULL: it is closing, its line() runs, it has a filter (which stays
+ * here), or no memory; nothing has changed then.
  */
 struct otd_stream *otd_conn_release(struct otd_conn *c, struct otd_bytes *in,
 				    struct otd_bytes *out);

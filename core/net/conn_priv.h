@@ -1,0 +1,126 @@
+/* What conn.c, conn_in.c and conn_out.c share. Nothing else includes it. */
+#ifndef OTD_NET_CONN_PRIV_H
+#define OTD_NET_CONN_PRIV_H
+
+#include "base/bytes.h"
+#include "net/conn.h"
+
+#define CONN_HOST_CAP 46
+
+enum conn_state { CONN_OPEN, CONN_FLUSHING, CONN_DYING };
+
+/* An intrusive queue: a connection is at most once in each. */
+enum conn_queue { Q_READY, Q_FLUSH, Q_DYING, N_QUEUES };
+
+/* Bytes under way, lent to a connection for as long as there are any. */
+struct conn_buf {
+	struct otd_bytes b;
+	size_t at;       /* of them, delivered or sent */
+	size_t searched; /* of the input behind at, known to hold no LF */
+	struct conn_buf *next_spare;
+};
+
+/* What a connection with a filter has besides. */
+struct conn_filter {
+	struct otd_filter *f;
+	struct otd_bytes plain; /* written, and not yet given to the filter */
+	bool over; /* it has failed or said its last: nothing goes through it any more */
+};
+
+struct otd_conn {
+	struct otd_conns *g;
+	struct otd_stream *s;
+	void *arg;
+	struct otd_conn *prev, *next; /* of all */
+	struct otd_conn *q_next[N_QUEUES];
+	struct conn_buf *in;        /* what of the input is not yet delivered; NULL: nothing */
+	struct conn_buf *out;       /* what waits for the peer; NULL: nothing */
+	struct conn_filter *filter; /* NULL: plain */
+	const char *reason;
+	int64_t line_ms;  /* of the last line, or of the opening */
+	int64_t moved_ms; /* when the peer last took bytes, or the first began to wait */
+	uint16_t port;
+	uint8_t state;
+	bool queued[N_QUEUES];
+	bool had_line, paused, ended; /* ended: the peer sends no more */
+	bool in_line;                 /* its line is being heard */
+	char host[CONN_HOST_CAP];
+};
+
+struct otd_conns {
+	struct otd_loop *l;
+	const struct otd_env_ops *env;
+	struct otd_conn_conf conf;
+	const struct otd_conn_ops *ops;
+	struct otd_metrics *metrics;
+	struct otd_metric *m_open, *m_in, *m_out;
+	struct otd_timer *tick;
+	struct otd_conn *first;
+	size_t n;
+	struct {
+		struct otd_conn *first, *last;
+	} q[N_QUEUES];
+	bool scheduled;
+	int64_t now_ms;
+	uint8_t *scratch;
+	size_t scratch_cap;
+	struct conn_buf *spare; /* n_spare that nobody uses now */
+	unsigned n_spare;
+};
+
+/* conn.c */
+void conn_enqueue(struct otd_conn *c, enum conn_queue q);
+/* Tells the stream what is wanted of it now. */
+void conn_watch(struct otd_conn *c);
+void conn_die(struct otd_conn *c, const char *reason);
+/* After a delivery: what remains is for the next round, or the end has come. */
+void conn_settle(struct otd_conn *c);
+/* A buffer for *to, which has none; OTD_E_NOMEM. */
+otd_rc conn_buf_lend(struct otd_conns *g, struct conn_buf **to);
+/* Takes it back and clears *from; takes NULL in it. */
+void conn_buf_return(struct otd_conns *g, struct conn_buf **from);
+
+/* conn_in.c: delivers what is left from before; reads once and delivers. */
+void conn_deliver_own(struct otd_conn *c);
+void conn_read(struct otd_conn *c);
+/* Bytes as they came from the socket, delivered later. False: c is dying, or about to. */
+bool conn_take(struct otd_conn *c, struct otd_span came);
+
+/* conn_out.c: sends what can be sent. */
+void conn_flush(struct otd_conn *c);
+/* Says the filter's farewell, as far as the socket takes it at once. */
+void conn_farewell(struct otd_conn *c);
+
+static inline size_t conn_buf_left(const struct conn_buf *b)
+{
+	return b ? b->b.len - b->at : 0;
+}
+
+static inline size_t conn_undelivered(const struct otd_conn *c)
+{
+	return conn_buf_left(c->in);
+}
+
+static inline size_t conn_unsent(const struct otd_conn *c)
+{
+	return conn_buf_left(c->out) + (c->filter ? c->filter->plain.len : 0);
+}
+
+/* A peer that asks much and reads little waits until it has read. */
+static inline bool conn_choked(const struct otd_conn *c)
+{
+	return c->paused || conn_unsent(c) > c->g->conf.out_max / 2;
+}
+
+/* Whether a whole line (or a line that is too long) may lie in the input. */
+static inline bool conn_lines_left(const struct otd_conn *c)
+{
+	return c->in && conn_buf_left(c->in) > c->in->searched;
+}
+
+static inline bool conn_readable(const struct otd_conn *c)
+{
+	return c->state == CONN_OPEN && !conn_choked(c) && !conn_lines_left(c) && !c->ended;
+}
+
+#endif
