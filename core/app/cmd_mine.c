@@ -31,6 +31,7 @@ struct mine {
 	size_t n_hw;
 	struct otd_miner *miner;
 	struct otd_timer *timer;
+	uint64_t accepted;
 	uint64_t shares_wanted; /* ends after so many accepted; 0: never */
 	bool live;              /* the last thing on the terminal is a line to be written over */
 	struct otd_err err;
@@ -106,8 +107,6 @@ static void print_stats(struct mine *m, bool last)
 			printf("\n");
 	}
 	fflush(stdout);
-	if (m->shares_wanted && s.accepted >= m->shares_wanted)
-		m->loop->env->ops->loop_stop(m->loop);
 }
 
 static void on_second(void *arg)
@@ -115,11 +114,25 @@ static void on_second(void *arg)
 	print_stats(arg, false);
 }
 
+static void on_finished(void *arg)
+{
+	struct mine *m = arg;
+	m->loop->env->ops->loop_stop(m->loop);
+}
+
+/* Those on their way when it is enough get their answers, so that both sides count the same. */
+static void count_accepted(struct mine *m)
+{
+	if (++m->accepted == m->shares_wanted)
+		otd_miner_finish(m->miner, on_finished, m);
+}
+
 static void on_event(void *arg, const struct otd_miner_event *ev)
 {
 	struct mine *m = arg;
 	const char *what = NULL;
 	switch (ev->kind) {
+	case OTD_MINER_ACCEPTED: count_accepted(m); return;
 	case OTD_MINER_CONNECTED: what = "connected to"; break;
 	case OTD_MINER_DISCONNECTED: what = "disconnected:"; break;
 	case OTD_MINER_UNAUTHORIZED: what = "the pool refuses the user:"; break;

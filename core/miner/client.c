@@ -323,4 +323,5 @@ void otd_miner_tick(void *arg)
 	m->sample[i].hashes = otd_miner_hashes(m);
 	if (m->stream)
 		check_deadlines(m);
+	otd_miner_check_finished(m);
 }

@@ -109,6 +109,9 @@ struct otd_miner {
 	uint64_t extranonce2_count; /* where the next job begins to count */
 	uint64_t next_id;
 	struct otd_miner_pending pending[OTD_MINER_PENDING];
+	otd_fn finished; /* NULL: it goes on for ever */
+	void *finished_arg;
+	uint64_t finish_ns; /* when it was asked to finish; 0: it was not, or has */
 
 	struct otd_miner_stats stats;
 	uint64_t start_ns, last_accepted_ns, hashes_before;
@@ -148,6 +151,8 @@ void otd_miner_answered(struct otd_miner *m, uint64_t id, const json_t *result,
 			const json_t *error);
 /* Pending submits get no answer any more. */
 void otd_miner_forget(struct otd_miner *m);
+/* Where it was asked to finish, and has. */
+void otd_miner_check_finished(struct otd_miner *m);
 
 /* --- device.c --- */
 otd_rc otd_miner_devices_start(struct otd_miner *m, struct otd_err *err);

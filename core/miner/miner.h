@@ -75,6 +75,9 @@ otd_rc otd_miner_create(struct otd_miner **out, struct otd_loop *l,
 			const struct otd_miner_conf *conf, struct otd_err *err);
 /* Opens devices and connects. OTD_E_NOT_FOUND: no device. */
 otd_rc otd_miner_start(struct otd_miner *m, struct otd_err *err);
+/* Sends no more shares; done(arg) once each one that was sent has its answer, or none came for
+   answer_ms. Once; it may be called from within an event, done may be called before it returns. */
+void otd_miner_finish(struct otd_miner *m, otd_fn done, void *arg);
 /* Says goodbye to the pool and ends the device threads; waits for them (some 100 ms). */
 void otd_miner_stop(struct otd_miner *m);
 /* Stops first where need be. Takes NULL. Not from within an event. */

@@ -55,7 +55,7 @@ void otd_miner_take_result(struct otd_miner *m, struct otd_miner_result *r)
 		return;
 	}
 	m->stats.found++;
-	if (m->state != OTD_MINER_MINING || r->job->session != m->session ||
+	if (m->finished || m->state != OTD_MINER_MINING || r->job->session != m->session ||
 	    r->job->serial < m->clean_serial)
 		m->stats.stale++;
 	else
@@ -81,7 +81,36 @@ static void count_reason(struct otd_miner_stats *s, int32_t code, const char *te
 	s->reason[i].n++;
 }
 
-void otd_miner_answered(struct otd_miner *m, uint64_t id, const json_t *result, const json_t *error)
+static bool all_answered(const struct otd_miner *m)
+{
+	for (uint32_t i = 0; i < OTD_MINER_PENDING; i++) {
+		if (m->pending[i].id)
+			return false;
+	}
+	return true;
+}
+
+void otd_miner_check_finished(struct otd_miner *m)
+{
+	uint64_t waited_ns = otd_mono_ns(m->env) - m->finish_ns;
+	if (!m->finish_ns ||
+	    (!all_answered(m) && waited_ns < (uint64_t)m->conf.answer_ms * 1000000))
+		return;
+	m->finish_ns = 0;
+	m->finished(m->finished_arg);
+}
+
+void otd_miner_finish(struct otd_miner *m, otd_fn done, void *arg)
+{
+	if (m->finished)
+		return;
+	m->finished = done;
+	m->finished_arg = arg;
+	m->finish_ns = otd_mono_ns(m->env);
+	otd_miner_check_finished(m);
+}
+
+static void answered(struct otd_miner *m, uint64_t id, const json_t *result, const json_t *error)
 {
 	struct otd_miner_pending *p = &m->pending[id % OTD_MINER_PENDING];
 	struct otd_miner_event ev = {.kind = OTD_MINER_ACCEPTED, .text = ""};
@@ -118,6 +147,12 @@ void otd_miner_answered(struct otd_miner *m, uint64_t id, const json_t *result, 
 	count_reason(&m->stats, ev.code, text);
 	ev.text = text;
 	otd_miner_emit_event(m, &ev);
+}
+
+void otd_miner_answered(struct otd_miner *m, uint64_t id, const json_t *result, const json_t *error)
+{
+	answered(m, id, result, error);
+	otd_miner_check_finished(m);
 }
 
 void otd_miner_forget(struct otd_miner *m)

@@ -8,7 +8,7 @@
 
 #include "bitcoin.h"
 
-#define MAX_COINS 600
+#define MAX_COINS 700
 
 static struct otd_host host;
 static const struct otd_chain_ops *ops;
