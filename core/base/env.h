@@ -96,6 +96,7 @@ struct otd_env_ops {
 	void (*stream_detach)(struct otd_stream *s);
 	otd_rc (*stream_attach)(struct otd_loop *l, struct otd_stream *s, otd_stream_fn fn,
 				void *arg);
+	/* A listener: OTD_READABLE, as it is made, or 0: newcomers wait in the system's queue. */
 	void (*stream_watch)(struct otd_stream *s, unsigned events);
 	/* *n bytes were moved. OTD_E_BUSY: none now; OTD_E_CLOSED: the end, or the peer has gone.
 	 */
@@ -109,11 +110,11 @@ struct otd_env_ops {
 	/*
 	 * For another process: the descriptor of a stream or listener, which is the caller's from now
 	 * on; the stream is gone. -1: it has none (a simulated one). And back: a connected socket, or
-	 * a listening one, that came from another process; the descriptor is taken, also on failure.
+	 * a listening one, that came from another process; the descriptor is taken, also on failure. stream_adopt()'s is
+	 * attached to no loop.
 	 */
 	int (*stream_release)(struct otd_stream *s);
-	otd_rc (*stream_adopt)(struct otd_env *e, struct otd_stream **out,
-			       int fd); /* attached to no loop */
+	otd_rc (*stream_adopt)(struct otd_env *e, struct otd_stream **out, int fd);
 	otd_rc (*listen_adopt)(struct otd_loop *l, struct otd_stream **out, int fd,
 			       otd_accept_fn fn, void *arg, struct otd_err *err);
 	/* Keeps Nagle off, keep-alive on; fd-level limits. Called by accept and connect already. */

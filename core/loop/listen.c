@@ -220,6 +220,48 @@ static struct real_listener *listener_new(struct otd_stream *s, otd_accept_fn fn
 	return li;
 }
 
+/* A stream that listens on fd, which is taken, also on failure. */
+static otd_rc listener_open(struct otd_loop *l, struct otd_stream **out, int fd,
+			    const union real_address *at, otd_accept_fn fn, void *arg)
+{
+	struct otd_stream *s = real_stream_new(real_loop_of(l), fd);
+	if (s) {
+		s->peer = *at;
+		s->events = OTD_READABLE;
+		s->listener = listener_new(s, fn, arg);
+	}
+	if (!s || !s->listener || real_poll_open(s)) {
+		if (s)
+			real_stream_close(s);
+		else
+			close(fd);
+		return OTD_E_NOMEM;
+	}
+	real_poll_update(s);
+	*out = s;
+	return OTD_OK;
+}
+
+otd_rc real_listen_adopt(struct otd_loop *l, struct otd_stream **out, int fd, otd_accept_fn fn,
+			 void *arg, struct otd_err *err)
+{
+	union real_address at;
+	socklen_t len = sizeof(at), one = sizeof(int);
+	int listens = 0, flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
+	*out = NULL;
+	memset(&at, 0, sizeof(at));
+	if (flags < 0 || getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &one) != 0 ||
+	    !listens || getsockname(fd, &at.sa, &len) != 0 ||
+	    fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+		if (fd >= 0)
+			close(fd);
+		return otd_fail(err, OTD_E_INVALID, "what was handed over does not listen");
+	}
+	if (listener_open(l, out, fd, &at, fn, arg))
+		return otd_fail(err, OTD_E_NOMEM, "to listen: out of memory");
+	return OTD_OK;
+}
+
 otd_rc real_listen(struct otd_loop *l, struct otd_stream **out, const char *host, uint16_t port,
 		   bool reuse_port, otd_accept_fn fn, void *arg, struct otd_err *err)
 {
@@ -227,7 +269,6 @@ otd_rc real_listen(struct otd_loop *l, struct otd_stream **out, const char *host
 	bool any = !host || !*host || strcmp(host, "*") == 0;
 	const char *name = any ? "*" : host;
 	union real_address at;
-	struct otd_stream *s;
 	otd_rc rc;
 	int fd;
 	*out = NULL;
@@ -241,20 +282,8 @@ otd_rc real_listen(struct otd_loop *l, struct otd_stream **out, const char *host
 	}
 	if (fd < 0)
 		return bind_failed(err, name, port, -fd);
-	s = real_stream_new(real_loop_of(l), fd);
-	if (s) {
-		s->peer = at;
-		s->listener = listener_new(s, fn, arg);
-	}
-	if (!s || !s->listener || real_poll_open(s)) {
-		if (s)
-			real_stream_close(s);
-		else
-			close(fd);
+	if (listener_open(l, out, fd, &at, fn, arg))
 		return otd_fail(err, OTD_E_NOMEM, "listen on %s port %u: out of memory", name,
 				port);
-	}
-	real_poll_update(s);
-	*out = s;
 	return OTD_OK;
 }

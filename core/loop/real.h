@@ -128,6 +128,10 @@ otd_rc real_stream_write(struct otd_stream *s, size_t *n, const struct otd_span 
 			 size_t n_parts);
 otd_rc real_stream_error(struct otd_stream *s, struct otd_err *err);
 void real_stream_peer(struct otd_stream *s, char *host, size_t cap, uint16_t *port);
+int real_stream_release(struct otd_stream *s);
+otd_rc real_stream_adopt(struct otd_env *e, struct otd_stream **out, int fd);
+otd_rc real_listen_adopt(struct otd_loop *l, struct otd_stream **out, int fd, otd_accept_fn fn,
+			 void *arg, struct otd_err *err);
 void real_stream_close(struct otd_stream *s);
 
 /* http.c */

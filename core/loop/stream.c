@@ -2,6 +2,7 @@
 #include "loop/stream_priv.h"
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,9 +135,7 @@ void real_poll_update(struct otd_stream *s)
 	int want = 0;
 	if (!s->poll)
 		return;
-	if (s->listener)
-		want = UV_READABLE;
-	else if (s->connecting)
+	if (s->connecting)
 		want = UV_WRITABLE;
 	else
 		want = (s->events & OTD_READABLE ? UV_READABLE : 0) |
@@ -152,6 +151,7 @@ void real_stream_watch(struct otd_stream *s, unsigned events)
 	if (s->events == events)
 		return;
 	s->events = (uint8_t)events;
+	/* A listener that rests is woken by its timer. */
 	if (!s->connecting)
 		real_poll_update(s);
 }
@@ -206,6 +206,54 @@ void real_stream_close(struct otd_stream *s)
 	if (s->fd >= 0)
 		close(s->fd);
 	free(s);
+}
+
+/* --- to another process and from it --- */
+
+int real_stream_release(struct otd_stream *s)
+{
+	int fd = s->fd;
+	if (s->connecting) {
+		real_stream_close(s);
+		return -1;
+	}
+	s->fd = -1;
+	real_stream_close(s);
+	return fd;
+}
+
+/* What was set where it was made came with it, but for what belongs to a descriptor. */
+static bool take_fd(int fd)
+{
+	int flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
+	return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 &&
+	       fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
+}
+
+otd_rc real_stream_adopt(struct otd_env *e, struct otd_stream **out, int fd)
+{
+	union real_address peer;
+	socklen_t len = sizeof(peer);
+	struct otd_stream *s = NULL;
+	otd_rc rc = OTD_E_INVALID;
+	(void)e;
+	*out = NULL;
+	memset(&peer, 0, sizeof(peer));
+	if (take_fd(fd)) {
+		/* One whose peer has gone meanwhile has no address; reading says so. */
+		if (getpeername(fd, &peer.sa, &len) != 0 && errno != ENOTCONN && errno != EINVAL)
+			rc = OTD_E_INVALID;
+		else
+			rc = (s = real_stream_new(NULL, fd)) ? OTD_OK : OTD_E_NOMEM;
+	}
+	if (rc) {
+		if (fd >= 0)
+			close(fd);
+		return rc;
+	}
+	s->peer = peer;
+	*out = s;
+	return OTD_OK;
 }
 
 /* --- moving bytes --- */

@@ -273,6 +273,125 @@ static void taken_port_is_named(void **state)
 	bench_close(&b);
 }
 
+/* --- to another process and back --- */
+
+static void a_listener_and_its_stream_change_hands(void **state)
+{
+	struct echo *e = calloc(1, sizeof(*e));
+	char host[64];
+	uint16_t port;
+	int fd;
+	(void)state;
+	bench_open(&e->b);
+	e->ok = true;
+	assert_int_equal(
+		e->b.ops->listen(e->b.loop, &e->listener, "127.0.0.1", 0, false, never, NULL, NULL),
+		OTD_OK);
+	e->b.ops->stream_peer(e->listener, host, sizeof(host), &port);
+	fd = e->b.ops->stream_release(e->listener);
+	assert_true(fd >= 0);
+	/* Nobody watches it: who comes now waits in its queue. */
+	assert_int_equal(
+		e->b.ops->connect(e->b.loop, &e->client, "127.0.0.1", port, on_client, e, NULL),
+		OTD_OK);
+	assert_int_equal(e->b.ops->listen_adopt(e->b.loop, &e->listener, fd, on_accept, e, NULL),
+			 OTD_OK);
+	e->b.ops->stream_peer(e->listener, host, sizeof(host), &e->port);
+	assert_int_equal(e->port, port);
+	bench_run(&e->b);
+	assert_true(e->ok && e->server_gone);
+	assert_int_equal(e->received, TOTAL);
+	e->b.ops->stream_close(e->listener);
+	bench_close(&e->b);
+	free(e);
+}
+
+static void on_handed(void *arg, unsigned events)
+{
+	struct echo *e = arg;
+	size_t n = 0;
+	char text[8];
+	(void)events;
+	assert_int_equal(e->b.ops->stream_read(e->server, &n, text, sizeof(text)), OTD_OK);
+	e->received += n;
+	if (e->received == 4)
+		bench_stop(&e->b);
+}
+
+static void a_connection_changes_hands(void **state)
+{
+	struct echo e = {0};
+	char host[64];
+	int pair[2], copy;
+	(void)state;
+	bench_open(&e.b);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	assert_int_equal(write(pair[0], "ab", 2), 2);
+	assert_int_equal(e.b.ops->stream_adopt(e.b.env, &e.server, pair[1]), OTD_OK);
+	assert_int_equal(e.b.ops->stream_attach(e.b.loop, e.server, on_handed, &e), OTD_OK);
+	copy = e.b.ops->stream_release(e.server);
+	assert_int_equal(copy, pair[1]);
+	assert_int_equal(write(pair[0], "cd", 2), 2);
+	assert_int_equal(e.b.ops->stream_adopt(e.b.env, &e.server, copy), OTD_OK);
+	e.b.ops->stream_peer(e.server, host, sizeof(host), NULL);
+	assert_int_equal(e.b.ops->stream_attach(e.b.loop, e.server, on_handed, &e), OTD_OK);
+	e.b.ops->stream_watch(e.server, OTD_READABLE);
+	bench_run(&e.b);
+	assert_int_equal(e.received, 4);
+	e.b.ops->stream_close(e.server);
+	close(pair[0]);
+	bench_close(&e.b);
+}
+
+static void what_is_no_socket_is_refused(void **state)
+{
+	struct bench b;
+	struct otd_stream *s;
+	struct otd_err err = {0};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	(void)state;
+	bench_open(&b);
+	assert_int_equal(b.ops->stream_adopt(b.env, &s, -1), OTD_E_INVALID);
+	/* A socket that does not listen; it is closed. */
+	assert_int_equal(b.ops->listen_adopt(b.loop, &s, fd, never, NULL, &err), OTD_E_INVALID);
+	assert_int_equal(close(fd), -1);
+	assert_int_equal(b.ops->listen_adopt(b.loop, &s, -1, never, NULL, &err), OTD_E_INVALID);
+	bench_close(&b);
+}
+
+static void on_late(void *arg)
+{
+	struct echo *e = arg;
+	assert_null(e->server);
+	e->b.ops->stream_watch(e->listener, OTD_READABLE);
+}
+
+static void a_listener_rests(void **state)
+{
+	struct echo *e = calloc(1, sizeof(*e));
+	struct otd_timer *t;
+	char host[64];
+	(void)state;
+	bench_open(&e->b);
+	e->ok = true;
+	assert_int_equal(e->b.ops->listen(e->b.loop, &e->listener, "127.0.0.1", 0, false, on_accept,
+					  e, NULL),
+			 OTD_OK);
+	e->b.ops->stream_peer(e->listener, host, sizeof(host), &e->port);
+	e->b.ops->stream_watch(e->listener, 0);
+	assert_int_equal(
+		e->b.ops->connect(e->b.loop, &e->client, "127.0.0.1", e->port, on_client, e, NULL),
+		OTD_OK);
+	assert_int_equal(e->b.ops->timer_create(e->b.loop, &t, on_late, e), OTD_OK);
+	e->b.ops->timer_start(t, 100, 0);
+	bench_run(&e->b);
+	assert_true(e->ok && e->server_gone);
+	e->b.ops->timer_destroy(t);
+	e->b.ops->stream_close(e->listener);
+	bench_close(&e->b);
+	free(e);
+}
+
 /* --- no descriptor left --- */
 
 #define NEWCOMERS 200
@@ -366,6 +485,10 @@ int main(void)
 		cmocka_unit_test(echo_on_another_loop),
 		cmocka_unit_test(refused_and_unknown),
 		cmocka_unit_test(taken_port_is_named),
+		cmocka_unit_test(a_listener_and_its_stream_change_hands),
+		cmocka_unit_test(a_connection_changes_hands),
+		cmocka_unit_test(what_is_no_socket_is_refused),
+		cmocka_unit_test(a_listener_rests),
 		cmocka_unit_test(newcomers_are_turned_away_when_descriptors_run_out),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
