@@ -7,6 +7,7 @@
 
 #include "app/app_backup.h"
 #include "app/app_ban.h"
+#include "app/app_fee.h"
 #include "app/app_parts.h"
 #include "app/app_plugin.h"
 #include "app/app_policy.h"
@@ -72,6 +73,7 @@ static otd_rc make_accounting(struct otd_app *app, struct otd_err *err)
 		rc = otd_app_schemes_make(app, p, p->settings, err);
 		if (rc == OTD_OK)
 			pools[i] = otd_app_acct_pool(p, i, p->settings, schemes[i]);
+		pools[i].fee_ppm = otd_app_fee_base(app, p->name, p->settings->fee_ppm);
 	}
 	struct otd_accounting_conf conf = {
 		.loop = app->loop,
@@ -275,6 +277,8 @@ otd_rc otd_app_start(struct otd_app *app, struct otd_err *err)
 	if (rc == OTD_OK)
 		rc = otd_app_bans_load(app, err);
 	if (rc == OTD_OK)
+		rc = otd_app_fees_load(app, err);
+	if (rc == OTD_OK)
 		rc = otd_app_make_chains(app, err);
 	if (rc == OTD_OK)
 		rc = make_accounting(app, err);
@@ -383,6 +387,7 @@ void otd_app_stop(struct otd_app *app)
 	otd_accounting_destroy(app->accounting);
 	if (app->store)
 		otd_store_destroy(app->store);
+	otd_app_fees_finish(app);
 	otd_app_backup_free(app);
 	if (app->store_plugin)
 		otd_instance_destroy(app->store_plugin);

@@ -154,6 +154,7 @@ struct otd_app {
 	struct otd_app_live *live;     /* changes of plugins, or NULL: none yet */
 	struct otd_history *history;
 	struct otd_app_policy *policy; /* app_policy.c */
+	struct otd_app_fees *fees;     /* app_fee.c */
 	struct otd_app_reload *reload; /* app_reload.c; NULL before the first */
 	int64_t started_ms;
 	char warning[4][300]; /* what went wrong at start and did not prevent it */

@@ -5,6 +5,7 @@
 
 #include "app/app_backup.h"
 #include "app/app_explain.h"
+#include "app/app_fee.h"
 #include "app/app_node.h"
 #include "app/app_parts.h"
 #include "app/app_plugin.h"
@@ -101,6 +102,7 @@ static const struct {
 	{"account", otd_app_account_request},
 	{"ban", otd_app_ban_request},
 	{"explain", otd_app_explain_request},
+	{"fee", otd_app_fee_request},
 	{"node", otd_app_node_request},
 	{"payment", otd_app_payment_request},
 	{"plugin", otd_app_plugin_request},

@@ -84,7 +84,12 @@ static otd_rc take_reason(void *ctx, const struct otd_value *c, size_t n)
 	const char *script = otd_ask_s(a, "script");
 	(void)n;
 	if (strcmp(otd_ask_s(a, "pool"), r->b->pool) == 0 && !json_object_get(a, "account") &&
-	    otd_ask_n(a, "from_ms") == r->since_ms && *script) {
+	    otd_ask_n(a, "from_ms") == r->since_ms && strcmp(otd_ask_s(a, "by"), "override") == 0) {
+		otd_ask_set_s(r->to, "fee_reason", otd_ask_s(a, "reason"));
+		otd_ask_say(r->to, "its fee was set by command: %s", otd_ask_s(a, "reason"));
+	} else if (strcmp(otd_ask_s(a, "pool"), r->b->pool) == 0 &&
+		   !json_object_get(a, "account") && otd_ask_n(a, "from_ms") == r->since_ms &&
+		   *script) {
 		otd_ask_set_s(r->to, "fee_policy", script);
 		otd_ask_set_s(r->to, "fee_reason", otd_ask_s(a, "reason"));
 		otd_ask_say(r->to, "its fee was set by policy %s: %s", script,

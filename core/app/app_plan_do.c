@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/app_fee.h"
 #include "app/app_parts.h"
 #include "app/app_plan.h"
 #include "app/app_policy.h"
@@ -170,8 +171,10 @@ static void do_accounting(struct otd_app_plan *p)
 {
 	struct otd_app *app = p->app;
 	int64_t now_ms = otd_wall_ms(app->env);
-	for (size_t i = 0; i < p->n_gone; i++)
+	for (size_t i = 0; i < p->n_gone; i++) {
+		otd_app_fee_gone(app, p->pools[p->gone[i]].name);
 		otd_accounting_remove(app->accounting, p->pools[p->gone[i]].name);
+	}
 	if (p->addition)
 		otd_accounting_add(app->accounting, p->addition, now_ms);
 	p->addition = NULL;

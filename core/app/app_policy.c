@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/app_fee.h"
 #include "app/app_policy_impl.h"
 #include "base/log.h"
 
@@ -274,6 +275,7 @@ static void on_tick(void *arg)
 {
 	struct otd_app_policy *p = arg;
 	int64_t now_ms = otd_wall_ms(p->app->env);
+	otd_app_fees_tick(p->app, now_ms);
 	policy_fees_ask(p, false);
 	policy_accounts_tick(p, now_ms);
 	policy_events_tick(p, now_ms);

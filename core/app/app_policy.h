@@ -51,11 +51,14 @@ otd_rc otd_app_policy_check(struct otd_env *e, const struct otd_settings *s,
 
 /* --- money --- */
 
-/* What this pool takes now: the policy's answer, else yaml_ppm. What otd_accounting_fee() is to be
+/* What this pool takes now: the policy's answer, else the fee by command, else yaml_ppm. What otd_accounting_fee() is to be
    told. [coordinator] */
 int64_t otd_app_policy_fee(const struct otd_app *app, const char *pool, int64_t yaml_ppm);
+/* What holds without a script has changed, from now on (app_fee.h); a script is asked again. */
+void otd_app_policy_fee_base(struct otd_app *app, const char *pool, int64_t base_ppm);
 struct otd_app_policy_fee_status {
-	const char *script, *reason; /* "" where the settings hold */
+	const char *by;              /* "policy", "override" (app_fee.h) or "settings" */
+	const char *script, *reason; /* script: "" but of a policy; reason: "" of the settings */
 	bool fallback;               /* the script fails; its last good answer holds */
 };
 void otd_app_policy_fee_status(const struct otd_app *app, const char *pool,

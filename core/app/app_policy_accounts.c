@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/app_fee.h"
 #include "app/app_policy_impl.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -205,7 +206,7 @@ static void ask(struct otd_app_policy *p, const struct otd_app_pool *pool, struc
 	const struct otd_policy_fee in = {.pool = s->name,
 					  .asset = s->coin->symbol,
 					  .account = account,
-					  .yaml_ppm = s->fee_ppm,
+					  .yaml_ppm = otd_app_fee_base(p->app, s->name, s->fee_ppm),
 					  .work_10min = c->work_10min,
 					  .work_1h = c->work_1h,
 					  .pool_work_1h = c->pool_work_1h,

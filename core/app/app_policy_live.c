@@ -128,10 +128,11 @@ static json_t *fees_json(const struct otd_app_policy *p)
 			continue;
 		otd_app_policy_fee_status(app, s->name, &f);
 		(void)json_array_append_new(
-			all, json_pack("{s:s, s:I, s:I, s:s, s:s, s:b}", "pool", s->name, "ppm",
-				       (json_int_t)otd_app_policy_fee(app, s->name, s->fee_ppm),
-				       "settings_ppm", (json_int_t)s->fee_ppm, "script", f.script,
-				       "reason", f.reason, "fallback", (int)f.fallback));
+			all,
+			json_pack("{s:s, s:I, s:I, s:s, s:s, s:s, s:b}", "pool", s->name, "ppm",
+				  (json_int_t)otd_app_policy_fee(app, s->name, s->fee_ppm),
+				  "settings_ppm", (json_int_t)s->fee_ppm, "by", f.by, "script",
+				  f.script, "reason", f.reason, "fallback", (int)f.fallback));
 	}
 	return all;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/app_fee.h"
 #include "app/app_parts.h"
 #include "app/app_policy_impl.h"
 #include "base/log.h"
@@ -77,15 +78,19 @@ void policy_fee_audit(struct otd_app_policy *p, const char *what, int64_t ppm,
 		      const struct otd_policy_said *said, int64_t now_ms)
 {
 	struct fee_row *row = calloc(1, sizeof(*row));
-	const char *script = said ? said->script : "", *why = said ? said->reason : "";
 	size_t pool = strcspn(what, "/");
-	json_t *o = json_pack("{s:s%, s:I, s:s, s:s, s:I}", "pool", what, pool, "fee_ppm",
-			      (json_int_t)ppm, "script", script, "reason", why, "from_ms",
+	const struct otd_app_fee_override *set =
+		said || what[pool] ? NULL : otd_app_fee_override(p->app, what);
+	const char *script = said ? said->script : "";
+	const char *why = said ? said->reason : set ? set->reason : "";
+	const char *by = said ? "policy" : set ? "override" : "settings";
+	json_t *o = json_pack("{s:s%, s:I, s:s, s:s, s:s, s:I}", "pool", what, pool, "fee_ppm",
+			      (json_int_t)ppm, "by", by, "script", script, "reason", why, "from_ms",
 			      (json_int_t)now_ms);
 	if (o && what[pool])
 		(void)json_object_set_new(o, "account", json_string(what + pool + 1));
 	otd_log(OTD_LOG_INFO, "policy", "fee", "of=%s fee_ppm=%lld by=%s reason=%s", OTD_Q(what),
-		(long long)ppm, *script ? OTD_Q(script) : "settings", OTD_Q(why));
+		(long long)ppm, *script ? OTD_Q(script) : by, OTD_Q(why));
 	if (row && o) {
 		row->time_ms = now_ms;
 		row->data = json_dumps(o, JSON_COMPACT);
@@ -137,11 +142,12 @@ static void fee_ask(struct otd_app_policy *p, const struct otd_app_pool *pool,
 {
 	const struct otd_settings_pool *s = pool->settings;
 	const struct policy_fee before = *f;
+	const int64_t base_ppm = otd_app_fee_base(p->app, s->name, s->fee_ppm);
 	struct otd_policy_fee_out out = {0};
 	const struct otd_policy_fee in = {
 		.pool = s->name,
 		.asset = s->coin->symbol,
-		.yaml_ppm = s->fee_ppm,
+		.yaml_ppm = base_ppm,
 		.work_10min = st ? st->work_10min : 0,
 		.work_1h = st ? st->work_1h : 0,
 		.pool_work_1h = st ? st->work_1h : 0,
@@ -153,9 +159,10 @@ static void fee_ask(struct otd_app_policy *p, const struct otd_app_pool *pool,
 	f->next_ms = now_ms + (out.valid_s > 0 ? out.valid_s : 60) * 1000;
 	if (out.said.from == OTD_POLICY_SCRIPT)
 		drop_bad_recipients(pool, &out);
-	f->known = f->in_force;
+	/* A script that has failed and never answered has no last good answer. */
+	f->known = out.said.from == OTD_POLICY_SCRIPT || (f->in_force && f->known);
 	f->last = out;
-	int64_t ppm = f->in_force ? out.ppm : s->fee_ppm;
+	int64_t ppm = f->in_force ? out.ppm : base_ppm;
 	otd_accounting_fee(p->app->accounting, s->name, ppm, now_ms);
 	if (before.in_force != f->in_force || (f->in_force && before.last.ppm != out.ppm) ||
 	    (f->in_force && strcmp(before.last.said.reason, out.said.reason) != 0))
@@ -219,7 +226,24 @@ void policy_fees_ask(struct otd_app_policy *p, bool now)
 int64_t otd_app_policy_fee(const struct otd_app *app, const char *pool, int64_t yaml_ppm)
 {
 	const struct policy_fee *f = app->policy ? fee_of(app->policy, pool) : NULL;
-	return f && f->in_force ? f->last.ppm : yaml_ppm;
+	return f && f->in_force ? f->last.ppm : otd_app_fee_base(app, pool, yaml_ppm);
+}
+
+void otd_app_policy_fee_base(struct otd_app *app, const char *pool, int64_t base_ppm)
+{
+	struct otd_app_policy *p = app->policy;
+	struct policy_fee *f = fee_of(p, pool);
+	int64_t now_ms = otd_wall_ms(app->env);
+	if (f) {
+		f->next_ms = 0;
+		policy_fees_ask(p, false);
+		f = fee_of(p, pool);
+	}
+	policy_accounts_anew(p);
+	if (f && f->in_force)
+		return;
+	otd_accounting_fee(app->accounting, pool, base_ppm, now_ms);
+	policy_fee_audit(p, pool, base_ppm, NULL, now_ms);
 }
 
 void otd_app_policy_fee_status(const struct otd_app *app, const char *pool,
@@ -227,8 +251,14 @@ void otd_app_policy_fee_status(const struct otd_app *app, const char *pool,
 {
 	const struct policy_fee *f = app->policy ? fee_of(app->policy, pool) : NULL;
 	bool on = f && f->in_force;
-	*out = (struct otd_app_policy_fee_status){.script = on ? f->last.said.script : "",
-						  .reason = on ? f->last.said.reason : "",
+	const struct otd_app_fee_override *set = on ? NULL : otd_app_fee_override(app, pool);
+	*out = (struct otd_app_policy_fee_status){.by = on    ? "policy"
+							: set ? "override"
+							      : "settings",
+						  .script = on ? f->last.said.script : "",
+						  .reason = on    ? f->last.said.reason
+							    : set ? set->reason
+								  : "",
 						  .fallback = on && f->last.said.from ==
 									    OTD_POLICY_FALLBACK};
 }

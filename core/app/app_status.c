@@ -92,7 +92,7 @@ static void json_fee(struct otd_app *app, struct otd_bytes *b, const struct otd_
 	otd_app_policy_fee_status(app, p->name, &f);
 	(void)otd_bytes_format(b, ",\"fee\":{\"ppm\":%" PRId64 ",\"settings_ppm\":%" PRId64 ",",
 			       p->fee_ppm, conf->fee_ppm);
-	json_text(b, "by", *f.script ? "policy" : "settings");
+	json_text(b, "by", f.by);
 	comma(b);
 	json_text(b, "policy", f.script);
 	comma(b);

@@ -11,6 +11,7 @@ extern const struct otd_cmd otd_cmd_bench;
 extern const struct otd_cmd otd_cmd_chain;
 extern const struct otd_cmd otd_cmd_config;
 extern const struct otd_cmd otd_cmd_explain;
+extern const struct otd_cmd otd_cmd_fee;
 extern const struct otd_cmd otd_cmd_hash;
 extern const struct otd_cmd otd_cmd_ledger;
 extern const struct otd_cmd otd_cmd_mine;

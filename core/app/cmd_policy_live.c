@@ -124,9 +124,12 @@ static void print_status(const json_t *o)
 	json_array_foreach(json_object_get(o, "fees"), i, f)
 	{
 		const char *script = otd_ask_s(f, "script");
+		bool set = strcmp(otd_ask_s(f, "by"), "override") == 0;
 		printf("fee of %s: %lld ppm by %s%s%s\n", otd_ask_s(f, "pool"), otd_ask_n(f, "ppm"),
-		       *script ? script : "the settings", *otd_ask_s(f, "reason") ? ": " : "",
-		       otd_ask_s(f, "reason"));
+		       *script ? script
+		       : set   ? "command"
+			       : "the settings",
+		       *otd_ask_s(f, "reason") ? ": " : "", otd_ask_s(f, "reason"));
 	}
 	json_array_foreach(json_object_get(o, "notices"), i, n) printf(
 		"%s %s\n", otd_ask_time(time, otd_ask_n(n, "time_ms")), otd_ask_s(n, "text"));

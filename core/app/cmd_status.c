@@ -35,6 +35,18 @@ static void print_refused(const json_t *refused)
 		printf(")");
 }
 
+/* One that is not the settings' is told of. */
+static void print_fee(const json_t *fee)
+{
+	const char *by = text(fee, "by"), *reason = text(fee, "reason");
+	bool policy = strcmp(by, "policy") == 0;
+	if (!policy && strcmp(by, "override") != 0)
+		return;
+	printf("  fee %lld.%04lld%% by %s%s%s%s\n", number(fee, "ppm") / 10000,
+	       number(fee, "ppm") % 10000, policy ? "policy " : "command",
+	       policy ? text(fee, "policy") : "", *reason ? ": " : "", reason);
+}
+
 static void print_pools(const json_t *status)
 {
 	size_t i;
@@ -51,6 +63,7 @@ static void print_pools(const json_t *status)
 		       "%s%%\n",
 		       text(p, "effort_percent"), number(p, "blocks"), number(p, "orphaned"),
 		       text(p, "luck_percent"));
+		print_fee(json_object_get(p, "fee"));
 	}
 }
 

@@ -112,11 +112,19 @@ static const char *const version_4[] = {
 	" fee_ppm {int} NOT NULL, since_ms {int} NOT NULL, PRIMARY KEY(account_id, seq))",
 };
 
+static const char *const version_5[] = {
+	/* Fees by command, in the place of the settings'; until_ms 0: until it is cleared. At most one
+	   of a pool has not ended. */
+	"CREATE TABLE fee_overrides(id {key}, pool {text} NOT NULL, fee_ppm {int} NOT NULL,"
+	" reason {text} NOT NULL, by_whom {text} NOT NULL, created_ms {int} NOT NULL,"
+	" until_ms {int} NOT NULL, ended_ms {int} NOT NULL DEFAULT 0)",
+	"CREATE INDEX fee_overrides_by_end ON fee_overrides(ended_ms)",
+};
+
 static const struct otd_migration migrations[] = {
-	{1, version_1, COUNT(version_1)},
-	{2, version_2, COUNT(version_2)},
-	{3, version_3, COUNT(version_3)},
-	{4, version_4, COUNT(version_4)},
+	{1, version_1, COUNT(version_1)}, {2, version_2, COUNT(version_2)},
+	{3, version_3, COUNT(version_3)}, {4, version_4, COUNT(version_4)},
+	{5, version_5, COUNT(version_5)},
 };
 
 /* A text that is not a positive number gives -1. */
