@@ -1,9 +1,6 @@
 /*
- * Connections of one loop. Three lists drive a round, all served by one deferred call:
- *   ready   lines are left over from before: each peer gets its share of a round, in turn
- *   flush   bytes were written: they leave at the end of the round
- *   dying   closed() is told and memory goes
- * What comes in is in conn_in.c, what goes out in conn_out.c.
+ * Connections of one loop. Queues (conn_priv.h) drive a round, all served by one deferred call. What
+ * comes in is in conn_in.c, what goes out in conn_out.c, who is next in conn_fair.c.
  */
 #include "base/log.h"
 #include "net/conn_priv.h"
@@ -18,9 +15,10 @@
 #define SPARE_MAX     64
 #define SPARE_CAP_MAX 8192
 
-static int64_t now_ms(const struct otd_conns *g)
+static void look_at_clock(struct otd_conns *g)
 {
-	return (int64_t)(otd_mono_ns(g->l->env) / 1000000);
+	g->now_us = (int64_t)(otd_mono_ns(g->l->env) / 1000);
+	g->now_ms = g->now_us / 1000;
 }
 
 /* --- queues and rounds --- */
@@ -34,29 +32,40 @@ static void schedule(struct otd_conns *g)
 		g->scheduled = g->env->defer(g->l, round_run, g) == OTD_OK;
 }
 
+static enum conn_link link_of(enum conn_queue q)
+{
+	return q == Q_FLUSH ? LINK_FLUSH : q == Q_DYING ? LINK_DYING : LINK_TURN;
+}
+
 void conn_enqueue(struct otd_conn *c, enum conn_queue q)
 {
 	struct otd_conns *g = c->g;
-	if (!c->queued[q]) {
-		c->queued[q] = true;
-		c->q_next[q] = NULL;
+	enum conn_link link = link_of(q);
+	if (!(c->queued & CONN_IN(q))) {
+		c->queued |= CONN_IN(q);
+		c->q_next[link] = NULL;
 		if (g->q[q].last)
-			g->q[q].last->q_next[q] = c;
+			g->q[q].last->q_next[link] = c;
 		else
 			g->q[q].first = c;
 		g->q[q].last = c;
+		if (q == Q_HELD && g->m_held)
+			otd_metric_add(g->m_held, 1);
 	}
-	schedule(g);
+	if (q == Q_HELD || q == Q_SLOW)
+		conn_clock(g, q);
+	else
+		schedule(g);
 }
 
-static struct otd_conn *dequeue(struct otd_conns *g, enum conn_queue q)
+struct otd_conn *conn_dequeue(struct otd_conns *g, enum conn_queue q)
 {
 	struct otd_conn *c = g->q[q].first;
 	if (c) {
-		g->q[q].first = c->q_next[q];
+		g->q[q].first = c->q_next[link_of(q)];
 		if (!g->q[q].first)
 			g->q[q].last = NULL;
-		c->queued[q] = false;
+		c->queued &= (uint8_t)~CONN_IN(q);
 	}
 	return c;
 }
@@ -64,16 +73,16 @@ static struct otd_conn *dequeue(struct otd_conns *g, enum conn_queue q)
 static void unqueue(struct otd_conn *c, enum conn_queue q)
 {
 	struct otd_conn **p = &c->g->q[q].first, *before = NULL;
-	if (!c->queued[q])
+	if (!(c->queued & CONN_IN(q)))
 		return;
 	while (*p != c) {
 		before = *p;
-		p = &(*p)->q_next[q];
+		p = &(*p)->q_next[link_of(q)];
 	}
-	*p = c->q_next[q];
+	*p = c->q_next[link_of(q)];
 	if (c->g->q[q].last == c)
 		c->g->q[q].last = before;
-	c->queued[q] = false;
+	c->queued &= (uint8_t)~CONN_IN(q);
 }
 
 /* --- what is wanted of the socket --- */
@@ -83,9 +92,9 @@ void conn_watch(struct otd_conn *c)
 	unsigned events = 0;
 	if (c->state == CONN_DYING)
 		return;
-	if (conn_readable(c))
+	if (conn_readable(c) && !(c->queued & CONN_IN_TURN))
 		events |= OTD_READABLE;
-	if (conn_unsent(c) && !c->queued[Q_FLUSH])
+	if (conn_unsent(c) && !(c->queued & CONN_IN(Q_FLUSH)))
 		events |= OTD_WRITABLE;
 	c->g->env->stream_watch(c->s, events);
 }
@@ -103,13 +112,21 @@ void conn_die(struct otd_conn *c, const char *reason)
 
 /* --- after input and output --- */
 
+/* In one queue only: it goes to another when it has come to its turn. */
+static void wait_for_turn(struct otd_conn *c)
+{
+	enum conn_queue q = conn_waits_in(c);
+	if (!(c->queued & CONN_IN_TURN))
+		conn_enqueue(c, q == N_QUEUES ? Q_READY : q);
+}
+
 void conn_settle(struct otd_conn *c)
 {
 	if (c->state == CONN_DYING)
 		return;
 	if (c->state == CONN_OPEN) {
 		if (conn_lines_left(c) && !conn_choked(c))
-			conn_enqueue(c, Q_READY);
+			wait_for_turn(c);
 		else if (c->ended && !conn_lines_left(c))
 			otd_conn_close_after_flush(c, OTD_CONN_PEER_CLOSED);
 	}
@@ -176,13 +193,18 @@ static void on_stream(void *arg, unsigned events)
 	struct otd_conn *c = arg;
 	if (c->state == CONN_DYING)
 		return;
-	c->g->now_ms = now_ms(c->g);
+	look_at_clock(c->g);
 	if (events & OTD_WRITABLE)
 		conn_flush(c);
 	if (!(events & OTD_READABLE) || c->state == CONN_DYING)
 		return;
-	if (conn_readable(c))
-		conn_read(c);
+	if (conn_readable(c) && !(c->queued & CONN_IN_TURN)) {
+		if (conn_waits_in(c) == N_QUEUES) {
+			conn_turn(c);
+			return;
+		}
+		wait_for_turn(c);
+	}
 	conn_settle(c);
 }
 
@@ -199,6 +221,8 @@ static void bury(struct otd_conn *c)
 	g->n--;
 	for (int q = 0; q < N_QUEUES; q++)
 		unqueue(c, (enum conn_queue)q);
+	if (c->slow && g->m_slow)
+		otd_metric_add(g->m_slow, -1);
 	if (g->m_open)
 		otd_metric_add(g->m_open, -1);
 	if (g->metrics) {
@@ -224,20 +248,21 @@ static void round_run(void *arg)
 	struct otd_conns *g = arg;
 	struct otd_conn *c, *last;
 	g->scheduled = false;
-	g->now_ms = now_ms(g);
+	look_at_clock(g);
 	/* Those who still have lines queue again, behind this round's last. */
 	last = g->q[Q_READY].last;
-	while (last && (c = dequeue(g, Q_READY))) {
-		if (c->state == CONN_OPEN) {
-			conn_deliver_own(c);
+	while (last && (c = conn_dequeue(g, Q_READY))) {
+		if (conn_waits_in(c) == N_QUEUES)
+			conn_turn(c);
+		else
 			conn_settle(c);
-		}
 		if (c == last)
 			break;
 	}
-	while ((c = dequeue(g, Q_FLUSH)))
+	conn_round_slow(g);
+	while ((c = conn_dequeue(g, Q_FLUSH)))
 		conn_flush(c);
-	for (int n = 0; n < BURIALS_A_ROUND && (c = dequeue(g, Q_DYING)); n++)
+	for (int n = 0; n < BURIALS_A_ROUND && (c = conn_dequeue(g, Q_DYING)); n++)
 		bury(c);
 	if (g->q[Q_DYING].first)
 		schedule(g);
@@ -256,11 +281,12 @@ static void look_at(struct otd_conns *g, struct otd_conn *c)
 	int64_t silent = g->now_ms - c->line_ms;
 	if (c->state == CONN_DYING)
 		return;
+	conn_fade(c);
 	if (conn_unsent(c) && over(f->stall_ms, g->now_ms - c->moved_ms))
 		conn_die(c, OTD_CONN_STALLED);
 	else if (c->state != CONN_OPEN)
 		return;
-	else if (c->paused || conn_lines_left(c) || conn_choked(c))
+	else if (c->paused || conn_lines_left(c) || conn_choked(c) || (c->queued & CONN_IN_TURN))
 		c->line_ms = g->now_ms; /* it is we who do not listen */
 	else if (!c->had_line && over(f->first_line_ms, silent))
 		conn_die(c, OTD_CONN_NO_LINE);
@@ -271,14 +297,30 @@ static void look_at(struct otd_conns *g, struct otd_conn *c)
 static void on_tick(void *arg)
 {
 	struct otd_conns *g = arg;
-	g->now_ms = now_ms(g);
+	look_at_clock(g);
 	for (struct otd_conn *c = g->first; c; c = c->next)
 		look_at(g, c);
-	if (!g->scheduled && (g->q[Q_READY].first || g->q[Q_FLUSH].first || g->q[Q_DYING].first))
+	if (!g->scheduled && (g->q[Q_READY].first || g->q[Q_SLOW].first || g->q[Q_FLUSH].first ||
+			      g->q[Q_DYING].first))
 		round_run(g);
 }
 
+static void on_clock(void *arg)
+{
+	struct otd_conns *g = arg;
+	g->clock_on = false;
+	look_at_clock(g);
+	conn_round_held(g);
+	if (g->q[Q_SLOW].first)
+		schedule(g);
+}
+
 /* --- groups --- */
+
+static uint32_t twice(uint32_t n)
+{
+	return n < UINT32_MAX / 2 ? 2 * n : UINT32_MAX;
+}
 
 void otd_conns_reconfigure(struct otd_conns *g, const struct otd_conn_conf *conf)
 {
@@ -292,6 +334,8 @@ void otd_conns_reconfigure(struct otd_conns *g, const struct otd_conn_conf *conf
 	f.stall_ms = f.stall_ms ? f.stall_ms : 30000;
 	f.lines_a_round = f.lines_a_round ? f.lines_a_round : 64;
 	f.bytes_a_round = f.bytes_a_round ? f.bytes_a_round : 16384;
+	f.lines_burst = f.lines_burst ? f.lines_burst : twice(f.lines_a_second);
+	f.bytes_burst = f.bytes_burst ? f.bytes_burst : twice(f.bytes_a_second);
 	need = f.line_max + 2 + f.bytes_a_round;
 	/* A line under way may have been begun under the limits before: never shrinks. */
 	if (need > g->scratch_cap) {
@@ -319,9 +363,12 @@ otd_rc otd_conns_create(struct otd_conns **out, struct otd_loop *l,
 	g->env = l->env->ops;
 	g->ops = ops;
 	g->metrics = metrics;
-	g->now_ms = now_ms(g);
+	look_at_clock(g);
 	otd_conns_reconfigure(g, conf);
-	if (!g->scratch || g->env->timer_create(l, &g->tick, on_tick, g)) {
+	if (!g->scratch || g->env->timer_create(l, &g->tick, on_tick, g) ||
+	    g->env->timer_create(l, &g->clock, on_clock, g)) {
+		if (g->tick)
+			g->env->timer_destroy(g->tick);
 		free(g->scratch);
 		free(g);
 		return OTD_E_NOMEM;
@@ -335,6 +382,11 @@ otd_rc otd_conns_create(struct otd_conns **out, struct otd_loop *l,
 				     "Bytes that peers sent.");
 		g->m_out = otd_metric(metrics, OTD_COUNTER, "otd_net_sent_bytes_total", labels,
 				      "Bytes sent to peers.");
+		g->m_slow =
+			otd_metric(metrics, OTD_GAUGE, "otd_connections_slowed", labels,
+				   "Connections that waste our time, and come after the others.");
+		g->m_held = otd_metric(metrics, OTD_COUNTER, "otd_connections_held_total", labels,
+				       "Times that a peer was over its rate and was not read.");
 	}
 	*out = g;
 	return OTD_OK;
@@ -357,6 +409,7 @@ void otd_conns_destroy(struct otd_conns *g)
 	while (g->first)
 		bury(g->first);
 	g->env->timer_destroy(g->tick);
+	g->env->timer_destroy(g->clock);
 	free(g->scratch);
 	while (g->spare) {
 		struct conn_buf *b = g->spare;
@@ -447,7 +500,7 @@ otd_rc otd_conn_open_as(struct otd_conns *g, struct otd_conn **out, struct otd_s
 	c->s = s;
 	c->arg = arg;
 	c->had_line = from->had_line;
-	g->now_ms = now_ms(g);
+	look_at_clock(g);
 	c->line_ms = c->moved_ms = g->now_ms;
 	learn_peer(c, from);
 	link_first(c);

@@ -24,6 +24,9 @@ struct otd_conn_conf {
 	int64_t stall_ms;       /* bytes wait and the peer takes none [30 s]; -1: no limit */
 	uint32_t lines_a_round; /* lines of one peer before others have their turn [64] */
 	uint32_t bytes_a_round; /* bytes read of one peer before others have their turn [16 KiB] */
+	/* A peer over these is not read until it is within them again; a burst of 0 is two seconds'. */
+	uint32_t lines_a_second, lines_burst; /* 0 a second: no limit */
+	uint32_t bytes_a_second, bytes_burst;
 };
 
 struct otd_conn_ops {
@@ -104,6 +107,17 @@ size_t otd_conn_pending(const struct otd_conn *c);
 /* While paused no lines are delivered and nothing is read (the first-line and idle clocks stop);
  * what the peer sends waits in its socket. */
 void otd_conn_pause(struct otd_conn *c, bool paused);
+/*
+ * What its lines were good for. A line costs its peer one of lines_a_round, and more where it is long;
+ * whoever wastes our time has fewer: points come on top, four to a line. Past OTD_CONN_SLOWED points,
+ * by more waste than use, it is slowed: all who are share a sixteenth of the loop's time as long as
+ * others have something to say. Points fade, 64 a second. Not from within closed().
+ */
+#define OTD_CONN_SLOWED 1024
+#define OTD_CONN_USEFUL 4  /* points that a share which counts takes back */
+#define OTD_CONN_VAIN   16 /* one that does not */
+void otd_conn_wasted(struct otd_conn *c, unsigned points);
+void otd_conn_useful(struct otd_conn *c);
 /* Gives up what waits, closes at the end of the round; no line() from now on. reason: a fixed text
  * without quotes, not copied. A second reason is ignored. */
 void otd_conn_close(struct otd_conn *c, const char *reason);

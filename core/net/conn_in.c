@@ -5,6 +5,8 @@
 #include "net/conn_priv.h"
 #include <string.h>
 
+#define SLOW_READ 2048 /* bytes of a slow one in a turn: it hears few of them anyway */
+
 /* Forgets what was delivered, and gives the buffer back once it holds nothing. */
 static void compact(struct otd_conn *c)
 {
@@ -33,6 +35,8 @@ static void hear(struct otd_conn *c, const uint8_t *line, size_t len)
 {
 	c->had_line = true;
 	c->line_ms = c->g->now_ms;
+	if (!c->slow)
+		c->g->heard_us = c->g->now_us;
 	c->in_line = true;
 	c->g->ops->line(c, (struct otd_span){line, len});
 	c->in_line = false;
@@ -40,14 +44,14 @@ static void hear(struct otd_conn *c, const uint8_t *line, size_t len)
 
 /*
  * Cuts lines out of n bytes at p, of which the first *searched hold no LF, and delivers them until
- * the budget of a round is spent. Returns the bytes used up.
+ * the points of this turn are spent. Returns the bytes used up.
  */
 static size_t deliver(struct otd_conn *c, const uint8_t *p, size_t n, size_t *searched)
 {
 	const struct otd_conns *g = c->g;
-	uint32_t budget = g->conf.lines_a_round;
+	unsigned points = conn_budget(c);
 	size_t used = 0, max = g->conf.line_max;
-	while (used + *searched < n && budget-- && c->state == CONN_OPEN && !conn_choked(c)) {
+	while (used + *searched < n && points && c->state == CONN_OPEN && !conn_choked(c)) {
 		const uint8_t *start = p + used;
 		const uint8_t *lf = memchr(start + *searched, '\n', n - used - *searched);
 		size_t len = lf ? (size_t)(lf - start) : n - used;
@@ -63,11 +67,12 @@ static size_t deliver(struct otd_conn *c, const uint8_t *p, size_t n, size_t *se
 		if (len && start[len - 1] == '\r')
 			len--;
 		hear(c, start, len);
+		points = conn_spend(c, points, len);
 	}
 	return used;
 }
 
-void conn_deliver_own(struct otd_conn *c)
+static void deliver_own(struct otd_conn *c)
 {
 	size_t searched;
 	if (!c->in)
@@ -148,7 +153,7 @@ bool conn_take(struct otd_conn *c, struct otd_span came)
 	return false;
 }
 
-void conn_read(struct otd_conn *c)
+static void read_some(struct otd_conn *c)
 {
 	struct otd_conns *g = c->g;
 	size_t had = c->filter ? 0 : conn_undelivered(c), got = 0, cap = g->scratch_cap - had;
@@ -156,6 +161,8 @@ void conn_read(struct otd_conn *c)
 	/* A line under way goes in front of what comes: at most line_max + 1 bytes. */
 	if (cap > g->conf.bytes_a_round)
 		cap = g->conf.bytes_a_round;
+	if (c->slow && cap > SLOW_READ)
+		cap = SLOW_READ;
 	if (had)
 		memcpy(g->scratch, c->in->b.ptr + c->in->at, had);
 	rc = g->env->stream_read(c->s, &got, g->scratch + had, cap);
@@ -169,8 +176,18 @@ void conn_read(struct otd_conn *c)
 	}
 	if (g->m_in)
 		otd_metric_add(g->m_in, (int64_t)got);
+	conn_count_bytes(c, got);
 	if (!c->filter)
 		deliver_scratch(c, had, got);
 	else if (conn_take(c, (struct otd_span){g->scratch, got}))
-		conn_deliver_own(c);
+		deliver_own(c);
+}
+
+void conn_turn(struct otd_conn *c)
+{
+	if (conn_lines_left(c) && !conn_choked(c))
+		deliver_own(c);
+	else if (conn_readable(c))
+		read_some(c);
+	conn_settle(c);
 }

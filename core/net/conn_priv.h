@@ -9,8 +9,17 @@
 
 enum conn_state { CONN_OPEN, CONN_FLUSHING, CONN_DYING };
 
-/* An intrusive queue: a connection is at most once in each. */
-enum conn_queue { Q_READY, Q_FLUSH, Q_DYING, N_QUEUES };
+/*
+ * Intrusive queues: a connection is at most once in each, and in one at most of those that wait for a
+ * turn:
+ *   ready   lines are left over from before
+ *   slow    the same, or the socket has some, of those who waste our time
+ *   held    it is over its rate
+ *   flush   bytes were written: they leave at the end of the round
+ *   dying   closed() is told and memory goes
+ */
+enum conn_queue { Q_READY, Q_SLOW, Q_HELD, Q_FLUSH, Q_DYING, N_QUEUES };
+enum conn_link { LINK_TURN, LINK_FLUSH, LINK_DYING, N_LINKS };
 
 /* Bytes under way, lent to a connection for as long as there are any. */
 struct conn_buf {
@@ -32,7 +41,7 @@ struct otd_conn {
 	struct otd_stream *s;
 	void *arg;
 	struct otd_conn *prev, *next; /* of all */
-	struct otd_conn *q_next[N_QUEUES];
+	struct otd_conn *q_next[N_LINKS];
 	struct conn_buf *in;        /* what of the input is not yet delivered; NULL: nothing */
 	struct conn_buf *out;       /* what waits for the peer; NULL: nothing */
 	struct conn_filter *filter; /* NULL: plain */
@@ -41,9 +50,14 @@ struct otd_conn {
 	int64_t moved_ms; /* when the peer last took bytes, or the first began to wait */
 	uint16_t port;
 	uint8_t state;
-	bool queued[N_QUEUES];
+	uint8_t queued;               /* a bit a queue */
 	bool had_line, paused, ended; /* ended: the peer sends no more */
 	bool in_line;                 /* its line is being heard */
+	bool slow;
+	uint16_t wasted; /* points */
+	uint16_t debt;   /* points of its coming turns that are spent already, four to a line */
+	/* When it would be within its rate with nothing to spare; ahead of now by the burst at most. */
+	int64_t lines_due_us, bytes_due_us;
 	char host[CONN_HOST_CAP];
 };
 
@@ -60,8 +74,13 @@ struct otd_conns {
 	struct {
 		struct otd_conn *first, *last;
 	} q[N_QUEUES];
-	bool scheduled;
-	int64_t now_ms;
+	bool scheduled, clock_on;
+	int64_t now_ms, now_us;
+	uint64_t lines;               /* heard in all */
+	int64_t heard_us;             /* the last line of one that is not slow */
+	int64_t slow_us, slow_due_us; /* time that the slow may have; counted up to */
+	struct otd_timer *clock;      /* wakes us for the slow and the held */
+	struct otd_metric *m_slow, *m_held;
 	uint8_t *scratch;
 	size_t scratch_cap;
 	struct conn_buf *spare; /* n_spare that nobody uses now */
@@ -70,6 +89,7 @@ struct otd_conns {
 
 /* conn.c */
 void conn_enqueue(struct otd_conn *c, enum conn_queue q);
+struct otd_conn *conn_dequeue(struct otd_conns *g, enum conn_queue q);
 /* Tells the stream what is wanted of it now. */
 void conn_watch(struct otd_conn *c);
 void conn_die(struct otd_conn *c, const char *reason);
@@ -80,11 +100,24 @@ otd_rc conn_buf_lend(struct otd_conns *g, struct conn_buf **to);
 /* Takes it back and clears *from; takes NULL in it. */
 void conn_buf_return(struct otd_conns *g, struct conn_buf **from);
 
-/* conn_in.c: delivers what is left from before; reads once and delivers. */
-void conn_deliver_own(struct otd_conn *c);
-void conn_read(struct otd_conn *c);
+/* conn_in.c: delivers what is left from before, or reads once and delivers. */
+void conn_turn(struct otd_conn *c);
 /* Bytes as they came from the socket, delivered later. False: c is dying, or about to. */
 bool conn_take(struct otd_conn *c, struct otd_span came);
+
+/* conn_fair.c: the queue in which c waits for its turn, N_QUEUES: it may have it now. */
+enum conn_queue conn_waits_in(const struct otd_conn *c);
+/* Points for one turn, debts paid. */
+unsigned conn_budget(struct otd_conn *c);
+/* A line of n bytes was heard: what of points remains after it; 0: others are next. */
+unsigned conn_spend(struct otd_conn *c, unsigned points, size_t n);
+void conn_count_bytes(struct otd_conn *c, size_t n);
+/* Sees to it that those of Q_SLOW or Q_HELD get their turn though nothing else happens. */
+void conn_clock(struct otd_conns *g, enum conn_queue q);
+void conn_round_slow(struct otd_conns *g);
+void conn_round_held(struct otd_conns *g);
+/* A second has gone by. */
+void conn_fade(struct otd_conn *c);
 
 /* conn_out.c: sends what can be sent. */
 void conn_flush(struct otd_conn *c);
@@ -117,6 +150,9 @@ static inline bool conn_lines_left(const struct otd_conn *c)
 {
 	return c->in && conn_buf_left(c->in) > c->in->searched;
 }
+
+#define CONN_IN(q)   (1u << (q))
+#define CONN_IN_TURN (CONN_IN(Q_READY) | CONN_IN(Q_SLOW) | CONN_IN(Q_HELD))
 
 static inline bool conn_readable(const struct otd_conn *c)
 {

@@ -186,12 +186,21 @@ static void take_ports(struct otd_stratum *st, struct otd_stratum_change *c)
 	c->n_ports = n;
 }
 
+struct otd_conn_conf otd_stratum_conn_conf(const struct otd_stratum_limits *l)
+{
+	return (struct otd_conn_conf){.line_max = l->line_max,
+				      .out_max = l->out_max,
+				      .first_line_ms = l->login_ms,
+				      .idle_ms = l->idle_ms,
+				      .lines_a_second = l->lines_a_second,
+				      .lines_burst = l->lines_burst,
+				      .bytes_a_second = l->bytes_a_second,
+				      .bytes_burst = l->bytes_burst};
+}
+
 void otd_stratum_limit(struct otd_stratum *st, const struct otd_stratum_limits *l)
 {
-	const struct otd_conn_conf cc = {.line_max = l->line_max,
-					 .out_max = l->out_max,
-					 .first_line_ms = l->login_ms,
-					 .idle_ms = l->idle_ms};
+	const struct otd_conn_conf cc = otd_stratum_conn_conf(l);
 
 	st->conf.limits = *l;
 	if (st->conns)

@@ -8,7 +8,10 @@
 
 /* Most miners ask one thing at a time, and there may be very many of them. */
 #define ANSWERS_FIRST 2
-#define MANY_WORKERS  "too many workers on one connection"
+/* Points of net/conn.h: for a line that jansson reads, and one more for so many bytes of it. */
+#define POINTS_PARSED  4
+#define PARSED_A_POINT 64
+#define MANY_WORKERS   "too many workers on one connection"
 
 int64_t otd_session_now_ms(const struct otd_session *s)
 {
@@ -82,8 +85,28 @@ void otd_session_close(struct otd_session *s, const char *reason)
 		otd_conn_close_after_flush(s->conn, reason);
 }
 
+/* --- what lines were worth --- */
+
+void otd_session_parsed(struct otd_session *s, size_t n)
+{
+	if (s->conn)
+		otd_conn_wasted(s->conn, POINTS_PARSED + (unsigned)(n / PARSED_A_POINT));
+}
+
+static void worth(struct otd_session *s, enum otd_share_verdict v)
+{
+	if (!s->conn || v == OTD_SHARE_UNAVAILABLE)
+		return;
+	if (v == OTD_SHARE_ACCEPTED)
+		otd_conn_useful(s->conn);
+	else
+		otd_conn_wasted(s->conn, OTD_CONN_VAIN);
+}
+
 bool otd_session_bad_line(struct otd_session *s)
 {
+	if (s->conn)
+		otd_conn_wasted(s->conn, 2 * OTD_CONN_VAIN);
 	otd_metric_add(s->st->m_malformed, 1);
 	otd_session_policy_offence(s, OTD_OFFENCE_MALFORMED);
 	if (s->closing)
@@ -213,6 +236,7 @@ void otd_session_verdict(struct otd_session *s, const struct otd_verdict *v)
 	s->outstanding--;
 	a->state = OTD_ANSWER_VERDICT;
 	a->verdict = (uint8_t)v->verdict;
+	worth(s, (enum otd_share_verdict)v->verdict);
 	answers_flush(s);
 	if (v->verdict == OTD_SHARE_ACCEPTED && s->conn)
 		otd_session_paced(s, v->target);
@@ -497,6 +521,7 @@ void otd_session_refuse(struct otd_session *s, struct otd_span id, struct otd_po
 	}
 	a->state = OTD_ANSWER_VERDICT;
 	a->verdict = (uint8_t)v;
+	worth(s, v);
 	answers_flush(s);
 	otd_session_policy_verdict(s, w, v);
 }

@@ -191,6 +191,8 @@ int64_t otd_session_now_ms(const struct otd_session *s); /* monotonic */
 void otd_session_answer(struct otd_session *s, const void *text, size_t n);
 /* A line that answers nothing. */
 void otd_session_notice(struct otd_session *s, const void *text, size_t n);
+/* A line of n bytes that was no share of the usual shape: it cost a parser's work. */
+void otd_session_parsed(struct otd_session *s, size_t n);
 /* A line that is none of the dialect's; closes after too many. False: it is closed. */
 bool otd_session_bad_line(struct otd_session *s);
 void otd_session_close(struct otd_session *s, const char *reason);
@@ -246,6 +248,7 @@ void otd_stratum_ban(struct otd_stratum *st, const struct otd_ban *ban);
 otd_rc otd_stratum_port_create(struct otd_port **out, const struct otd_stratum_port *conf);
 otd_rc otd_stratum_ports_check(const struct otd_stratum_port *ports, size_t n, struct otd_err *err);
 void otd_stratum_limits_default(struct otd_stratum_limits *l);
+struct otd_conn_conf otd_stratum_conn_conf(const struct otd_stratum_limits *l);
 void otd_stratum_limit(struct otd_stratum *st, const struct otd_stratum_limits *l);
 /* Pools that are gone, and whose last session is. */
 void otd_stratum_retire_pools(struct otd_stratum *st);

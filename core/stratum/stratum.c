@@ -352,10 +352,7 @@ otd_rc otd_stratum_create(struct otd_stratum **out, const struct otd_stratum_con
 		rc = otd_stratum_port_create(&st->ports[st->n_ports], &conf->ports[st->n_ports]);
 	st->conf.ports = NULL; /* theirs; ours are copies */
 	otd_stratum_limits_default(&st->conf.limits);
-	const struct otd_conn_conf cc = {.line_max = st->conf.limits.line_max,
-					 .out_max = st->conf.limits.out_max,
-					 .first_line_ms = st->conf.limits.login_ms,
-					 .idle_ms = st->conf.limits.idle_ms};
+	const struct otd_conn_conf cc = otd_stratum_conn_conf(&st->conf.limits);
 	if (!rc && conf->policy)
 		rc = otd_hosts_init(&st->policy.hosts, st->env, st->conf.limits.sessions_max);
 	if (!rc)

@@ -37,6 +37,10 @@ struct otd_stratum_limits {
 	uint32_t bad_lines;  /* malformed lines after which a connection is closed; 0: 16 */
 	size_t name_max;     /* bytes of a worker's name; 0 or too many: OTD_WORKER_NAME_MAX */
 	uint32_t names_an_account; /* 0: as the reactor was made */
+	/* Of one connection; a second 0: no limit, a burst of 0 is two seconds'. */
+	uint32_t lines_a_second, lines_burst, bytes_a_second, bytes_burst;
+	uint32_t outstanding; /* requests without an answer; 0: 1024 */
+	struct otd_budget_conf invalid;
 };
 
 /* Who is asked what to do about miners: see policy/hooks.h. Called on the reactor's thread, from within

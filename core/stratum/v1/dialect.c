@@ -44,6 +44,7 @@ static void line(struct otd_session *s, struct otd_span text)
 		otd_v1_submit(s, &submit);
 		return;
 	}
+	otd_session_parsed(s, text.len);
 	switch (otd_v1_read_request(&q, &root, id, text)) {
 	case OTD_OK: dispatch(s, &q); break;
 	case OTD_E_NOT_FOUND: break;

@@ -184,7 +184,7 @@ static void turn(void)
 	net->ops->timer_destroy(t);
 }
 
-static bool answer_twice(struct net *n, struct otd_conn *c, struct otd_span line)
+static inline bool answer_twice(struct net *n, struct otd_conn *c, struct otd_span line)
 {
 	(void)n;
 	(void)otd_conn_write(c, line.ptr, line.len);
