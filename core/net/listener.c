@@ -1,6 +1,8 @@
 /* A listening socket whose connections go through the gate to a reactor. */
 #include "net/listener.h"
 #include "base/log.h"
+#include "net/bans.h"
+#include "net/door.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,16 +13,19 @@ struct otd_listener {
 	const struct otd_listener_ops *ops;
 	void *arg;
 	uint16_t port;
+	struct otd_ban_net *proxies;
+	size_t n_proxies;
+	struct otd_doors *doors; /* NULL: there were no proxies yet */
 };
 
-static void on_accept(void *arg, struct otd_stream *s)
+/* host: who it is for gate and log. p: NULL where it came by no proxy. The stream is attached where it is
+   NULL. */
+static void enter(struct otd_listener *li, struct otd_stream *s, const char *host,
+		  const struct otd_preface *p)
 {
-	struct otd_listener *li = arg;
 	const struct otd_env_ops *env = li->l->env->ops;
 	struct otd_ticket ticket;
 	const char *reason;
-	char host[46];
-	env->stream_peer(s, host, sizeof(host), NULL);
 	if (otd_gate_enter(li->gate, &ticket, host, &reason)) {
 		otd_log(OTD_LOG_INFO, "net", "connection.refused", "peer=%s port=%u reason=\"%s\"",
 			host, li->port, reason);
@@ -32,8 +37,80 @@ static void on_accept(void *arg, struct otd_stream *s)
 	}
 	if (li->ops->choose)
 		otd_gate_move(li->gate, &ticket, li->ops->choose(li->arg, &ticket));
+	if (p) {
+		li->ops->deliver_from(li->arg, s, &ticket, p);
+		return;
+	}
 	env->stream_detach(s);
 	li->ops->deliver(li->arg, s, &ticket);
+}
+
+/* --- proxies --- */
+
+static void on_header(void *arg, void *item, struct otd_stream *s, const struct otd_preface *p)
+{
+	struct otd_listener *li = arg;
+	char host[46];
+	(void)item;
+	li->l->env->ops->stream_peer(s, host, sizeof(host), NULL);
+	enter(li, s, p->proxy.has_address ? p->proxy.host : host, p);
+}
+
+static void on_no_header(void *arg, void *item, const char *why)
+{
+	struct otd_listener *li = arg;
+	(void)item;
+	otd_log(OTD_LOG_WARN, "net", "proxy.refused", "port=%u reason=\"%s\"", li->port, why);
+}
+
+static bool is_proxy(const struct otd_listener *li, const char *host)
+{
+	for (size_t i = 0; i < li->n_proxies; i++) {
+		if (otd_ban_net_has(&li->proxies[i], host))
+			return true;
+	}
+	return false;
+}
+
+otd_rc otd_listener_proxies(struct otd_listener *l, const struct otd_ban_net *nets, size_t n,
+			    int64_t time_ms, size_t max)
+{
+	static const struct otd_doors_ops ops = {.ready = on_header, .failed = on_no_header};
+	const struct otd_doors_conf conf = {.time_ms = time_ms, .max = max};
+	struct otd_ban_net *copy = NULL;
+	if (n) {
+		copy = calloc(n, sizeof(*copy));
+		if (!copy)
+			return OTD_E_NOMEM;
+		memcpy(copy, nets, n * sizeof(*copy));
+		if (!l->doors && otd_doors_create(&l->doors, l->l, &conf, &ops, l)) {
+			free(copy);
+			return OTD_E_NOMEM;
+		}
+		otd_doors_reconfigure(l->doors, &conf);
+	}
+	free(l->proxies);
+	l->proxies = copy;
+	l->n_proxies = n;
+	return OTD_OK;
+}
+
+/* --- accepting --- */
+
+static void on_accept(void *arg, struct otd_stream *s)
+{
+	struct otd_listener *li = arg;
+	const struct otd_env_ops *env = li->l->env->ops;
+	char host[46];
+	env->stream_peer(s, host, sizeof(host), NULL);
+	if (!li->n_proxies || !is_proxy(li, host)) {
+		enter(li, s, host, NULL);
+		return;
+	}
+	env->stream_detach(s);
+	if (otd_doors_knock(li->doors, s, OTD_DOOR_PROXY, NULL))
+		otd_log(OTD_LOG_WARN, "net", "proxy.refused", "peer=%s port=%u reason=\"%s\"", host,
+			li->port, "too many proxies' connections without their headers");
 }
 
 otd_rc otd_listener_create(struct otd_listener **out, struct otd_loop *l, struct otd_gate *g,
@@ -67,6 +144,8 @@ uint16_t otd_listener_port(const struct otd_listener *l)
 
 void otd_listener_drain(struct otd_listener *l)
 {
+	if (l->doors)
+		otd_doors_clear(l->doors);
 	l->l->env->ops->stream_close(l->s);
 	l->s = NULL;
 }
@@ -76,5 +155,7 @@ void otd_listener_destroy(struct otd_listener *l)
 	if (!l)
 		return;
 	otd_listener_drain(l);
+	otd_doors_destroy(l->doors);
+	free(l->proxies);
 	free(l);
 }

@@ -12,6 +12,8 @@
 #include "base/metrics.h"
 
 struct otd_bans; /* net/bans.h */
+struct otd_ban_net;
+struct otd_preface; /* net/door.h */
 struct otd_gate;
 struct otd_listener;
 
@@ -45,6 +47,10 @@ struct otd_listener_ops {
 	/* One was turned away because its address has too many connections, or makes too many new ones.
 	   May be NULL. */
 	void (*flood)(void *arg, const char *host);
+	/* As deliver, of a connection that came by a proxy (otd_listener_proxies()). The preface is for the
+	   call. Required where there are proxies. */
+	void (*deliver_from)(void *arg, struct otd_stream *s, const struct otd_ticket *ticket,
+			     const struct otd_preface *p);
 };
 
 /* reactors: 1 to OTD_NET_REACTORS_MAX. metrics may be NULL. */
@@ -79,6 +85,14 @@ OTD_WARN_UNUSED otd_rc otd_listener_create(struct otd_listener **out, struct otd
 					   bool reuse_port, const struct otd_listener_ops *ops,
 					   void *arg, struct otd_err *err);
 uint16_t otd_listener_port(const struct otd_listener *l);
+/*
+ * From now on connections from these prefixes are proxies': each must begin with a PROXY header within time_ms
+ * (0: 10 s), and the gate is asked for the address that it tells; of a LOCAL or UNKNOWN one for the
+ * proxy's. At most max (0: 4096) of them wait at a time. From anybody else such a header is no header.
+ * nets is copied; n 0: there are no proxies. OTD_E_NOMEM: as it was.
+ */
+OTD_WARN_UNUSED otd_rc otd_listener_proxies(struct otd_listener *l, const struct otd_ban_net *nets,
+					    size_t n, int64_t time_ms, size_t max);
 /* Accepts no more; connections stay. Repeating it is harmless. */
 void otd_listener_drain(struct otd_listener *l);
 void otd_listener_destroy(struct otd_listener *l); /* takes NULL */

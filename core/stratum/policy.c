@@ -120,7 +120,8 @@ bool otd_session_policy_connect(struct otd_session *s)
 					      .host = host_of(s),
 					      .port = s->port->number,
 					      .connections = connections(s),
-					      .sessions = (int64_t)s->st->n_open};
+					      .sessions = (int64_t)s->st->n_open,
+					      .tls = s->tls};
 	p->connect(p->arg, &out, &in);
 	asked(s->st);
 	if (!out.refuse)

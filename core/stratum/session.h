@@ -98,6 +98,7 @@ struct otd_session {
 	size_t place;                        /* in st->open */
 	struct otd_ticket ticket;
 	bool has_ticket;
+	bool tls;
 
 	bool subscribed, closing, paused, leaving;
 	bool job_due; /* the first job follows an answer that is not written yet */
@@ -150,6 +151,7 @@ struct otd_stratum {
 	struct otd_stratum_conf conf;
 	struct otd_env *env;
 	struct otd_conns *conns;
+	struct otd_doors *doors; /* of accept.c; NULL: there was none on a port with TLS yet */
 	struct otd_session *all;
 	struct otd_session **open; /* those with a connection */
 	size_t n_open, cap_open;
@@ -252,6 +254,21 @@ struct otd_conn_conf otd_stratum_conn_conf(const struct otd_stratum_limits *l);
 void otd_stratum_limit(struct otd_stratum *st, const struct otd_stratum_limits *l);
 /* Pools that are gone, and whose last session is. */
 void otd_stratum_retire_pools(struct otd_stratum *st);
+
+/* --- accept.c --- */
+/* A session on this stream, attached to no loop; policy is not asked. NULL: the stream is closed, its ticket
+   ended. The filter of from is taken in any case. */
+struct otd_session *otd_stratum_open(struct otd_stratum *st, struct otd_stream *stream,
+				     uint32_t port, const struct otd_ticket *ticket,
+				     const struct otd_conn_origin *from);
+/* Its pieces: room for one more, into the list of all, into that of those with a connection. */
+otd_rc otd_stratum_open_room(struct otd_stratum *st);
+void otd_stratum_enlist(struct otd_stratum *st, struct otd_session *s);
+void otd_stratum_open_one(struct otd_stratum *st, struct otd_session *s);
+/* The place of a connection goes back to the gate. ticket may be NULL. */
+void otd_stratum_ended(struct otd_stratum *st, const struct otd_ticket *ticket);
+/* Who has not said a byte yet is sent away. */
+void otd_stratum_doors_clear(struct otd_stratum *st);
 
 /* Out of otd_stratum: takes the session from the lists, ends its ticket. */
 void otd_stratum_forget(struct otd_stratum *st, struct otd_session *s);

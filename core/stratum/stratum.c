@@ -2,6 +2,7 @@
 #include "stratum/stratum.h"
 
 #include "base/log.h"
+#include "net/door.h"
 #include "stratum/policy.h"
 #include <stdlib.h>
 #include <string.h>
@@ -56,12 +57,6 @@ static void on_closed(struct otd_conn *c, const char *reason)
 
 static const struct otd_conn_ops conn_ops = {.line = on_line, .closed = on_closed};
 
-static void ended(struct otd_stratum *st, const struct otd_ticket *ticket)
-{
-	if (ticket && st->conf.ended)
-		st->conf.ended(st->conf.arg, ticket);
-}
-
 void otd_stratum_forget(struct otd_stratum *st, struct otd_session *s)
 {
 	if (s->prev)
@@ -72,84 +67,7 @@ void otd_stratum_forget(struct otd_stratum *st, struct otd_session *s)
 		s->next->prev = s->prev;
 	st->broadcasts[s->port->pool].sessions--;
 	if (s->has_ticket)
-		ended(st, &s->ticket);
-}
-
-static otd_rc open_room(struct otd_stratum *st)
-{
-	if (st->n_open < st->cap_open)
-		return OTD_OK;
-	size_t cap = st->cap_open ? 2 * st->cap_open : 64;
-	void *p = realloc(st->open, cap * sizeof(struct otd_session *));
-	if (!p)
-		return OTD_E_NOMEM;
-	st->open = p;
-	st->cap_open = cap;
-	return OTD_OK;
-}
-
-void otd_stratum_accept(struct otd_stratum *st, struct otd_stream *stream, uint32_t port,
-			const struct otd_ticket *ticket)
-{
-	struct otd_session *s = NULL;
-
-	if (port < st->n_ports && !st->broadcasts[st->ports[port]->conf.pool].gone &&
-	    !st->draining && st->n_open < st->conf.limits.sessions_max && !open_room(st))
-		s = otd_session_create(st, &st->ports[port]->conf, ticket);
-	if (!s) {
-		st->env->ops->stream_close(stream);
-		ended(st, ticket);
-		return;
-	}
-	s->next = st->all;
-	if (s->next)
-		s->next->prev = s;
-	st->all = s;
-	if (otd_conn_open(st->conns, &s->conn, stream, s)) {
-		s->conn = NULL;
-		otd_session_destroy(s); /* ends the ticket */
-		return;
-	}
-	s->place = st->n_open;
-	st->open[st->n_open++] = s;
-	atomic_fetch_add_explicit(&st->sessions, 1, memory_order_relaxed);
-	otd_metric_add(st->m_sessions, 1);
-	(void)otd_session_policy_connect(s);
-}
-
-struct accept_post {
-	struct otd_stratum *st;
-	struct otd_stream *stream;
-	uint32_t port;
-	bool has_ticket;
-	struct otd_ticket ticket;
-};
-
-static void accept_posted(void *arg)
-{
-	struct accept_post *p = arg;
-
-	otd_stratum_accept(p->st, p->stream, p->port, p->has_ticket ? &p->ticket : NULL);
-	free(p);
-}
-
-otd_rc otd_stratum_accept_post(struct otd_stratum *st, struct otd_stream *s, uint32_t port,
-			       const struct otd_ticket *ticket)
-{
-	struct accept_post *p = calloc(1, sizeof(*p));
-
-	if (!p)
-		return OTD_E_NOMEM;
-	p->st = st;
-	p->stream = s;
-	p->port = port;
-	p->has_ticket = ticket != NULL;
-	if (ticket)
-		p->ticket = *ticket;
-	otd_rc rc = otd_loop_post(otd_reactor_loop(st->conf.reactor), accept_posted, p);
-	if (rc)
-		free(p);
-	return rc;
+		otd_stratum_ended(st, &s->ticket);
 }
 
 size_t otd_stratum_sessions(const struct otd_stratum *st)
@@ -274,6 +192,7 @@ static void on_drain(void *arg)
 	struct otd_stratum *st = arg;
 
 	st->draining = true;
+	otd_stratum_doors_clear(st);
 	/* close only marks: the list stays as it is until callbacks come. */
 	for (size_t i = 0; i < st->n_open; i++) {
 		struct otd_session *s = st->open[i];
@@ -388,6 +307,7 @@ void otd_stratum_destroy(struct otd_stratum *st)
 	st->drained_told = true;
 	if (st->timer)
 		st->env->ops->timer_destroy(st->timer);
+	otd_doors_destroy(st->doors);
 	otd_conns_destroy(st->conns);
 	while (st->all)
 		otd_session_destroy(st->all);

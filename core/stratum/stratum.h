@@ -13,6 +13,7 @@
 #include "pool/reactor.h"
 
 struct otd_stratum;
+struct otd_tls; /* net/tls.h */
 
 /* One listening port of one pool. */
 struct otd_stratum_port {
@@ -24,6 +25,9 @@ struct otd_stratum_port {
 	int64_t aim_ms;                  /* a share each; 0: 10 s */
 	bool vardiff;                    /* false: start for ever, but for d= and suggestions */
 	uint16_t number;                 /* on which it listens, for policy; 0: not known */
+	/* Whoever begins with TLS is served with it; outlives the server. NULL: nobody is. */
+	struct otd_tls *tls;
+	bool tls_only; /* and who does not is refused */
 };
 
 /* 0 takes the default. */
@@ -91,6 +95,12 @@ void otd_stratum_accept(struct otd_stratum *st, struct otd_stream *s, uint32_t p
    [any-thread] */
 otd_rc otd_stratum_accept_post(struct otd_stratum *st, struct otd_stream *s, uint32_t port,
 			       const struct otd_ticket *ticket);
+/* Both for a stream of which something was read already (net/door.h); NULL: nothing was. Copied by the
+   post. */
+void otd_stratum_accept_from(struct otd_stratum *st, struct otd_stream *s, uint32_t port,
+			     const struct otd_ticket *ticket, const struct otd_preface *p);
+otd_rc otd_stratum_accept_from_post(struct otd_stratum *st, struct otd_stream *s, uint32_t port,
+				    const struct otd_ticket *ticket, const struct otd_preface *p);
 /* Sessions now, for the acceptor's choice. [any-thread] */
 size_t otd_stratum_sessions(const struct otd_stratum *st);
 

@@ -1,0 +1,204 @@
+/* Streams that have not said yet what they are, the oldest first. */
+#include "net/door.h"
+#include <stdlib.h>
+
+#define TICK_MS 250
+#define CHUNK   4096
+
+struct knock {
+	struct otd_doors *d;
+	struct otd_stream *s;
+	void *item;
+	struct knock *prev, *next;
+	struct otd_bytes in; /* what came of a header that is not whole; nothing else waits */
+	int64_t until_ms;
+	enum otd_door_kind kind;
+};
+
+struct otd_doors {
+	struct otd_loop *l;
+	const struct otd_env_ops *env;
+	struct otd_doors_conf conf;
+	const struct otd_doors_ops *ops;
+	void *arg;
+	struct otd_timer *timer;
+	struct knock *first, *last;
+	size_t n;
+	bool ticking;
+};
+
+static int64_t now_ms(const struct otd_doors *d)
+{
+	return (int64_t)(otd_mono_ns(d->l->env) / 1000000);
+}
+
+/* Out of the list; what is left of it is freed. */
+static void forget(struct knock *k)
+{
+	struct otd_doors *d = k->d;
+	*(k->prev ? &k->prev->next : &d->first) = k->next;
+	*(k->next ? &k->next->prev : &d->last) = k->prev;
+	d->n--;
+	otd_bytes_finish(&k->in);
+	free(k);
+}
+
+static void send_away(struct knock *k, const char *why)
+{
+	struct otd_doors *d = k->d;
+	void *item = k->item;
+	d->env->stream_close(k->s);
+	forget(k);
+	d->ops->failed(d->arg, item, why);
+}
+
+/* The stream goes on; rest is what it brought behind its preface. */
+static void let_in(struct knock *k, const struct otd_proxy *proxy, struct otd_span rest)
+{
+	struct otd_doors *d = k->d;
+	struct otd_preface p = {.early = rest};
+	struct otd_stream *s = k->s;
+	struct otd_bytes in = k->in; /* rest may lie in it */
+	void *item = k->item;
+	if (proxy)
+		p.proxy = *proxy;
+	otd_bytes_init(&k->in, 0);
+	d->env->stream_watch(s, 0);
+	d->env->stream_detach(s);
+	forget(k);
+	d->ops->ready(d->arg, item, s, &p);
+	otd_bytes_finish(&in);
+}
+
+static void header_comes(struct knock *k, struct otd_span got)
+{
+	struct otd_proxy proxy;
+	size_t used;
+	/* Mostly it comes whole, and is looked at where it lies. */
+	if (k->in.len) {
+		if (otd_bytes_add(&k->in, got.ptr, got.len)) {
+			send_away(k, OTD_DOOR_NO_MEMORY);
+			return;
+		}
+		got = otd_bytes_span(&k->in);
+	}
+	otd_rc rc = otd_proxy_parse(&proxy, &used, got);
+	if (rc == OTD_OK)
+		let_in(k, &proxy, (struct otd_span){got.ptr + used, got.len - used});
+	else if (rc != OTD_E_BUSY)
+		send_away(k, OTD_DOOR_NO_HEADER);
+	else if (!k->in.len && otd_bytes_add(&k->in, got.ptr, got.len))
+		send_away(k, OTD_DOOR_NO_MEMORY);
+}
+
+static void on_stream(void *arg, unsigned events)
+{
+	struct knock *k = arg;
+	uint8_t some[CHUNK];
+	size_t got = 0;
+	(void)events;
+	otd_rc rc = k->d->env->stream_read(k->s, &got, some, sizeof(some));
+	if (rc == OTD_E_BUSY || (rc == OTD_OK && !got))
+		return;
+	if (rc)
+		send_away(k, OTD_DOOR_GONE);
+	else if (k->kind == OTD_DOOR_PROXY)
+		header_comes(k, (struct otd_span){some, got});
+	else
+		let_in(k, NULL, (struct otd_span){some, got});
+}
+
+/* Times of one setting end in the order of their beginning; after a shorter setting a tick later. */
+static void on_tick(void *arg)
+{
+	struct otd_doors *d = arg;
+	int64_t now = now_ms(d);
+	struct knock *k, *next;
+	for (k = d->first; k && k->until_ms <= now; k = next) {
+		next = k->next;
+		send_away(k, OTD_DOOR_TOO_LATE);
+	}
+	if (!d->first) {
+		d->env->timer_stop(d->timer);
+		d->ticking = false;
+	}
+}
+
+void otd_doors_reconfigure(struct otd_doors *d, const struct otd_doors_conf *conf)
+{
+	d->conf = *conf;
+	d->conf.time_ms = conf->time_ms > 0 ? conf->time_ms : 10000;
+	d->conf.max = conf->max ? conf->max : 4096;
+}
+
+otd_rc otd_doors_create(struct otd_doors **out, struct otd_loop *l,
+			const struct otd_doors_conf *conf, const struct otd_doors_ops *ops,
+			void *arg)
+{
+	struct otd_doors *d = calloc(1, sizeof(*d));
+	*out = NULL;
+	if (!d)
+		return OTD_E_NOMEM;
+	d->l = l;
+	d->env = l->env->ops;
+	d->ops = ops;
+	d->arg = arg;
+	otd_doors_reconfigure(d, conf);
+	otd_rc rc = d->env->timer_create(l, &d->timer, on_tick, d);
+	if (rc) {
+		free(d);
+		return rc;
+	}
+	*out = d;
+	return OTD_OK;
+}
+
+void otd_doors_clear(struct otd_doors *d)
+{
+	while (d->first)
+		send_away(d->first, OTD_DOOR_CLOSED);
+}
+
+void otd_doors_destroy(struct otd_doors *d)
+{
+	if (!d)
+		return;
+	otd_doors_clear(d);
+	d->env->timer_destroy(d->timer);
+	free(d);
+}
+
+otd_rc otd_doors_knock(struct otd_doors *d, struct otd_stream *s, enum otd_door_kind kind,
+		       void *item)
+{
+	struct knock *k = d->n < d->conf.max ? calloc(1, sizeof(*k)) : NULL;
+	otd_rc rc = d->n < d->conf.max ? OTD_E_NOMEM : OTD_E_RANGE;
+	if (k)
+		rc = d->env->stream_attach(d->l, s, on_stream, k);
+	if (rc) {
+		free(k);
+		d->env->stream_close(s);
+		return rc;
+	}
+	k->d = d;
+	k->s = s;
+	k->item = item;
+	k->kind = kind;
+	k->until_ms = now_ms(d) + d->conf.time_ms;
+	otd_bytes_init(&k->in, OTD_PROXY_MAX + CHUNK);
+	k->prev = d->last;
+	*(k->prev ? &k->prev->next : &d->first) = k;
+	d->last = k;
+	d->n++;
+	d->env->stream_watch(s, OTD_READABLE);
+	if (!d->ticking) {
+		d->env->timer_start(d->timer, TICK_MS, TICK_MS);
+		d->ticking = true;
+	}
+	return OTD_OK;
+}
+
+size_t otd_doors_count(const struct otd_doors *d)
+{
+	return d->n;
+}
