@@ -179,6 +179,55 @@ otd_rc otd_chain_assemble(struct otd_chain *c, struct otd_template *t, struct ot
 	return OTD_OK;
 }
 
+bool otd_chain_can_save(const struct otd_chain *c)
+{
+	return c->ops->template_save && c->ops->template_load;
+}
+
+otd_rc otd_chain_save(struct otd_chain *c, struct otd_template *t, struct otd_bytes *head,
+		      struct otd_bytes *body, struct otd_err *err)
+{
+	struct otd_buf h = {0}, b = {0};
+	otd_rc rc = OTD_E_RANGE;
+	if (!otd_chain_can_save(c))
+		return otd_fail(err, OTD_E_UNSUPPORTED,
+				"the chain plugin of %s cannot hand its work over", c->coin);
+	for (int i = 0; i < 2 && rc == OTD_E_RANGE; i++) {
+		h.cap = h.len ? h.len : 1024;
+		b.cap = b.len;
+		h.ptr = otd_bytes_room(head, h.cap);
+		b.ptr = otd_bytes_room(body, b.cap ? b.cap : 1);
+		if (!h.ptr || !b.ptr || b.len > MAX_BLOCK)
+			return otd_fail(err, OTD_E_NOMEM, "no room to save a template");
+		OTD_ON(OTD_THREAD_COORDINATOR);
+		otd_instance_clear_error(c->conf.plugin);
+		h.len = b.len = 0;
+		rc = c->ops->template_save(c->self, t, &h, &b);
+	}
+	if (rc)
+		return fail(c, err, rc, "cannot save a template");
+	head->len += h.len;
+	body->len += b.len;
+	return OTD_OK;
+}
+
+otd_rc otd_chain_load(struct otd_chain *c, struct otd_template **out, struct otd_span head,
+		      struct otd_span body, bool newest, struct otd_err *err)
+{
+	struct otd_chain_template t = {0};
+	if (!otd_chain_can_save(c))
+		return otd_fail(err, OTD_E_UNSUPPORTED,
+				"the chain plugin of %s cannot take over work", c->coin);
+	OTD_ON(OTD_THREAD_COORDINATOR);
+	otd_instance_clear_error(c->conf.plugin);
+	otd_rc rc = c->ops->template_load(c->self, head, body, &t);
+	if (rc)
+		return fail(c, err, rc, "cannot take over a template");
+	*out = t.handle;
+	rc = otd_chain_hold(c, &t, newest);
+	return rc ? otd_fail(err, rc, "no memory for a template") : OTD_OK;
+}
+
 otd_rc otd_chain_command(struct otd_chain *c, struct otd_span words, struct otd_bytes *answer,
 			 struct otd_err *err)
 {

@@ -110,6 +110,19 @@ otd_rc otd_chain_job(struct otd_chain *c, struct otd_template *t,
 /* Counts a user of the template more or less; it is freed when unused and not the newest. */
 void otd_chain_keep(struct otd_chain *c, struct otd_template *t);
 void otd_chain_drop(struct otd_chain *c, struct otd_template *t);
+/*
+ * A template to another process: its bytes, added to head and body (which equal ones share). OTD_E_UNSUPPORTED:
+ * this chain's plugin cannot. And there: it is known as if a node had given it, with no user yet; newest: no
+ * node has given a better one so far. It is freed where nobody keeps it.
+ */
+/* What its node said of a template that somebody keeps. */
+const struct otd_chain_template *otd_chain_template_of(struct otd_chain *c,
+						       const struct otd_template *t);
+bool otd_chain_can_save(const struct otd_chain *c);
+otd_rc otd_chain_save(struct otd_chain *c, struct otd_template *t, struct otd_bytes *head,
+		      struct otd_bytes *body, struct otd_err *err);
+otd_rc otd_chain_load(struct otd_chain *c, struct otd_template **out, struct otd_span head,
+		      struct otd_span body, bool newest, struct otd_err *err);
 /* The whole block into out. */
 otd_rc otd_chain_assemble(struct otd_chain *c, struct otd_template *t, struct otd_span header,
 			  struct otd_span coinbase, struct otd_bytes *out, struct otd_err *err);

@@ -136,6 +136,8 @@ void otd_chain_choose(struct otd_chain *c);
 bool otd_chain_adopt(struct otd_chain_node *n, const struct otd_chain_template *t,
 		     struct otd_err *err);
 void otd_chain_free_templates(struct otd_chain *c);
+/* One that came from another process. Takes t's handle, also where it fails. */
+otd_rc otd_chain_hold(struct otd_chain *c, const struct otd_chain_template *t, bool newest);
 /* why "": there is none. */
 void otd_chain_say_trouble(struct otd_chain *c, const char *why);
 

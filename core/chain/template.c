@@ -51,6 +51,14 @@ const struct otd_chain_template *otd_chain_template(struct otd_chain *c)
 	return c->newest ? &c->newest->t : NULL;
 }
 
+const struct otd_chain_template *otd_chain_template_of(struct otd_chain *c,
+						       const struct otd_template *t)
+{
+	const struct otd_chain_held *h = find(c, t);
+	OTD_ASSERT(h);
+	return &h->t;
+}
+
 void otd_chain_say_trouble(struct otd_chain *c, const char *why)
 {
 	bool was = c->in_trouble;
@@ -155,4 +163,24 @@ bool otd_chain_adopt(struct otd_chain_node *n, const struct otd_chain_template *
 	if (old && old->users == 0)
 		free_held(c, old);
 	return true;
+}
+
+otd_rc otd_chain_hold(struct otd_chain *c, const struct otd_chain_template *t, bool newest)
+{
+	struct otd_chain_held *h = calloc(1, sizeof(*h)), *old = c->newest;
+	if (!h) {
+		OTD_ON(OTD_THREAD_COORDINATOR);
+		c->ops->template_free(c->self, t->handle);
+		return OTD_E_NOMEM;
+	}
+	h->t = *t;
+	h->next = c->held;
+	c->held = h;
+	if (!newest)
+		return OTD_OK;
+	c->newest = h;
+	otd_metric_set(c->height, (int64_t)t->height - 1);
+	if (old && old->users == 0)
+		free_held(c, old);
+	return OTD_OK;
 }

@@ -24,6 +24,7 @@
 
 #include "abi_0_1.h"
 #include "abi_0_2.h"
+#include "abi_0_3.h"
 
 int main(void)
 {

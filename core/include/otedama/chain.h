@@ -256,6 +256,18 @@ struct otd_chain_ops {
 	/* The one text by which an address is known, however it was written (letters of the other
 	   case, an old prefix): two texts with one script have one. NULL: texts stay as they are. */
 	otd_rc (*canonical)(struct otd_instance *in, struct otd_span text, struct otd_buf *out);
+	/*
+	 * Since 0.3, both or none: a template as bytes, and back in another process that goes on with this
+	 * one's work ("otedama upgrade"), where job() and assemble() do with it as they did. body is what
+	 * templates of one tip often have in common, byte for byte (the transactions); the host keeps equal
+	 * ones once. head begins with a version of the plugin's own. save: OTD_E_RANGE and both lengths where
+	 * a buffer is short. load: OTD_E_VERSION, OTD_E_CORRUPT in words; out->handle is given back by
+	 * template_free(). NULL: work of this chain cannot be handed over.
+	 */
+	otd_rc (*template_save)(struct otd_instance *in, const struct otd_template *t,
+				struct otd_buf *head, struct otd_buf *body);
+	otd_rc (*template_load)(struct otd_instance *in, struct otd_span head, struct otd_span body,
+				struct otd_chain_template *out);
 };
 
 #ifdef __cplusplus

@@ -37,7 +37,7 @@ extern "C" {
  * differ either way: what the older side does not know is not there (see OTD_HAS).
  */
 #define OTD_ABI_MAJOR 0
-#define OTD_ABI_MINOR 2
+#define OTD_ABI_MINOR 3
 
 struct otd_host;     /* the host's handle of one instance */
 struct otd_instance; /* the plugin's own state of one instance */

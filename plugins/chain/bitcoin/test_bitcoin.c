@@ -105,6 +105,7 @@ static void template_and_block(void **state)
 	assert_true(t->fees > 0 && t->value == 5000000000 + t->fees);
 	assert_true(t->min_time_s <= t->time_s);
 	assert_true(t->longpoll_id[0]);
+	hand_over(ops, in, &r.u.tmpl);
 	uint8_t *block, hash[32];
 	size_t n = solve(ops, in, t, (struct otd_span){(const uint8_t *)"\x51", 1},
 			 (uint32_t)t->time_s, &block, hash);
@@ -143,6 +144,7 @@ static void mweb(void **state)
 	assert_int_equal(t->height, 432);
 	assert_int_equal(t->n_tx, 2);
 	assert_int_equal(t->fees, 20200);
+	hand_over(ops, in, &r.u.tmpl);
 	uint8_t *block, hash[32], *tail = malloc(tail_len);
 	assert_true(btc_unhex(tail, hex, 2 * tail_len));
 	size_t n = solve(ops, in, t, (struct otd_span){(const uint8_t *)"\x51", 1},

@@ -210,3 +210,115 @@ otd_rc btc_assemble(const struct btc_host *host, const struct otd_template *t,
 	btc_buf_finish(&b);
 	return rc;
 }
+
+/* --- to another process --- */
+
+#define SAVED_VERSION 1 /* of the head; a reader takes this one and those before it */
+
+otd_rc btc_template_save(const struct btc_host *host, const struct otd_template *t,
+			 struct otd_buf *head, struct otd_buf *body)
+{
+	const struct otd_chain_template *i = &t->info;
+	size_t id_len = strnlen(i->longpoll_id, sizeof(i->longpoll_id) - 1);
+	struct btc_buf b;
+	btc_buf_init(&b, host);
+	btc_put_u8(&b, SAVED_VERSION);
+	btc_put_u8(&b, t->segwit ? 1 : 0);
+	btc_put_u64(&b, i->height);
+	btc_put(&b, i->prev, sizeof(i->prev));
+	btc_put(&b, i->target, sizeof(i->target));
+	btc_put_u32(&b, i->version);
+	btc_put_u32(&b, i->nbits);
+	btc_put_u64(&b, (uint64_t)i->time_s);
+	btc_put_u64(&b, (uint64_t)i->min_time_s);
+	btc_put_u64(&b, (uint64_t)i->value); /* of 63 bits, as on the wire */
+	btc_put_u64(&b, (uint64_t)i->fees);
+	btc_put_u32(&b, i->n_tx);
+	btc_put_u8(&b, (uint8_t)id_len);
+	btc_put(&b, i->longpoll_id, id_len);
+	btc_put_u8(&b, (uint8_t)t->commitment_len);
+	btc_put(&b, t->commitment, t->commitment_len);
+	btc_put_u32(&b, t->n_branches);
+	btc_put(&b, t->branches, (size_t)t->n_branches * 32);
+	otd_rc rc = b.failed ? btc_fail(host, OTD_E_NOMEM, "no memory to save a template")
+			     : btc_give(head, b.ptr, b.len);
+	otd_rc too = b.failed ? OTD_OK : btc_give(body, t->body, t->body_len);
+	btc_buf_finish(&b);
+	return rc ? rc : too;
+}
+
+static void take_into(struct btc_reader *r, void *to, size_t n)
+{
+	const uint8_t *p = btc_take(r, n);
+	if (p && n)
+		memcpy(to, p, n);
+}
+
+static void read_saved(struct btc_reader *r, struct otd_template *t)
+{
+	struct otd_chain_template *i = &t->info;
+	t->segwit = btc_get_u8(r) != 0;
+	i->height = btc_get_u64(r);
+	take_into(r, i->prev, sizeof(i->prev));
+	take_into(r, i->target, sizeof(i->target));
+	i->version = btc_get_u32(r);
+	i->nbits = btc_get_u32(r);
+	i->time_s = (int64_t)btc_get_u64(r);
+	i->min_time_s = (int64_t)btc_get_u64(r);
+	i->value = (otd_i128)(btc_get_u64(r) & INT64_MAX);
+	i->fees = (otd_i128)(btc_get_u64(r) & INT64_MAX);
+	i->n_tx = btc_get_u32(r);
+	size_t id_len = btc_get_u8(r);
+	if (id_len >= sizeof(i->longpoll_id))
+		r->failed = true;
+	else
+		take_into(r, i->longpoll_id, id_len);
+	t->commitment_len = btc_get_u8(r);
+	if (t->commitment_len > sizeof(t->commitment))
+		r->failed = true;
+	else
+		take_into(r, t->commitment, t->commitment_len);
+}
+
+static void *copy_of(const struct btc_host *host, const uint8_t *p, size_t n)
+{
+	void *to = btc_alloc(host, n ? n : 1);
+	if (to && n)
+		memcpy(to, p, n);
+	return to;
+}
+
+otd_rc btc_template_load(const struct btc_host *host, struct otd_span head, struct otd_span body,
+			 struct otd_chain_template *out)
+{
+	struct btc_reader r = {.ptr = head.ptr, .left = head.len};
+	unsigned version = btc_get_u8(&r);
+	if (r.failed || version != SAVED_VERSION)
+		return btc_fail(host, OTD_E_VERSION,
+				"a template was saved in form %u, this plugin knows %d", version,
+				SAVED_VERSION);
+	struct otd_template *t = btc_alloc(host, sizeof(*t));
+	if (!t)
+		return btc_fail(host, OTD_E_NOMEM, "no memory for a template");
+	read_saved(&r, t);
+	uint32_t n = btc_get_u32(&r);
+	const uint8_t *branches = n <= r.left / 32 ? btc_take(&r, (size_t)n * 32) : NULL;
+	otd_rc rc = OTD_OK;
+	if (r.failed || !branches) {
+		rc = btc_fail(host, OTD_E_CORRUPT, "a saved template is cut short");
+	} else {
+		t->n_branches = n;
+		t->branches = copy_of(host, branches, (size_t)n * 32);
+		t->body = copy_of(host, body.ptr, body.len);
+		t->body_len = body.len;
+		if (!t->branches || !t->body)
+			rc = btc_fail(host, OTD_E_NOMEM, "no memory for a template");
+	}
+	if (rc) {
+		btc_template_free(host, t);
+		return rc;
+	}
+	t->info.handle = t;
+	*out = t->info;
+	return OTD_OK;
+}

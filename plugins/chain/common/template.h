@@ -32,6 +32,10 @@ size_t btc_height_push(uint8_t out[9], uint64_t height);
 /* See struct otd_chain_ops. */
 otd_rc btc_job(const struct btc_host *host, const struct otd_template *t,
 	       const struct otd_chain_coinbase *cb, struct otd_chain_job *out);
+otd_rc btc_template_save(const struct btc_host *host, const struct otd_template *t,
+			 struct otd_buf *head, struct otd_buf *body);
+otd_rc btc_template_load(const struct btc_host *host, struct otd_span head, struct otd_span body,
+			 struct otd_chain_template *out);
 otd_rc btc_assemble(const struct btc_host *host, const struct otd_template *t,
 		    struct otd_span header, struct otd_span coinbase, struct otd_buf *block);
 

@@ -147,4 +147,40 @@ static inline size_t solve(const struct otd_chain_ops *ops, struct otd_instance 
 	return out.len;
 }
 
+/*
+ * The template goes to another process and comes back: the original is given back. Each cut of what was
+ * saved is refused, in words.
+ */
+static inline void hand_over(const struct otd_chain_ops *ops, struct otd_instance *in,
+			     struct otd_chain_template *t)
+{
+	struct otd_buf head = {0}, body = {0};
+	struct otd_chain_template again;
+	assert_int_equal(ops->template_save(in, t->handle, &head, &body), OTD_E_RANGE);
+	head.ptr = malloc(head.cap = head.len);
+	body.ptr = malloc(body.cap = body.len ? body.len : 1);
+	assert_int_equal(ops->template_save(in, t->handle, &head, &body), OTD_OK);
+	ops->template_free(in, t->handle);
+	struct otd_span b = {body.ptr, body.len};
+	for (size_t n = 0; n < head.len; n++) {
+		uint8_t *cut = malloc(n ? n : 1); /* so that ASan sees a look behind it */
+		memcpy(cut, head.ptr, n);
+		assert_int_not_equal(ops->template_load(in, (struct otd_span){cut, n}, b, &again),
+				     OTD_OK);
+		free(cut);
+	}
+	head.ptr[0]++;
+	assert_int_equal(ops->template_load(in, (struct otd_span){head.ptr, head.len}, b, &again),
+			 OTD_E_VERSION);
+	head.ptr[0]--;
+	assert_int_equal(ops->template_load(in, (struct otd_span){head.ptr, head.len}, b, &again),
+			 OTD_OK);
+	assert_ptr_not_equal(again.handle, NULL);
+	t->handle = again.handle;
+	assert_memory_equal(&again.height, &t->height,
+			    sizeof(*t) - offsetof(struct otd_chain_template, height));
+	free(head.ptr);
+	free(body.ptr);
+}
+
 #endif

@@ -306,6 +306,18 @@ static otd_rc assemble(struct otd_instance *in, struct otd_template *t, struct o
 	return btc_assemble(&in->host, t, header, coinbase, block);
 }
 
+static otd_rc template_save(struct otd_instance *in, const struct otd_template *t,
+			    struct otd_buf *head, struct otd_buf *body)
+{
+	return btc_template_save(&in->host, t, head, body);
+}
+
+static otd_rc template_load(struct otd_instance *in, struct otd_span head, struct otd_span body,
+			    struct otd_chain_template *out)
+{
+	return btc_template_load(&in->host, head, body, out);
+}
+
 static const struct otd_base_ops base_ops = {
 	.size = sizeof(base_ops),
 	.create = create,
@@ -324,6 +336,8 @@ static const struct otd_chain_ops chain_ops = {
 	.pay_check = pay_check,
 	.dust = dust,
 	.canonical = canonical,
+	.template_save = template_save,
+	.template_load = template_load,
 };
 
 static const struct otd_plugin_desc desc = {

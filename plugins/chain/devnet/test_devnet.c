@@ -173,6 +173,7 @@ static size_t mined(uint8_t **block, uint8_t hash[32])
 {
 	struct otd_chain_result r;
 	assert_int_equal(ask(&r, OTD_CHAIN_TEMPLATE, (struct otd_span){0}, 0, NULL), OTD_OK);
+	hand_over(ops, in, &r.u.tmpl);
 	size_t n = solve(ops, in, &r.u.tmpl, anyone, (uint32_t)r.u.tmpl.time_s, block, hash);
 	ops->template_free(in, r.u.tmpl.handle);
 	return n;
