@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "pool/blocks.h"
+#include "pool/image.h"
 #include "pool/job.h"
 #include "pool/reactor.h"
 
@@ -50,6 +51,7 @@ struct pool {
 struct reactor {
 	struct otd_mailbox *mailbox;
 	bool drained;
+	bool owes; /* the answer to a freeze that was given up */
 };
 
 struct otd_coordinator {
@@ -280,6 +282,10 @@ static void on_drained(struct otd_coordinator *c, const struct otd_msg_position 
 {
 	if (m->head.reactor >= c->n_reactors)
 		return;
+	if (c->reactors[m->head.reactor].owes) {
+		c->reactors[m->head.reactor].owes = false;
+		return;
+	}
 	c->reactors[m->head.reactor].drained = true;
 	for (uint32_t i = 0; i < c->n_reactors; i++) {
 		if (c->reactors[i].mailbox && !c->reactors[i].drained)
@@ -539,6 +545,36 @@ void otd_coordinator_drain(struct otd_coordinator *c, otd_fn drained, void *arg)
 	otd_msg_destroy(m);
 }
 
+otd_rc otd_coordinator_freeze(struct otd_coordinator *c, otd_fn frozen, void *arg)
+{
+	for (uint32_t i = 0; i < c->n_reactors; i++) {
+		if (c->reactors[i].owes)
+			return OTD_E_BUSY;
+		c->reactors[i].drained = false;
+	}
+	struct otd_msg *m = otd_msg_create(OTD_MSG_FREEZE, 0, sizeof(struct otd_msg), 0);
+	if (!m)
+		return OTD_E_NOMEM;
+	c->drained = frozen;
+	c->drained_arg = arg;
+	broadcast(c, m);
+	otd_msg_destroy(m);
+	return OTD_OK;
+}
+
+void otd_coordinator_thaw(struct otd_coordinator *c)
+{
+	struct otd_msg *m = otd_msg_create(OTD_MSG_THAW, 0, sizeof(struct otd_msg), 0);
+	c->drained = NULL;
+	for (uint32_t i = 0; i < c->n_reactors; i++)
+		c->reactors[i].owes = c->reactors[i].mailbox && !c->reactors[i].drained;
+	if (m)
+		broadcast(c, m);
+	else
+		otd_log(OTD_LOG_ERROR, "pool", "message.lost", "type=%d", OTD_MSG_THAW);
+	otd_msg_destroy(m);
+}
+
 void otd_coordinator_release(struct otd_coordinator *c, uint32_t reactor, uint64_t epoch,
 			     uint64_t seq)
 {
@@ -563,4 +599,167 @@ bool otd_coordinator_leaving(const struct otd_coordinator *c)
 const char *otd_coordinator_trouble(struct otd_coordinator *c, size_t pool)
 {
 	return otd_blocks_trouble(c->blocks, pool);
+}
+
+/* --- to another process, see pool/image.h --- */
+
+#define IMAGE_VERSION 1
+
+bool otd_coordinator_can_save(struct otd_coordinator *c, const char **why)
+{
+	for (size_t i = 0; i < c->n_pools; i++) {
+		*why = c->pools[i].name;
+		if (c->pools[i].conf.chain && !otd_chain_can_save(c->pools[i].conf.chain))
+			return false;
+	}
+	return true;
+}
+
+/* Transactions of templates, each different set once. */
+struct bodies {
+	struct otd_bytes *at;
+	uint32_t n;
+};
+
+/* Takes b: it is there already, or it is now. */
+static uint32_t body_number(struct bodies *all, struct otd_bytes *b)
+{
+	for (uint32_t i = all->n; i-- > 0;) {
+		if (all->at[i].len == b->len &&
+		    (!b->len || memcmp(all->at[i].ptr, b->ptr, b->len) == 0)) {
+			otd_bytes_finish(b);
+			return i;
+		}
+	}
+	all->at[all->n] = *b;
+	return all->n++;
+}
+
+static otd_rc save_template(struct pool *p, const struct job *j, struct bodies *bodies,
+			    struct otd_bytes *out, struct otd_err *err)
+{
+	struct otd_bytes head, body;
+	otd_bytes_init(&head, 1u << 20);
+	otd_bytes_init(&body, 64u << 20);
+	otd_rc rc = otd_chain_save(p->conf.chain, j->handle, &head, &body, err);
+	if (rc == OTD_OK) {
+		size_t part = otd_pack_begin(out);
+		otd_pack_u32(out, j->number);
+		otd_pack_span(out, otd_bytes_span(&head));
+		otd_pack_u32(out, body_number(bodies, &body));
+		otd_pack_end(out, part);
+	} else {
+		otd_bytes_finish(&body);
+	}
+	otd_bytes_finish(&head);
+	return rc;
+}
+
+/* The newest jobs, back to the second tip before: reactors know no others. The oldest of them, counted from 1. */
+static uint32_t oldest_known(struct pool *p)
+{
+	const uint8_t *tips[2] = {NULL, NULL};
+	uint32_t n = p->n_jobs;
+	for (; n > 0 && p->n_jobs - n < OTD_JOB_RING; n--) {
+		const struct job *j = &p->jobs[(n - 1) % JOBS_KEPT];
+		const uint8_t *prev = otd_chain_template_of(p->conf.chain, j->handle)->prev;
+		size_t t = 0;
+		while (t < 2 && tips[t] && memcmp(tips[t], prev, 32) != 0)
+			t++;
+		if (t == 2)
+			break;
+		tips[t] = prev;
+	}
+	return n + 1;
+}
+
+static otd_rc save_pool(struct pool *p, struct bodies *bodies, struct otd_bytes *out,
+			struct otd_err *err)
+{
+	bool is = p->conf.chain && !p->removed && otd_chain_can_save(p->conf.chain);
+	uint32_t from = is && p->n_jobs ? oldest_known(p) : 1;
+	uint32_t n = is && p->n_jobs ? p->n_jobs - from + 1 : 0;
+	otd_rc rc = OTD_OK;
+	otd_pack_u32(out, n);
+	for (uint32_t i = from; rc == OTD_OK && i < from + n; i++)
+		rc = save_template(p, &p->jobs[(i - 1) % JOBS_KEPT], bodies, out, err);
+	return rc;
+}
+
+otd_rc otd_coordinator_save(struct otd_coordinator *c, struct otd_bytes *out, struct otd_err *err)
+{
+	struct bodies bodies = {.at = calloc(c->n_pools * OTD_JOB_RING + 1, sizeof(*bodies.at))};
+	otd_rc rc = bodies.at ? OTD_OK : otd_fail(err, OTD_E_NOMEM, "out of memory");
+	otd_pack_u16(out, IMAGE_VERSION);
+	otd_pack_u32(out, c->last_job);
+	size_t pools = otd_pack_begin(out);
+	otd_pack_u32(out, (uint32_t)c->n_pools);
+	for (size_t i = 0; i < c->n_pools && rc == OTD_OK; i++)
+		rc = save_pool(&c->pools[i], &bodies, out, err);
+	otd_pack_end(out, pools);
+	otd_pack_u32(out, bodies.n);
+	for (uint32_t i = 0; i < bodies.n; i++) {
+		otd_pack_span(out, otd_bytes_span(&bodies.at[i]));
+		otd_bytes_finish(&bodies.at[i]);
+	}
+	free(bodies.at);
+	if (rc == OTD_OK && out->failed)
+		rc = otd_fail(err, OTD_E_NOMEM, "out of memory to hand work over");
+	return rc;
+}
+
+static otd_rc corrupt(struct otd_err *err)
+{
+	return otd_fail(err, OTD_E_CORRUPT, "what was handed over is no image of templates");
+}
+
+static otd_rc load_template(struct otd_coordinator *c, struct pool *p, struct otd_unpack *in,
+			    const struct otd_span *bodies, uint32_t n_bodies, bool newest,
+			    struct otd_err *err)
+{
+	struct otd_unpack t = otd_unpack_part(in);
+	uint32_t number = otd_unpack_u32(&t);
+	struct otd_span head = otd_unpack_span(&t);
+	uint32_t body = otd_unpack_u32(&t);
+	struct otd_template *handle = NULL;
+	if (t.failed || body >= n_bodies || number == 0 || number > c->last_job)
+		return corrupt(err);
+	if (!p)
+		return OTD_OK; /* not of this process */
+	otd_rc rc = otd_chain_load(p->conf.chain, &handle, head, bodies[body], newest, err);
+	if (rc)
+		return rc;
+	uint32_t last = c->last_job;
+	struct job *j = remember(c, p, handle);
+	c->last_job = last;
+	j->number = number;
+	return OTD_OK;
+}
+
+otd_rc otd_coordinator_load(struct otd_coordinator *c, struct otd_span image,
+			    uint32_t (*number)(void *arg, uint32_t was), void *arg,
+			    struct otd_err *err)
+{
+	struct otd_unpack in = otd_unpack_of(image);
+	uint16_t version = otd_unpack_u16(&in);
+	c->last_job = otd_unpack_u32(&in);
+	struct otd_unpack pools = otd_unpack_part(&in);
+	uint32_t n_bodies = otd_unpack_u32(&in);
+	if (in.failed || version < 1 || n_bodies > in.left / 4)
+		return corrupt(err);
+	struct otd_span *bodies = calloc(n_bodies ? n_bodies : 1, sizeof(*bodies));
+	otd_rc rc = bodies ? OTD_OK : otd_fail(err, OTD_E_NOMEM, "out of memory");
+	for (uint32_t i = 0; i < n_bodies && rc == OTD_OK; i++)
+		bodies[i] = otd_unpack_span(&in);
+	uint32_t n_pools = otd_unpack_u32(&pools);
+	for (uint32_t i = 0; i < n_pools && rc == OTD_OK; i++) {
+		uint32_t n = otd_unpack_u32(&pools), to = number(arg, i);
+		if (in.failed || pools.failed || n > OTD_JOB_RING)
+			rc = corrupt(err);
+		for (uint32_t k = 0; k < n && rc == OTD_OK; k++)
+			rc = load_template(c, to < c->n_pools ? &c->pools[to] : NULL, &pools,
+					   bodies, n_bodies, k + 1 == n, err);
+	}
+	free(bodies);
+	return rc;
 }

@@ -87,6 +87,12 @@ void otd_coordinator_template(struct otd_coordinator *c, size_t pool,
 void otd_coordinator_block(struct otd_coordinator *c, const struct otd_acct_block *b);
 /* Sends OTD_MSG_DRAIN to every reactor; drained(arg) once all have answered. */
 void otd_coordinator_drain(struct otd_coordinator *c, otd_fn drained, void *arg);
+/*
+ * The same by OTD_MSG_FREEZE: clients stay, and are not listened to. Then thaw, or the end. OTD_E_BUSY: a
+ * reactor has not answered the freeze before.
+ */
+otd_rc otd_coordinator_freeze(struct otd_coordinator *c, otd_fn frozen, void *arg);
+void otd_coordinator_thaw(struct otd_coordinator *c);
 /* Whether a block is on its way to our disk or to its first node: whoever ends now may lose it. */
 bool otd_coordinator_leaving(const struct otd_coordinator *c);
 /* The last thing that went wrong with a block of this pool and was not mended; "" where nothing. */

@@ -125,3 +125,20 @@ void otd_dupes_fill(struct otd_dupes *d, size_t slot, const uint8_t hash[32])
 	key_of(d->now.slots[slot], hash);
 	d->now.used++;
 }
+
+static void each_from(const struct otd_dupes_table *t, size_t from,
+		      void (*each)(void *arg, const uint64_t key[2]), void *arg)
+{
+	for (size_t i = from; t->slots && i <= t->mask; i++) {
+		if (t->slots[i][0] | t->slots[i][1])
+			each(arg, t->slots[i]);
+	}
+}
+
+void otd_dupes_each(const struct otd_dupes *d, void (*each)(void *arg, const uint64_t key[2]),
+		    void *arg)
+{
+	/* Those that were moved are in now as well. */
+	each_from(&d->old, d->moved, each, arg);
+	each_from(&d->now, 0, each, arg);
+}

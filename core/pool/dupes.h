@@ -30,5 +30,8 @@ void otd_dupes_finish(struct otd_dupes *d);
 otd_rc otd_dupes_look(struct otd_dupes *d, size_t *slot, const uint8_t hash[32]);
 void otd_dupes_fill(struct otd_dupes *d, size_t slot, const uint8_t hash[32]);
 size_t otd_dupes_count(const struct otd_dupes *d);
+/* Every entry once, as the first 16 bytes of its hash: a hash that begins so is the same to look(). */
+void otd_dupes_each(const struct otd_dupes *d, void (*each)(void *arg, const uint64_t key[2]),
+		    void *arg);
 
 #endif

@@ -118,11 +118,14 @@ otd_rc otd_extranonces_take(struct otd_extranonces *x, uint8_t *out)
 
 void otd_extranonces_give(struct otd_extranonces *x, const uint8_t *en1)
 {
-	uint32_t v = 0;
+	uint64_t all = 0, bits = x->len == 8 ? UINT64_MAX : (UINT64_C(1) << 8 * x->len) - 1;
 
-	for (uint32_t i = x->len - 4; i < x->len; i++)
-		v = v << 8 | en1[i];
-	v %= VALUES;
+	for (uint32_t i = 0; i < x->len; i++)
+		all = all << 8 | en1[i];
+	uint32_t v = all % VALUES;
+	/* One of another epoch, of a session that was handed over: its number here is somebody else's. */
+	if ((all ^ x->prefix) & bits & ~(uint64_t)(VALUES - 1))
+		return;
 	if (x->block[v / BLOCK])
 		x->block[v / BLOCK]->live[v % BLOCK / 64] &= ~(1ull << v % 64);
 }

@@ -43,6 +43,7 @@ otd_rc otd_extranonces_init(struct otd_extranonces *x, struct otd_extranonce_spa
 void otd_extranonces_finish(struct otd_extranonces *x);
 /* OTD_E_NOMEM: every value that this pool may have was used on this tip. */
 otd_rc otd_extranonces_take(struct otd_extranonces *x, uint8_t *out);
+/* One of another epoch is none of ours: nothing happens. */
 void otd_extranonces_give(struct otd_extranonces *x, const uint8_t *en1);
 /* A new tip: values that no session holds may be used again. */
 void otd_extranonces_new_tip(struct otd_extranonces *x);

@@ -79,6 +79,8 @@ static const struct shape shapes[] = {
 	 {offsetof(struct otd_msg_auth_answer, account),
 	  offsetof(struct otd_msg_auth_answer, reason)}},
 	{OTD_MSG_DRAIN, 0, sizeof(struct otd_msg), {0}},
+	{OTD_MSG_FREEZE, 0, sizeof(struct otd_msg), {0}},
+	{OTD_MSG_THAW, 0, sizeof(struct otd_msg), {0}},
 	{OTD_MSG_RELEASE, 0, sizeof(struct otd_msg_position), {0}},
 	{OTD_MSG_BAN,
 	 2,
@@ -93,6 +95,13 @@ static const struct shape shapes[] = {
 	{OTD_MSG_SYNCED, 0, sizeof(struct otd_msg_position), {0}},
 	{OTD_MSG_DRAINED, 0, sizeof(struct otd_msg_position), {0}},
 	{OTD_MSG_POOL_GONE, 0, sizeof(struct otd_msg_pool_gone), {0}},
+	{OTD_MSG_CLIENT, 0, sizeof(struct otd_msg_client), {0}},
+	{OTD_MSG_SAY, 1, sizeof(struct otd_msg_say), {offsetof(struct otd_msg_say, text)}},
+	{OTD_MSG_CHANGE, 1, sizeof(struct otd_msg_text), {offsetof(struct otd_msg_text, text)}},
+	{OTD_MSG_READY, 0, sizeof(struct otd_msg), {0}},
+	{OTD_MSG_ENDED, 0, sizeof(struct otd_msg_client), {0}},
+	{OTD_MSG_METRICS, 1, sizeof(struct otd_msg_text), {offsetof(struct otd_msg_text, text)}},
+	{OTD_MSG_CHANGED, 0, sizeof(struct otd_msg), {0}},
 };
 
 bool otd_msg_check(const void *bytes, size_t len)
@@ -119,6 +128,19 @@ bool otd_msg_check(const void *bytes, size_t len)
 			return false;
 	}
 	return true;
+}
+
+struct otd_msg *otd_msg_copy(const void *bytes, size_t len)
+{
+	struct otd_msg head;
+
+	if (!otd_msg_check(bytes, len))
+		return NULL;
+	memcpy(&head, bytes, sizeof(head));
+	struct otd_msg *m = otd_msg_create((enum otd_msg_type)head.type, head.reactor, len, 0);
+	if (m)
+		memcpy(m, bytes, len);
+	return m;
 }
 
 static struct envelope *take_all(struct otd_mailbox *b)

@@ -15,12 +15,25 @@ enum otd_msg_type {
 	OTD_MSG_DRAIN = 3, /* no new connections, answer what was received, then close: head only */
 	OTD_MSG_RELEASE = 4, /* of struct otd_msg_position: merged; journal segments may go */
 	OTD_MSG_BAN = 5,     /* a ban is in force from now on, or not any more */
+	/* to a reactor process, beside those that its reactors get */
+	OTD_MSG_CLIENT = 6, /* an accepted connection; its descriptor comes with it */
+	OTD_MSG_SAY = 7,    /* a line to every miner */
+	OTD_MSG_CHANGE = 8, /* what a reload changes, as text */
+	/* listen to no client, answer what was received, then OTD_MSG_DRAINED; clients stay. THAW: listen again;
+	   OTD_MSG_DRAINED comes then too, where it has not come. Heads only. */
+	OTD_MSG_FREEZE = 6,
+	OTD_MSG_THAW = 7,
 	/* reactor to coordinator */
 	OTD_MSG_AUTH = 32,
 	OTD_MSG_BLOCK = 33,
 	OTD_MSG_SYNCED = 34,   /* of struct otd_msg_position: durable up to seq */
 	OTD_MSG_DRAINED = 35,  /* of struct otd_msg_position */
-	OTD_MSG_POOL_GONE = 36 /* nothing of this removed pool comes any more */
+	OTD_MSG_POOL_GONE = 36, /* nothing of this removed pool comes any more */
+	/* from a reactor process */
+	OTD_MSG_READY = 37,  /* its reactors run: head only */
+	OTD_MSG_ENDED = 38,  /* of struct otd_msg_client: this session has ended */
+	OTD_MSG_METRICS = 39, /* of struct otd_msg_text: otd_metrics_changes() */
+	OTD_MSG_CHANGED = 40 /* one of its reactors has the last change: head only */
 };
 
 struct otd_msg {
@@ -102,6 +115,27 @@ struct otd_msg_pool_gone {
 	uint64_t epoch, seq; /* its last record stands at or before it */
 };
 
+#define OTD_MSG_TICKET 24u /* bytes of a struct otd_ticket */
+
+struct otd_msg_client {
+	struct otd_msg head;
+	uint32_t port; /* index; 0 in OTD_MSG_ENDED */
+	uint32_t reserved;
+	uint8_t ticket[OTD_MSG_TICKET];
+};
+
+struct otd_msg_say {
+	struct otd_msg head;
+	uint32_t reconnect; /* 1: they are told to connect again, and text is empty */
+	uint32_t reserved;
+	struct otd_ref text;
+};
+
+struct otd_msg_text {
+	struct otd_msg head;
+	struct otd_ref text;
+};
+
 struct otd_msg_position {
 	struct otd_msg head;
 	uint64_t epoch, seq;
@@ -115,6 +149,8 @@ struct otd_ref otd_msg_put(struct otd_msg *m, const void *p, size_t n);
 /* Whether a message of len bytes is whole: type known, fixed part as long as its type wants, every
    ref within. */
 bool otd_msg_check(const void *bytes, size_t len);
+/* One of these bytes, which come from another process. NULL: they are no message, or memory ran out. */
+struct otd_msg *otd_msg_copy(const void *bytes, size_t len);
 static inline struct otd_span otd_msg_get(const void *m, struct otd_ref r)
 {
 	struct otd_span s = {(const uint8_t *)m + r.at, r.len};

@@ -32,8 +32,21 @@ void otd_reactor_check_drained(struct otd_reactor *r)
 
 	if (!r->drained || r->running || r->batch.n || otd_journal_synced(r->journal) < last)
 		return;
-	r->drained = false;
+	r->drained = r->owes_drained = false;
 	send_position(r, OTD_MSG_DRAINED, last);
+}
+
+static void freeze(struct otd_reactor *r, bool on)
+{
+	if (!on && r->owes_drained) {
+		r->drained = r->owes_drained = false;
+		send_position(r, OTD_MSG_DRAINED, otd_journal_synced(r->journal));
+	}
+	r->owes_drained = on;
+	if (r->has_front && r->front.freeze)
+		r->front.freeze(r->front.arg, on);
+	else if (on)
+		otd_reactor_drained(r);
 }
 
 static void journal_synced(void *arg, uint64_t seq)
@@ -107,6 +120,8 @@ static void on_message(void *arg, const struct otd_msg *m)
 		else
 			otd_reactor_drained(r);
 		break;
+	case OTD_MSG_FREEZE: freeze(r, true); break;
+	case OTD_MSG_THAW: freeze(r, false); break;
 	case OTD_MSG_RELEASE: {
 		const struct otd_msg_position *pos = (const struct otd_msg_position *)m;
 		if (pos->epoch == r->conf.epoch)
@@ -155,6 +170,7 @@ static otd_rc open_journal(struct otd_reactor *r, struct otd_err *err)
 		.epoch = r->conf.epoch,
 		.segment_bytes = r->conf.segment_bytes,
 		.max_bytes = r->conf.max_bytes,
+		.archive = r->conf.archive,
 		.synced = journal_synced,
 		.failed = journal_failed,
 		.restate = otd_reactor_restate,

@@ -52,6 +52,7 @@ struct otd_reactor_conf {
 	uint64_t epoch;        /* not used before by any reactor of this data_dir */
 	const char *journal_dir;
 	uint64_t segment_bytes, max_bytes; /* of the journal [64 MiB, 256 MiB] */
+	bool archive;                      /* its old segments are moved away, not removed */
 	const struct otd_reactor_pool *pools;
 	size_t n_pools;
 	struct otd_mailbox *coordinator; /* where messages go */
@@ -110,6 +111,9 @@ struct otd_reactor_front {
 	/* From now on this is banned: whoever is here because of it is told and goes. Not called for
 	   what was banned before the front came. May be NULL. */
 	void (*ban)(void *arg, const struct otd_ban *ban);
+	/* on: listen to no client, answer what was received, then call otd_reactor_drained(); clients stay. Off:
+	   listen again. NULL: there is nothing to wait for. */
+	void (*freeze)(void *arg, bool on);
 };
 
 /* Opens (recovers) the journal and measures the algorithms; blocks. */
@@ -195,7 +199,7 @@ void otd_reactor_extranonce_give(struct otd_reactor *r, uint32_t pool,
  */
 void otd_reactor_submit(struct otd_reactor *r, const struct otd_submit *s);
 
-/* The front's answer to drain: no client is left. OTD_MSG_DRAINED follows once all is durable. */
+/* The front's answer to drain or freeze: no client is left, or nothing of theirs. OTD_MSG_DRAINED follows once all is durable. */
 void otd_reactor_drained(struct otd_reactor *r);
 
 #endif

@@ -76,6 +76,7 @@ struct otd_reactor {
 	struct otd_journal *journal;
 	struct otd_reactor_front front;
 	bool has_front, draining, drained;
+	bool owes_drained; /* of a freeze */
 	struct reactor_pool *pools[OTD_POOLS_MAX];
 	size_t n_pools;
 	struct otd_extranonce_space extranonces;
