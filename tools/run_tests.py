@@ -92,6 +92,10 @@ def swaps(folder, env):
                 env=dict(os.environ, OTEDAMA_BUILD=os.path.join(ROOT, folder), OTEDAMA_SWAPS="20", **env))
 
 
+# Seeds that are files of the tree already.
+ALSO = {"policy": os.path.join(ROOT, "scripts", "lua")}
+
+
 def fuzz_one(target):
     seconds = os.environ.get("OTEDAMA_FUZZ_SECONDS", "5")
     folder = os.path.join(ROOT, "build-fuzz")
@@ -100,8 +104,7 @@ def fuzz_one(target):
     os.makedirs(work, exist_ok=True)
     argv = [os.path.join(folder, target), f"-max_total_time={seconds}", "-rss_limit_mb=1500", "-timeout=10",
             "-print_final_stats=0", f"-artifact_prefix={folder}/", work]
-    if os.path.isdir(corpus):
-        argv.append(corpus)
+    argv += [x for x in (corpus, ALSO.get(target[5:])) if x and os.path.isdir(x)]
     return subprocess.run(argv, capture_output=True, text=True, errors="replace")
 
 

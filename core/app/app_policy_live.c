@@ -15,6 +15,7 @@
 #include "app/app_policy_impl.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "plugin/plugin.h"
 
 static void answer_json(struct otd_control_request *r, json_t *o)
 {
@@ -240,6 +241,8 @@ static void coming_run(void *arg) /* [background] */
 	otd_bytes_init(&text, OTD_POLICY_TEXT_MAX);
 	if (!g)
 		rc = otd_policy_read(&text, c->p->app->env, c->file, &c->err);
+	if (!g && rc == OTD_OK)
+		rc = otd_plugin_trusted(c->file, &c->err);
 	if (rc == OTD_OK && !g)
 		rc = policy_gen_with(&g, c->from, c->file, &text, &c->err);
 	if (rc == OTD_OK)

@@ -412,6 +412,7 @@ static void look_at_node(struct otd_app_policy *p, const struct otd_app_chain *c
 					   .in_use = n.in_use,
 					   .syncing = n.syncing,
 					   .height = (int64_t)n.height,
+					   .latency_ms = (int64_t)(n.latency_us / 1000),
 					   .error = n.up ? NULL : n.last_error};
 	otd_policy_node(policy_of(p), &in);
 }

@@ -5,6 +5,7 @@
 #include "app/app_policy_impl.h"
 #include "config/yaml_change.h"
 #include "loop/loop.h"
+#include "plugin/plugin.h"
 
 static char *copy(const char *s)
 {
@@ -121,7 +122,8 @@ static otd_rc read_list(struct policy_gen *g, struct otd_env *e,
 		struct policy_script *s = &g->script[g->n++];
 		rc = fill(s, p->file, p->path, p->options, pool ? &pool : p->pools.item,
 			  pool ? 1 : p->pools.n, err);
-		if (rc == OTD_OK && otd_policy_read(&s->text, e, s->file, &why) != OTD_OK)
+		if (rc == OTD_OK && (otd_policy_read(&s->text, e, s->file, &why) != OTD_OK ||
+				     otd_plugin_trusted(s->file, &why) != OTD_OK))
 			rc = otd_yaml_fail(err, why.rc, p->at, "%s", why.text);
 	}
 	return rc;

@@ -10,18 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A sanitizer's malloc() keeps what was freed, and does not say what it gave. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
-	__has_feature(memory_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
+#include "base/sanitized.h"
 
 #define STACK_BYTES 16384
 #define THREADS_MAX 64
@@ -123,7 +112,7 @@ uint64_t otd_pcheck_heap(void)
 uint64_t otd_pcheck_resident(void)
 {
 	unsigned long long whole = 0, resident = 0;
-	FILE *f = SANITIZED ? NULL : fopen("/proc/self/statm", "re");
+	FILE *f = OTD_SANITIZED ? NULL : fopen("/proc/self/statm", "re");
 	if (!f)
 		return 0;
 	if (fscanf(f, "%llu %llu", &whole, &resident) != 2)

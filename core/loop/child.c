@@ -15,20 +15,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/sanitized.h"
+
 #define ENVIRONMENT_MAX 8
 #define LOOK_MS         100 /* how often it is looked whether it is over */
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
-	__has_feature(memory_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
 
 extern char **environ;
 
@@ -222,7 +212,7 @@ void otd_child_confine(const struct otd_child_limits *limits)
 	if (limits->cpu_s)
 		limit(RLIMIT_CPU, limits->cpu_s);
 	/* Sanitizers map terabytes that they never touch. */
-	if (limits->memory && !SANITIZED)
+	if (limits->memory && !OTD_SANITIZED)
 		limit(RLIMIT_AS, limits->memory);
 }
 

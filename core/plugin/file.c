@@ -24,10 +24,12 @@ static otd_rc check_owner(const char *path, bool folder, struct otd_err *err)
 	if (st.st_mode & (S_IWGRP | S_IWOTH))
 		return otd_fail(err, OTD_E_REFUSED,
 				"%s: %s may write it (mode %04o), so that it could be changed "
-				"under us: "
-				"chmod go-w it",
+				"under us: %s",
 				path, st.st_mode & S_IWOTH ? "others" : "its group",
-				(unsigned)(st.st_mode & 07777));
+				(unsigned)(st.st_mode & 07777),
+				folder && (st.st_mode & S_ISVTX)
+					? "keep it in a folder that is not everybody's"
+					: "chmod go-w it");
 	return OTD_OK;
 }
 

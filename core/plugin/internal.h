@@ -112,8 +112,6 @@ otd_rc otd_plugin_elf_check(struct otd_note_desc *out, const uint8_t *p, size_t 
 			    struct otd_err *err);
 
 /* --- file.c --- */
-/* Owner and mode of a file and its folder. */
-otd_rc otd_plugin_trusted(const char *file, struct otd_err *err);
 /* Reads it whole; free() it. */
 otd_rc otd_plugin_file_read(uint8_t **out, size_t *n, struct otd_env *e, const char *file,
 			    struct otd_err *err);

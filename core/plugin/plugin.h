@@ -194,6 +194,10 @@ size_t otd_instance_memory(const struct otd_plugin_instance *in);
 otd_rc otd_scratch_alloc(void **out, const struct otd_algo_info *info);
 void otd_scratch_free(void *scratch); /* takes NULL */
 
+/* Code is taken only from root or from the user that runs this program, out of a file and a folder that
+   nobody else may write; also Lua scripts. [any-thread] */
+OTD_WARN_UNUSED otd_rc otd_plugin_trusted(const char *file, struct otd_err *err);
+
 /*
  * Thread tags, asserted in debug builds: each thread says once what it is; calls of plugin
  * functions go through OTD_ON(tag) at the call site's module. Until the first thread of the process

@@ -1,9 +1,12 @@
 """Fees by command: which of script, command and settings holds; what blocks bear before and after; restart, end, reload."""
 import json
+import os
 import time
 
 from devnet import SOME_BLOCKS, Database, verified
-from pool import address, wait_for
+from money import split
+from payments import BITCOIN, Bank
+from pool import ROOT, address, wait_for
 from reload import Live
 from test_policy import mine_block, put, scripted
 
@@ -165,3 +168,28 @@ def test_reload():
         r.tree["pools"]["dev"] = r.tree["pools"].pop("other")
         r.reload()
         wait_for(lambda: is_in_force() == (30000, "settings"), about="the pool of the old name with the settings' fee")
+
+
+def test_recipients_of_a_policy_are_paid():
+    """What fees.lua divides arrives on the chain: a quarter given away, the rest to the pool's own address."""
+    gift, own = BITCOIN.address(711), BITCOIN.address(712)
+    with Bank(BITCOIN, "minimum: 0.0001 BTC, every: 30d") as bank:
+        script = os.path.join(ROOT, "scripts", "lua", "fees.lua")
+        bank.pool.write(bank.pool.text.replace(
+            "fee: {rate: 1%}", f"fee: {{rate: 1%}}\n    policies: [{{file: '{script}', options: {{rate: 4%, donate: 25%, "
+            f"donate_to: {gift}, fee_to: {own}}}}}]"))
+        bank.pool.start()
+        bank.mine((40, 25, 9))
+        due, took = bank.balances("spendable"), bank.balances("fee")["the pool"]
+        assert took == -(-(took + sum(due.values())) * 4 // 100), (took, due)
+        amounts = split(took, {gift: 250000, own: 750000})
+        bank.turn_on()
+        bank.run()
+        paid = bank.confirm()
+        # The pool pays the network out of its fee.
+        parts = {p["address"]: int(p["amount_units"]) for p in bank.ask("show", str(paid["id"]))["parts"] if p["address"] in (gift, own)}
+        got = bank.received(amounts)
+        assert got == parts and sum(got.values()) <= took, (got, parts, amounts)
+        assert abs(got[gift] * 3 - got[own]) <= 3, got
+        assert bank.received(due) == due
+        assert bank.verify() == 0

@@ -501,6 +501,34 @@ def test_reload_takes_scripts_all_or_nothing():
         assert any("the last reload was refused" in t for t in pool.status()["attention"])
 
 
+def test_a_script_that_others_may_write_is_refused():
+    """As a plugin is: at a start, a reload, and by hand; the one in force stays."""
+    with scripted(say("the first")) as pool:
+        path = pool.folder + "/data.lua"
+        pool.start()
+        assert heard(pool) == "the first"
+        for mode, whose in ((0o664, "its group"), (0o646, "others")):
+            put(pool, say("the second"))
+            os.chmod(path, mode)
+            for words in (("reload",), ("policy", "shadow", path), ("policy", "apply", path)):
+                r = pool.command(*words, "--socket", pool.socket, check=False)
+                assert r.returncode == 1 and f"{whose} may write it" in r.stderr and "chmod go-w" in r.stderr, r.stderr
+            assert heard(pool) == "the first"
+        r = pool.command("config", "check", "-c", pool.config, check=False)
+        assert r.returncode == 1 and "may write it" in r.stdout + r.stderr, r.stdout + r.stderr
+        os.chmod(path, 0o644)
+        os.chmod(pool.folder, 0o777)
+        r = pool.command("reload", "--socket", pool.socket, check=False)
+        assert r.returncode == 1 and "others may write it" in r.stderr, r.stderr
+        os.chmod(pool.folder, 0o700)
+        pool.command("reload", "--socket", pool.socket)
+        assert heard(pool) == "the second"
+        assert pool.stop() == 0
+        os.chmod(path, 0o666)
+        r = pool.command("serve", "-c", pool.config, check=False)
+        assert r.returncode == 1 and "others may write it" in r.stderr, (r.returncode, r.stderr)
+
+
 def test_apply_is_rolled_back_unless_confirmed():
     with scripted(say("one")) as pool:
         pool.start()
