@@ -2,17 +2,21 @@
  * A load generator for Stratum V1 servers on this machine: one thread, epoll, every share really
  * mined. It refuses any address outside 127.0.0.0/8.
  *
- *   stratum_load [-m shares|idle|broadcast] [-n CONNECTIONS] [-w WINDOW] [-d SECONDS] [-H SECONDS]
- *                [-u USER] [-U USERS] [-i HANDSHAKES] [-e] [-P PID] [-t COMMAND] [-r ROUNDS]
+ *   stratum_load [-m shares|idle|broadcast|hostile] [-n CONNECTIONS] [-w WINDOW] [-d SECONDS]
+ *                [-H SECONDS] [-u USER] [-U USERS] [-i HANDSHAKES] [-e] [-P PID] [-t COMMAND]
+ *                [-r ROUNDS] [-k KIND] [-b BAD] [-B RATE] [-s SHARES_A_SECOND]
  *                HOST PORT
  *
  * shares: each connection keeps WINDOW submits without an answer, for -d seconds. idle: all connect,
  * and stay for -H seconds. broadcast: as idle, then COMMAND (which must bring a new tip) is run ROUNDS
- * times, and the way of its job to every connection is timed. "%d" in USER is the connection's number
+ * times, and the way of its job to every connection is timed. hostile: as shares, first alone and then
+ * beside BAD clients of a KIND (common/hostile.h). -s paces all connections together: where answers are
+ * late, submits still leave when they are due, as long as the window has room. "%d" in USER is the connection's number
  * modulo USERS. -e takes a new extranonce2 for every share. -P names the server, for its CPU time and
  * memory. Prints one JSON object. Exit status 1: a connection failed or was closed, or a submit had no
  * answer within 10 s of the end.
  */
+#include "common/hostile.h"
 #include "common/measure.h"
 #include "common/wire.h"
 
@@ -49,12 +53,13 @@ enum {
 	EVENTS = 512,
 	READ_MAX = 256 << 10,
 	READY_S = 120, /* all connections must be ready within this */
-	DRAIN_S = 10   /* answers may take so long at the end */
+	DRAIN_S = 10,  /* answers may take so long at the end */
+	STEP_NS = 1000000
 };
 
-enum mode { SHARES, IDLE, BROADCAST };
+enum mode { SHARES, IDLE, BROADCAST, HOSTILE };
 
-/* What mining needs; only in mode shares. */
+/* What mining needs; only in modes shares and hostile. */
 struct miner {
 	struct wire_job job;
 	uint8_t en1[WIRE_EXTRANONCE_MAX], en2[WIRE_EXTRANONCE_MAX];
@@ -82,7 +87,13 @@ struct conn {
 
 static struct {
 	enum mode mode;
-	unsigned n, window, users, handshakes, rounds;
+	unsigned n, window, users, handshakes, rounds, bad;
+	const char *kind;
+	unsigned bad_rate;
+	struct hostile *hostile;
+	double pace; /* shares a second of all; 0: as fast as they go */
+	int64_t paced_from_ns;
+	uint64_t paced;
 	double seconds, hold_s;
 	bool new_extranonce;
 	const char *user, *trigger;
@@ -121,13 +132,6 @@ static void die(const char *fmt, ...)
 	fputc('\n', stderr);
 	va_end(ap);
 	exit(1);
-}
-
-static int64_t real_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 static void random_bytes(void *to, size_t n)
@@ -264,13 +268,13 @@ static char *put_submit(char *p, struct conn *c)
 	return put(p, "\"]}\n");
 }
 
-/* Fills the window. */
+/* Fills the window; where there is a pace, pace_step() does. */
 static void submit(struct conn *c)
 {
 	struct miner *m = c->m;
 	char *p = scratch;
 	int64_t first = m->next_id;
-	if (c->fd < 0 || !m->job.coinbase)
+	if (c->fd < 0 || !m->job.coinbase || g.pace > 0)
 		return;
 	for (; m->outstanding < g.window; m->outstanding++)
 		p = put_submit(p, c);
@@ -367,7 +371,7 @@ static void on_notify(struct conn *c, const struct wire_line *l, int64_t kernel_
 		if (!g.arrived++)
 			g.first_real_ns = kernel_ns;
 		measure_add(&g.kernel_after_first, kernel_ns - g.first_real_ns);
-		measure_add(&g.read_after_trigger, real_ns() - g.trigger_real_ns);
+		measure_add(&g.read_after_trigger, measure_real_ns() - g.trigger_real_ns);
 	}
 }
 
@@ -437,7 +441,7 @@ static ssize_t receive(struct conn *c, char *to, size_t cap, int64_t *kernel_ns)
 	if (g.mode != BROADCAST)
 		return recv(c->fd, to, cap, 0);
 	ssize_t n = recvmsg(c->fd, &h, 0);
-	*kernel_ns = real_ns();
+	*kernel_ns = measure_real_ns();
 	for (struct cmsghdr *m = CMSG_FIRSTHDR(&h); n > 0 && m; m = CMSG_NXTHDR(&h, m)) {
 		struct timespec t;
 		if (m->cmsg_level == SOL_SOCKET && m->cmsg_type == SCM_TIMESTAMPNS) {
@@ -560,11 +564,38 @@ static void connect_all(void)
 		die("no connection to port %u came about", ntohs(g.to.sin_port));
 }
 
+/* Shares that the clock asks for, one a connection in turn. */
+static void pace_step(int64_t now_ns)
+{
+	static unsigned next;
+	uint64_t due = (uint64_t)((double)(now_ns - g.paced_from_ns) / 1e9 * g.pace);
+	for (unsigned i = 0; i < g.n * g.window && g.paced < due; i++) {
+		struct conn *c = &g.conns[next++ % g.n];
+		struct miner *m = c->m;
+		if (c->fd < 0 || m->outstanding >= g.window || !m->job.coinbase)
+			continue;
+		char *end = put_submit(scratch, c);
+		m->sent_ns[(uint64_t)(m->next_id - 1) % g.window] = now_ns;
+		m->outstanding++;
+		g.paced++;
+		conn_send(c, scratch, (size_t)(end - scratch));
+	}
+}
+
 static void serve_for(double seconds)
 {
-	int64_t until = measure_now_ns() + (int64_t)(seconds * 1e9), left;
-	while ((left = until - measure_now_ns()) > 0)
-		poll_once((int)(left / 1000000) + 1);
+	int64_t now = measure_now_ns(), until = now + (int64_t)(seconds * 1e9), stepped = 0;
+	bool ticks = g.hostile || (g.running && g.pace > 0);
+	for (; now < until; now = measure_now_ns()) {
+		if (ticks && now - stepped >= STEP_NS) {
+			if (g.hostile)
+				hostile_step(g.hostile, now);
+			if (g.running && g.pace > 0)
+				pace_step(now);
+			stepped = now;
+		}
+		poll_once(ticks ? 1 : (int)((until - now) / 1000000) + 1);
+	}
 }
 
 /* --- the modes --- */
@@ -573,23 +604,34 @@ struct figures {
 	double connect_s, connect_cpu_us, idle_cpu_ms, rss_before, rss_after, rss_end;
 	double seconds, server_cpu_us, own_cpu_us;
 	uint64_t counted, unanswered;
+	double alone_per_s, alone_p50_ms, alone_p99_ms; /* hostile */
+	struct hostile_figures bad;
 };
 
 /* Shares a second and CPU are taken over the same time: from the first submit until the clock ends.
    What is answered after it is still counted in the totals. */
-static void run_shares(struct figures *f)
+static void measured_shares(struct figures *f, double length_s)
 {
 	int64_t cpu = measure_cpu_ns(g.pid), own = measure_own_cpu_ns(), start = measure_now_ns();
-	g.running = true;
-	for (unsigned i = 0; i < g.n; i++)
-		submit(&g.conns[i]);
-	serve_for(g.seconds);
-	g.running = false;
+	uint64_t before = g.accepted;
+	g.paced_from_ns = start;
+	g.paced = 0;
+	if (!g.running) {
+		g.running = true;
+		for (unsigned i = 0; i < g.n; i++)
+			submit(&g.conns[i]);
+	}
+	serve_for(length_s);
 	f->seconds = (double)(measure_now_ns() - start) / 1e9;
-	f->counted = g.accepted;
+	f->counted = g.accepted - before;
 	f->server_cpu_us = (double)(measure_cpu_ns(g.pid) - cpu) / 1e3;
 	f->own_cpu_us = (double)(measure_own_cpu_ns() - own) / 1e3;
+}
+
+static void drain(struct figures *f)
+{
 	int64_t until = measure_now_ns() + DRAIN_S * INT64_C(1000000000);
+	g.running = false;
 	do {
 		f->unanswered = 0;
 		for (unsigned i = 0; i < g.n; i++) {
@@ -601,6 +643,33 @@ static void run_shares(struct figures *f)
 	} while (f->unanswered && measure_now_ns() < until);
 }
 
+static void run_shares(struct figures *f)
+{
+	measured_shares(f, g.seconds);
+	drain(f);
+}
+
+/* A while alone, then beside the bad ones. */
+static void run_hostile(struct figures *f)
+{
+	struct hostile_figures bad;
+	measured_shares(f, g.seconds / 2);
+	f->alone_per_s = (double)f->counted / f->seconds;
+	f->alone_p50_ms = measure_ms(&g.latency, 50);
+	f->alone_p99_ms = measure_ms(&g.latency, 99);
+	memset(&g.latency, 0, sizeof(g.latency));
+	g.hostile = hostile_start(g.kind, g.bad, g.bad_rate, g.to,
+				  "bcrt1q3jzz8hqjs2nxnaweuge6lsxjca3kwr0kdkgd3d");
+	if (!g.hostile)
+		die("-k: '%s' is none of these kinds\n%s", g.kind, hostile_kinds);
+	measured_shares(f, g.seconds);
+	hostile_read(g.hostile, &bad);
+	f->bad = bad;
+	hostile_stop(g.hostile);
+	g.hostile = NULL;
+	drain(f);
+}
+
 static void run_broadcast(struct figures *f)
 {
 	int64_t cpu = measure_cpu_ns(g.pid);
@@ -610,7 +679,7 @@ static void run_broadcast(struct figures *f)
 		pid_t child;
 		g.round = r;
 		g.arrived = 0;
-		g.trigger_real_ns = real_ns();
+		g.trigger_real_ns = measure_real_ns();
 		if (posix_spawn(&child, "/bin/sh", NULL, NULL, argv, environ) != 0)
 			die("cannot run /bin/sh");
 		int64_t until = measure_now_ns() + 30 * INT64_C(1000000000);
@@ -650,9 +719,22 @@ static void print_shares(const struct figures *f)
 	print_percentiles("latency", &g.latency);
 }
 
+static void print_hostile(const struct figures *f)
+{
+	double per_s = (double)f->counted / f->seconds;
+	printf(", \"kind\": \"%s\", \"bad\": %u, \"bad_rate\": %u, \"alone_per_s\": %.1f, "
+	       "\"alone_p50_ms\": %.3f, \"alone_p99_ms\": %.3f, \"beside_per_cent\": %.1f, "
+	       "\"bad_connects\": %llu, \"bad_closed\": %llu, \"bad_lines\": %llu, "
+	       "\"bad_bytes\": %llu, \"bad_open\": %u",
+	       g.kind, g.bad, g.bad_rate, f->alone_per_s, f->alone_p50_ms, f->alone_p99_ms,
+	       f->alone_per_s > 0 ? 100 * per_s / f->alone_per_s : 0.0,
+	       (unsigned long long)f->bad.connects, (unsigned long long)f->bad.closed,
+	       (unsigned long long)f->bad.lines, (unsigned long long)f->bad.bytes, f->bad.open);
+}
+
 static void print_all(const struct figures *f)
 {
-	static const char *const names[] = {"shares", "idle", "broadcast"};
+	static const char *const names[] = {"shares", "idle", "broadcast", "hostile"};
 	printf("{\"mode\": \"%s\", \"connections\": %u, \"ready\": %u, \"lost\": %u, "
 	       "\"connects_per_s\": %.1f",
 	       names[g.mode], g.n, g.ready, g.lost, g.ready / f->connect_s);
@@ -664,7 +746,9 @@ static void print_all(const struct figures *f)
 		       f->connect_cpu_us / g.ready, g.hold_s > 0 ? f->idle_cpu_ms / g.hold_s : 0.0,
 		       f->rss_before / 1024, f->rss_after / 1024, f->rss_end / 1024,
 		       (f->rss_after - f->rss_before) / g.ready);
-	if (g.mode == SHARES)
+	if (g.mode == HOSTILE)
+		print_hostile(f);
+	if (g.mode == SHARES || g.mode == HOSTILE)
 		print_shares(f);
 	if (g.mode == BROADCAST) {
 		if (g.pid)
@@ -680,35 +764,15 @@ static void print_all(const struct figures *f)
 static void usage(void)
 {
 	fprintf(stderr,
-		"usage: stratum_load [-m shares|idle|broadcast] [-n CONNECTIONS] [-w WINDOW] "
-		"[-d SECONDS]\n"
+		"usage: stratum_load [-m shares|idle|broadcast|hostile] [-n CONNECTIONS] "
+		"[-w WINDOW] [-d SECONDS]\n"
 		"  [-H HOLD_SECONDS] [-u USER_WITH_%%d] [-U USERS] [-i HANDSHAKES_AT_ONCE] "
 		"[-e] [-P SERVER_PID]\n"
-		"  [-t COMMAND] [-r ROUNDS] HOST PORT\n");
+		"  [-t COMMAND] [-r ROUNDS] [-s SHARES_A_SECOND] [-k KIND] [-b BAD_CLIENTS]\n"
+		"  [-B SUBMITS_A_SECOND_OF_EACH] HOST PORT\n"
+		"kinds:\n%s",
+		hostile_kinds);
 	exit(2);
-}
-
-static unsigned number(const char *text, unsigned min, unsigned max)
-{
-	char *end;
-	unsigned long v = strtoul(text, &end, 10);
-	if (*end || end == text || v < min || v > max) {
-		fprintf(stderr, "stratum_load: '%s' is not a number from %u to %u\n", text, min,
-			max);
-		exit(2);
-	}
-	return (unsigned)v;
-}
-
-static double seconds(const char *text)
-{
-	char *end;
-	double v = strtod(text, &end);
-	if (*end || end == text || !(v >= 0 && v <= 86400)) {
-		fprintf(stderr, "stratum_load: '%s' is no number of seconds\n", text);
-		exit(2);
-	}
-	return v;
 }
 
 static void read_mode(const char *text)
@@ -719,6 +783,8 @@ static void read_mode(const char *text)
 		g.mode = IDLE;
 	else if (!strcmp(text, "broadcast"))
 		g.mode = BROADCAST;
+	else if (!strcmp(text, "hostile"))
+		g.mode = HOSTILE;
 	else
 		usage();
 }
@@ -726,7 +792,7 @@ static void read_mode(const char *text)
 static void read_target(const char *host, const char *port)
 {
 	g.to.sin_family = AF_INET;
-	g.to.sin_port = htons((uint16_t)number(port, 1, 65535));
+	g.to.sin_port = htons((uint16_t)option_number(port, 1, 65535));
 	if (inet_pton(AF_INET, host, &g.to.sin_addr) != 1 ||
 	    ntohl(g.to.sin_addr.s_addr) >> 24 != 127) {
 		fprintf(stderr,
@@ -740,25 +806,31 @@ static void read_options(int argc, char **argv)
 {
 	int c;
 	g.n = 100, g.window = 16, g.handshakes = 128, g.rounds = 1, g.seconds = 10, g.hold_s = 1;
+	g.bad = 64, g.bad_rate = 5000;
 	g.user = "bcrt1q3jzz8hqjs2nxnaweuge6lsxjca3kwr0kdkgd3d.w%d";
-	while ((c = getopt(argc, argv, "m:n:w:d:H:u:U:i:eP:t:r:")) != -1) {
+	while ((c = getopt(argc, argv, "m:n:w:d:H:u:U:i:eP:t:r:s:k:b:B:")) != -1) {
 		switch (c) {
 		case 'm': read_mode(optarg); break;
-		case 'n': g.n = number(optarg, 1, 1000000); break;
-		case 'w': g.window = number(optarg, 1, WINDOW_MAX); break;
-		case 'd': g.seconds = seconds(optarg); break;
-		case 'H': g.hold_s = seconds(optarg); break;
+		case 'n': g.n = option_number(optarg, 1, 1000000); break;
+		case 'w': g.window = option_number(optarg, 1, WINDOW_MAX); break;
+		case 'd': g.seconds = option_seconds(optarg); break;
+		case 'H': g.hold_s = option_seconds(optarg); break;
 		case 'u': g.user = optarg; break;
-		case 'U': g.users = number(optarg, 1, 1000000); break;
-		case 'i': g.handshakes = number(optarg, 1, 100000); break;
+		case 'U': g.users = option_number(optarg, 1, 1000000); break;
+		case 'i': g.handshakes = option_number(optarg, 1, 100000); break;
 		case 'e': g.new_extranonce = true; break;
-		case 'P': g.pid = (pid_t)number(optarg, 1, 1u << 30); break;
+		case 'P': g.pid = (pid_t)option_number(optarg, 1, 1u << 30); break;
 		case 't': g.trigger = optarg; break;
-		case 'r': g.rounds = number(optarg, 1, 1000); break;
+		case 'r': g.rounds = option_number(optarg, 1, 1000); break;
+		case 's': g.pace = option_number(optarg, 1, 10000000); break;
+		case 'k': g.kind = optarg; break;
+		case 'b': g.bad = option_number(optarg, 1, 10000); break;
+		case 'B': g.bad_rate = option_number(optarg, 1, 1000000); break;
 		default: usage();
 		}
 	}
-	if (argc - optind != 2 || (g.mode == BROADCAST) != (g.trigger != NULL))
+	if (argc - optind != 2 || (g.mode == BROADCAST) != (g.trigger != NULL) ||
+	    (g.mode == HOSTILE) != (g.kind != NULL))
 		usage();
 	read_target(argv[optind], argv[optind + 1]);
 	if (!g.users)
@@ -787,7 +859,7 @@ static void prepare(void)
 		struct conn *c = &g.conns[i];
 		c->fd = -1;
 		c->index = i;
-		if (g.mode != SHARES)
+		if (g.mode != SHARES && g.mode != HOSTILE)
 			continue;
 		c->m = calloc(1, sizeof(*c->m) + g.window * sizeof(c->m->sent_ns[0]));
 		if (!c->m)
@@ -814,6 +886,8 @@ int main(int argc, char **argv)
 	f.rss_after = (double)measure_rss_bytes(g.pid);
 	if (g.mode == SHARES)
 		run_shares(&f);
+	else if (g.mode == HOSTILE)
+		run_hostile(&f);
 	else if (g.mode == BROADCAST)
 		run_broadcast(&f);
 	f.rss_end = (double)measure_rss_bytes(g.pid);

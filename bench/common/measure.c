@@ -1,6 +1,8 @@
 #include "common/measure.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -15,6 +17,11 @@ static int64_t read_clock(clockid_t id)
 int64_t measure_now_ns(void)
 {
 	return read_clock(CLOCK_MONOTONIC);
+}
+
+int64_t measure_real_ns(void)
+{
+	return read_clock(CLOCK_REALTIME);
 }
 
 int64_t measure_own_cpu_ns(void)
@@ -77,4 +84,30 @@ double measure_ms(const struct measure_hist *h, double percentile)
 			return value_of(i) / 1e6;
 	}
 	return 0;
+}
+
+static void bad_option(const char *text, const char *what)
+{
+	fprintf(stderr, "%s: '%s' is %s\n", program_invocation_short_name, text, what);
+	exit(2);
+}
+
+unsigned option_number(const char *text, unsigned min, unsigned max)
+{
+	char *end, what[80];
+	unsigned long v = strtoul(text, &end, 10);
+	if (*end || end == text || v < min || v > max) {
+		snprintf(what, sizeof(what), "not a number from %u to %u", min, max);
+		bad_option(text, what);
+	}
+	return (unsigned)v;
+}
+
+double option_seconds(const char *text)
+{
+	char *end;
+	double v = strtod(text, &end);
+	if (*end || end == text || !(v >= 0 && v <= 86400))
+		bad_option(text, "no number of seconds");
+	return v;
 }

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 int64_t measure_now_ns(void);     /* monotonic */
+int64_t measure_real_ns(void);    /* since 1970 */
 int64_t measure_own_cpu_ns(void); /* of this process */
 /*
  * User and system time of all threads of a process, those that ended included: the sum that stands
@@ -24,5 +25,9 @@ struct measure_hist {
 };
 void measure_add(struct measure_hist *h, int64_t ns);
 double measure_ms(const struct measure_hist *h, double percentile);
+
+/* Options; what makes no sense ends the program with status 2. */
+unsigned option_number(const char *text, unsigned min, unsigned max);
+double option_seconds(const char *text);
 
 #endif
