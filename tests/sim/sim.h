@@ -26,6 +26,12 @@ int64_t sim_now_ms(struct sim *s);
 
 /* One event. False: nothing is left that could happen. */
 bool sim_step(struct sim *s);
+uint64_t sim_steps(const struct sim *s);
+/* Of all that was done so far: choices, times, bytes of disk, sockets and requests. Equal digests at every
+   step are the same story. */
+uint64_t sim_digest(const struct sim *s);
+/* fn after every step; NULL: nobody. */
+void sim_each_step(struct sim *s, void (*fn)(void *arg), void *arg);
 /* Steps for so much virtual time, until done(arg) says so, or the crash; true where done did. */
 bool sim_run(struct sim *s, int64_t ms, bool (*done)(void *arg), void *arg);
 
@@ -72,7 +78,7 @@ void sim_disk_full(struct sim *s, int64_t ms);
 uint64_t sim_syncs(struct sim *s);
 /* How often a write and a sync failed, and there was no room. */
 struct sim_fired {
-	uint64_t write, sync, full;
+	uint64_t write, sync, full, torn;
 };
 void sim_disk_fired(struct sim *s, struct sim_fired *out);
 
@@ -87,6 +93,7 @@ void sim_sleep(struct sim *s, int64_t ms);
 struct otd_bytes;
 /* One request to a machine, now: its status, with the answer in out; 0: the machine broke off.
    user, password: "" where there are none. */
+#define SIM_SERVER_HOLDS (-1) /* no answer yet: fn is asked again, soon */
 typedef int (*sim_server_fn)(void *arg, const char *path, const char *user, const char *password,
 			     struct otd_span body, struct otd_bytes *out);
 /* url: "http://HOST:PORT". up NULL: always; where it says no, connections are refused. */
@@ -117,6 +124,12 @@ uint64_t sim_http_fired(struct sim *s, enum sim_http_fault f);
 const char *sim_http_fault_name(enum sim_http_fault f);
 /* Requests that were done after whoever sent them had died or given them up. */
 uint64_t sim_http_orphans(struct sim *s);
+
+/* Each write to a file, as whoever wrote meant it, whatever becomes of it; NULL: nobody looks. */
+typedef void (*sim_write_fn)(void *arg, const char *path, uint64_t at, const void *p, size_t n);
+void sim_watch_writes(struct sim *s, sim_write_fn fn, void *arg);
+/* One bit of what is durable of this file is another, from the next reboot on. */
+void sim_flip(struct sim *s, const char *path, uint64_t bit);
 
 /* The disk, for tests of readers: current bytes of a file. NULL: no such file. */
 uint8_t *sim_file(struct sim *s, const char *path, size_t *n);

@@ -70,6 +70,8 @@ struct disk {
 	struct sim_faults faults;
 	struct sim_fired fired;
 	char faults_path[64];
+	sim_write_fn watch;
+	void *watch_arg;
 	char error[640];
 };
 
@@ -119,6 +121,7 @@ static void apply(struct content *c, const struct change *ch)
 /* Some sectors of it. */
 static void apply_torn(struct sim *s, struct content *c, const struct change *ch)
 {
+	s->disk->fired.torn++;
 	for (uint64_t at = ch->at; at < ch->at + ch->n;) {
 		uint64_t n = SECTOR - at % SECTOR;
 		if (n > ch->at + ch->n - at)
@@ -361,6 +364,8 @@ static otd_rc f_write(void *ctx, struct otd_file *f, const void *from, size_t n,
 {
 	struct disk *d = ctx;
 	bool was_dead = d->sim->dead;
+	if (d->watch && !was_dead)
+		d->watch(d->watch_arg, f->path, at, from, n);
 	if (!f->writable)
 		return fail(d, OTD_E_IO, "not open for writing", f->path);
 	if (!alive(d, SIM_POINT_WRITE)) {
@@ -376,8 +381,10 @@ static otd_rc f_write(void *ctx, struct otd_file *f, const void *from, size_t n,
 			add_change(f->inode, WRITE, at, from, sim_below(d->sim, n));
 		return fail(d, OTD_E_IO, "input/output error", f->path);
 	}
-	if (n)
+	if (n) {
+		sim_note(d->sim, from, n);
 		add_change(f->inode, WRITE, at, from, n);
+	}
 	return OTD_OK;
 }
 
@@ -693,6 +700,21 @@ void sim_disk_full(struct sim *s, int64_t ms)
 void sim_disk_fired(struct sim *s, struct sim_fired *out)
 {
 	*out = s->disk->fired;
+}
+
+void sim_watch_writes(struct sim *s, sim_write_fn fn, void *arg)
+{
+	s->disk->watch = fn;
+	s->disk->watch_arg = arg;
+}
+
+void sim_flip(struct sim *s, const char *path, uint64_t bit)
+{
+	struct name *f = find(&s->disk->now, path);
+	if (!f || f->inode->dir || bit / 8 >= f->inode->durable.len || bit / 8 >= f->inode->now.len)
+		return;
+	f->inode->durable.ptr[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	f->inode->now.ptr[bit / 8] ^= (uint8_t)(1u << bit % 8);
 }
 
 uint64_t sim_syncs(struct sim *s)

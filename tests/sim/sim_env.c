@@ -73,6 +73,37 @@ bool sim_chance(struct sim *s, uint32_t ppm)
 	return sim_below(s, 1000000) < ppm;
 }
 
+void sim_note(struct sim *s, const void *p, size_t n)
+{
+	const uint8_t *b = p;
+	uint64_t h = s->digest ^ n, v;
+	for (; n >= 8; n -= 8, b += 8) {
+		memcpy(&v, b, 8);
+		h = (h ^ v) * 0x9e3779b97f4a7c15ULL;
+		h ^= h >> 29;
+	}
+	for (v = 0; n; n--)
+		v = v << 8 | *b++;
+	h = (h ^ v) * 0x9e3779b97f4a7c15ULL;
+	s->digest = h ^ h >> 32;
+}
+
+uint64_t sim_digest(const struct sim *s)
+{
+	return s->digest ^ s->random[0];
+}
+
+uint64_t sim_steps(const struct sim *s)
+{
+	return s->steps;
+}
+
+void sim_each_step(struct sim *s, void (*fn)(void *arg), void *arg)
+{
+	s->on_step = fn;
+	s->on_step_arg = arg;
+}
+
 int64_t sim_now_ms(struct sim *s)
 {
 	return (int64_t)(s->now_ns / 1000000);
@@ -333,7 +364,7 @@ static otd_rc env_compute(struct otd_env *e, struct otd_loop *l, otd_fn run, otd
 
 /* --- steps --- */
 
-enum source { POST, DEFER, TIMER, RUN, HOME, HTTP, OUTSIDE };
+enum source { POST, DEFER, TIMER, RUN, HOME, HTTP, STREAM, OUTSIDE };
 
 struct choice {
 	enum source source;
@@ -346,6 +377,9 @@ static size_t ready_elsewhere(struct sim *s, struct choice *c, size_t cap)
 	for (struct otd_http *h = s->https; h; h = sim_http_next(h))
 		if (sim_http_due(h) <= s->now_ns && n < cap)
 			c[n++] = (struct choice){HTTP, h};
+	for (struct otd_stream *st = sim_net_first(s); st; st = sim_net_next(st))
+		if (sim_net_due(st) <= s->now_ns && n < cap)
+			c[n++] = (struct choice){STREAM, st};
 	for (struct outside *o = s->outside; o; o = o->next)
 		if (o->due_ns <= s->now_ns && n < cap)
 			c[n++] = (struct choice){OUTSIDE, o};
@@ -385,6 +419,9 @@ static uint64_t next_time(struct sim *s)
 	for (struct otd_http *h = s->https; h; h = sim_http_next(h))
 		if (sim_http_due(h) < at)
 			at = sim_http_due(h);
+	for (struct otd_stream *st = sim_net_first(s); st; st = sim_net_next(st))
+		if (sim_net_due(st) < at)
+			at = sim_net_due(st);
 	for (struct outside *o = s->outside; o; o = o->next)
 		if (o->due_ns < at)
 			at = o->due_ns;
@@ -428,6 +465,8 @@ bool sim_step(struct sim *s)
 	}
 	struct choice pick = c[sim_below(s, n)];
 	struct sim_loop *l = pick.what;
+	s->steps++;
+	s->digest = (s->digest ^ s->now_ns ^ (uint64_t)pick.source << 56) * 0x9e3779b97f4a7c15ULL;
 	switch (pick.source) {
 	case POST: run_first(&l->posts, &l->posts_end); break;
 	case DEFER: run_first(&l->defers, &l->defers_end); break;
@@ -435,8 +474,11 @@ bool sim_step(struct sim *s)
 	case RUN: worker_run_one(pick.what); break;
 	case HOME: worker_home_one(pick.what); break;
 	case HTTP: sim_http_run(pick.what); break;
+	case STREAM: sim_net_run(pick.what); break;
 	case OUTSIDE: run_outside(s, pick.what); break;
 	}
+	if (s->on_step)
+		s->on_step(s->on_step_arg);
 	return true;
 }
 
@@ -538,10 +580,12 @@ void sim_crash_now(struct sim *s)
 
 static void check_life_is_over(struct sim *s)
 {
-	if (s->loops || s->timers || s->workers || s->https || disk_open_files(s->disk)) {
-		(void)fprintf(stderr, "sim: something of the life before is left%s%s%s%s%s\n",
+	if (s->loops || s->timers || s->workers || s->https || sim_net_first(s) ||
+	    disk_open_files(s->disk)) {
+		(void)fprintf(stderr, "sim: something of the life before is left%s%s%s%s%s%s\n",
 			      s->loops ? " (loop)" : "", s->timers ? " (timer)" : "",
 			      s->workers ? " (worker)" : "", s->https ? " (request)" : "",
+			      sim_net_first(s) ? " (stream)" : "",
 			      disk_open_files(s->disk) ? " (file)" : "");
 		exit(98);
 	}
@@ -600,7 +644,9 @@ struct sim *sim_create(uint64_t seed)
 	s->now_ns = 1000000000;
 	s->disk = disk_create(s);
 	disk_table(s->disk, &s->files);
-	s->env.ops = &env_ops;
+	s->ops = env_ops;
+	sim_net_ops(&s->ops);
+	s->env.ops = &s->ops;
 	s->env.files = &s->files;
 	return s;
 }
@@ -615,6 +661,7 @@ void sim_destroy(struct sim *s)
 		free(o);
 	}
 	sim_http_free_servers(s);
+	sim_net_free(s);
 	disk_destroy(s->disk);
 	free(s);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define MAX_ANSWER (8u << 20)
+#define HOLD_NS    500000000u
 
 /* All that the other machine sees; it may see it when nobody waits for the answer any more. */
 struct asked {
@@ -23,6 +24,7 @@ struct otd_http {
 	otd_http_fn fn;
 	void *arg;
 	enum sim_http_fault fault;
+	bool held;          /* the other machine has not answered yet */
 	uint64_t done_ns;   /* the other machine does it; 0: it has, or never will */
 	uint64_t answer_ns; /* we are told */
 	uint64_t timeout_ns;
@@ -193,6 +195,7 @@ otd_rc sim_http(struct otd_loop *l, struct otd_http **out, const struct otd_http
 	a->body = sim_must(malloc(a->len + 1));
 	if (a->len)
 		memcpy(a->body, r->body.ptr, a->len);
+	sim_note(s, a->body, a->len);
 	h->fn = fn;
 	h->arg = arg;
 	h->max_answer = r->max_answer ? r->max_answer : MAX_ANSWER;
@@ -239,14 +242,32 @@ struct otd_http *sim_http_next(const struct otd_http *h)
 	return h->next;
 }
 
+/* The other machine thinks; it is looked at again, until our patience ends. */
+static void hold(struct otd_http *h)
+{
+	h->held = true;
+	h->status = 0;
+	if (h->sim->now_ns + HOLD_NS < h->timeout_ns) {
+		h->done_ns = h->sim->now_ns + HOLD_NS;
+		h->answer_ns = h->done_ns + 1000000;
+		return;
+	}
+	h->rc = OTD_E_TIMEOUT;
+	h->answer_ns = h->timeout_ns;
+}
+
 /* The request is there. */
 static void arrive(struct otd_http *h)
 {
 	h->done_ns = 0;
-	if (!sim_point(h->sim, SIM_POINT_ASK))
+	if (!h->held && !sim_point(h->sim, SIM_POINT_ASK))
 		return;
 	if (!carry_out(h->asked, &h->status, &h->answer)) {
 		h->rc = OTD_E_REFUSED;
+		return;
+	}
+	if (h->status == SIM_SERVER_HOLDS) {
+		hold(h);
 		return;
 	}
 	if (h->status == 0)

@@ -1,10 +1,11 @@
-/* Shared by sim_env.c, sim_http.c and sim_disk.c. */
+/* Shared by sim_env.c, sim_net.c, sim_http.c and sim_disk.c. */
 #ifndef OTD_SIM_INTERNAL_H
 #define OTD_SIM_INTERNAL_H
 
 #include "sim.h"
 
 struct disk;
+struct sim_net;
 
 /* Something that another machine does. */
 struct outside {
@@ -40,11 +41,18 @@ struct sim {
 	struct outside *outside;
 	struct server *servers;
 	struct otd_http *https;
+	struct sim_net *net; /* NULL: nobody has used it */
+	struct otd_env_ops ops;
+	uint64_t steps, digest;
+	void (*on_step)(void *arg);
+	void *on_step_arg;
 	uint32_t http_ppm;
 	uint64_t http_fired[SIM_HTTP_FAULTS], http_orphans;
 };
 
 void *sim_must(void *p); /* never NULL */
+/* Into the digest: what went to or came from the world. */
+void sim_note(struct sim *s, const void *p, size_t n);
 
 /* --- sim_http.c --- */
 otd_rc sim_http(struct otd_loop *l, struct otd_http **out, const struct otd_http_request *r,
@@ -55,6 +63,15 @@ uint64_t sim_http_due(const struct otd_http *h);
 struct otd_http *sim_http_next(const struct otd_http *h);
 void sim_http_run(struct otd_http *h);
 void sim_http_free_servers(struct sim *s);
+
+/* --- sim_net.c --- */
+struct otd_stream;
+void sim_net_ops(struct otd_env_ops *to);
+void sim_net_free(struct sim *s);
+struct otd_stream *sim_net_first(struct sim *s);
+struct otd_stream *sim_net_next(const struct otd_stream *st);
+uint64_t sim_net_due(const struct otd_stream *st); /* when it is ready; UINT64_MAX: not by itself */
+void sim_net_run(struct otd_stream *st);
 
 struct disk *disk_create(struct sim *s);
 void disk_destroy(struct disk *d);

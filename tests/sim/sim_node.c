@@ -361,13 +361,14 @@ static void connect(struct sim_node *n, struct nblock *b, struct ntx *t)
 	b->tx[b->n++] = t;
 }
 
-/* The waiting transaction that came first, whose inputs are in the chain. */
-static struct ntx *next_for_block(const struct sim_node *n)
+struct ntx *n_next_for_block(const struct sim_node *n, struct ntx *const *except, size_t n_except)
 {
 	struct ntx *best = NULL;
 	for (size_t i = 0; i < n->n_tx; i++) {
 		struct ntx *t = n->tx[i], *made;
 		bool ready = t->where == N_POOL && (!best || t->order < best->order);
+		for (size_t j = 0; ready && j < n_except; j++)
+			ready = except[j] != t;
 		for (size_t j = 0; ready && j < t->n_in; j++)
 			ready = n_out_of(n, &t->in[j], &made) && made->where == N_CHAIN;
 		if (ready)
@@ -376,30 +377,47 @@ static struct ntx *next_for_block(const struct sim_node *n)
 	return best;
 }
 
-static struct nblock *add_block(struct sim_node *n)
+struct nblock *n_keep_block(struct sim_node *n, const uint8_t hash[32], const uint8_t prev[32],
+			    uint64_t height)
 {
 	struct nblock *b = sim_must(calloc(1, sizeof(*b)));
-	uint8_t text[48] = {0};
-	b->height = n->n_chain;
-	b->main = true;
-	if (n->n_chain)
-		memcpy(b->prev, n->chain[n->n_chain - 1]->hash, 32);
-	uint64_t salt = ++n->salt;
-	memcpy(text, b->prev, 32);
-	memcpy(text + 32, &salt, 8);
-	otd_sha256d(b->hash, text, sizeof(text));
+	b->height = height;
+	memcpy(b->hash, hash, 32);
+	memcpy(b->prev, prev, 32);
 	if (n->n_block == n->cap_block) {
 		n->cap_block = n->cap_block ? 2 * n->cap_block : 256;
 		n->block = sim_must(realloc(n->block, n->cap_block * sizeof(struct nblock *)));
 	}
 	n->block[n->n_block++] = b;
+	return b;
+}
+
+struct nblock *n_add_block(struct sim_node *n, const uint8_t hash[32], struct ntx **tx, size_t n_tx)
+{
+	static const uint8_t none[32];
+	struct nblock *b = n_keep_block(n, hash, n->n_chain ? n->chain[n->n_chain - 1]->hash : none,
+					n->n_chain);
+	b->main = true;
 	if (n->n_chain == n->cap_chain) {
 		n->cap_chain = n->cap_chain ? 2 * n->cap_chain : 256;
 		n->chain = sim_must(realloc(n->chain, n->cap_chain * sizeof(struct nblock *)));
 	}
 	n->chain[n->n_chain++] = b;
-	connect(n, b, make_coinbase(n));
+	for (size_t i = 0; i < n_tx; i++)
+		connect(n, b, tx[i]);
 	return b;
+}
+
+static struct nblock *add_block(struct sim_node *n)
+{
+	uint8_t text[48] = {0}, hash[32];
+	uint64_t salt = ++n->salt;
+	if (n->n_chain)
+		memcpy(text, n->chain[n->n_chain - 1]->hash, 32);
+	memcpy(text + 32, &salt, 8);
+	otd_sha256d(hash, text, sizeof(text));
+	struct ntx *coinbase = make_coinbase(n);
+	return n_add_block(n, hash, &coinbase, 1);
 }
 
 void n_mine_with(struct sim_node *n, struct ntx *first)
@@ -410,7 +428,7 @@ void n_mine_with(struct sim_node *n, struct ntx *first)
 	/* Now and then a miner that takes nothing. */
 	if (n->starve || sim_chance(n->sim, 150000))
 		return;
-	for (struct ntx *t; (t = next_for_block(n)) && b->n < 50;)
+	for (struct ntx *t; (t = n_next_for_block(n, NULL, 0)) && b->n < 50;)
 		connect(n, b, t);
 }
 

@@ -25,6 +25,7 @@ struct sim_node_conf {
 	uint32_t blocks;   /* before the story begins */
 	uint32_t our_ppm;  /* of the blocks are the wallet's */
 	int64_t reward;    /* of a block, about */
+	uint32_t nbits;    /* of templates; 0: it gives none */
 };
 
 struct sim_node *sim_node_create(struct sim *s, const struct sim_node_conf *conf);
@@ -56,7 +57,23 @@ void sim_node_starve(struct sim_node *n, bool on);
 /* The wallet sends all coins that are not locked elsewhere. False: there are none. */
 bool sim_node_empty_wallet(struct sim_node *n);
 
+/* How many of the blocks of others are the wallet's from now on. */
+void sim_node_earn(struct sim_node *n, uint32_t our_ppm);
+
+/* Another node that sees the same chain, by its own address; without a wallet. */
+struct sim_view;
+struct sim_view *sim_view_create(struct sim_node *n, const char *url);
+/* behind: it lacks so many blocks. mute: it takes requests and never answers. liar: it says no to every
+   block that is handed in, and drops it. off: nobody is there. */
+void sim_view_set(struct sim_view *v, uint32_t behind, bool mute, bool liar, bool off);
+void sim_view_destroy(struct sim_view *v);
+
 /* --- what it knows --- */
+/* Blocks that were handed in: taken as the next, refused, kept beside the best chain. */
+void sim_node_handed_in(const struct sim_node *n, uint64_t *taken, uint64_t *refused,
+			uint64_t *side);
+/* Confirmations of the block in the best chain; 0: not there. */
+uint64_t sim_node_depth_of_block(const struct sim_node *n, const uint8_t hash[32]);
 uint64_t sim_node_height(const struct sim_node *n);
 /* What non-coinbase transactions of the best chain pay to the script, and by how many outputs. */
 int64_t sim_node_received(const struct sim_node *n, const uint8_t *script, size_t len,

@@ -61,6 +61,7 @@ struct sim_node {
 	int64_t least_fee, advised_fee;
 	bool wallet_locked, starve;
 	int64_t down_until_ms, warm_until_ms;
+	uint64_t taken, refused, side; /* blocks that were handed in */
 	uint32_t break_in;
 	int64_t break_ms;
 };
@@ -79,6 +80,8 @@ bool n_is_ours(const uint8_t *script, size_t len);
 void n_identify(struct ntx *t); /* its txid */
 /* NULL: raw is no transaction. The caller frees by n_tx_free, or gives it to n_take. */
 struct ntx *n_tx_read(const uint8_t *raw, size_t len);
+/* The one that raw begins with, of *used bytes. */
+struct ntx *n_tx_read_first(size_t *used, const uint8_t *raw, size_t len);
 void n_tx_free(struct ntx *t);
 /* The signed form of raw, malloc; complete: every input is ours. */
 uint8_t *n_sign(const struct sim_node *n, const struct ntx *t, size_t *len, bool *complete);
@@ -104,6 +107,23 @@ void n_evict_conflicts(struct sim_node *n, const struct ntx *t);
 void n_mine_with(struct sim_node *n, struct ntx *first);
 /* Keeps t in the archive; what is there already is returned in its place. */
 struct ntx *n_take(struct sim_node *n, struct ntx *t);
+
+/* The waiting transaction that came first, is not in except, and whose inputs are in the chain. */
+struct ntx *n_next_for_block(const struct sim_node *n, struct ntx *const *except, size_t n_except);
+/* A block of somebody's with this hash behind the best; its transactions are connected, the first is the
+   coinbase. */
+struct nblock *n_add_block(struct sim_node *n, const uint8_t hash[32], struct ntx **tx,
+			   size_t n_tx);
+/* One that is not in the best chain. */
+struct nblock *n_keep_block(struct sim_node *n, const uint8_t hash[32], const uint8_t prev[32],
+			    uint64_t height);
+
+/* --- sim_mine.c --- */
+struct rpc;
+int n_getblocktemplate(struct sim_node *n, const void *params, struct otd_bytes *out,
+		       struct nfail *f);
+int n_submitblock(struct sim_node *n, const void *params, struct otd_bytes *out, struct nfail *f);
+#define N_HOLD 1 /* in the place of a code: no answer yet */
 
 /* --- sim_rpc.c --- */
 int sim_node_serve(void *node, const char *path, const char *user, const char *password,

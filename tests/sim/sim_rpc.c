@@ -154,7 +154,7 @@ static int getblockheader(struct rpc *c)
 	if (code)
 		return code;
 	const struct nblock *b = n_block_of(c->n, hash);
-	if (!b)
+	if (!b || (b->main && b->height > sim_node_height(c->n)))
 		return n_fail(&c->fail, RPC_BAD_KEY, "Block not found");
 	long long depth = b->main ? (long long)(sim_node_height(c->n) - b->height + 1) : -1;
 	(void)otd_bytes_format(c->out,
@@ -194,6 +194,16 @@ static int gettxout(struct rpc *c)
 	(void)otd_bytes_format(c->out, "\",\"type\":\"witness_v0_keyhash\"},\"coinbase\":%s}",
 			       t->coinbase ? "true" : "false");
 	return 0;
+}
+
+static int getblocktemplate(struct rpc *c)
+{
+	return n_getblocktemplate(c->n, c->params, c->out, &c->fail);
+}
+
+static int submitblock(struct rpc *c)
+{
+	return n_submitblock(c->n, c->params, c->out, &c->fail);
 }
 
 /* --- what waits --- */
@@ -503,6 +513,8 @@ static const struct method {
 	{"getbestblockhash", getbestblockhash, false},
 	{"getblockhash", getblockhash, false},
 	{"getblockheader", getblockheader, false},
+	{"getblocktemplate", getblocktemplate, false},
+	{"submitblock", submitblock, false},
 	{"gettxout", gettxout, false},
 	{"getmempoolinfo", getmempoolinfo, false},
 	{"getmempoolentry", getmempoolentry, false},
@@ -552,6 +564,10 @@ static int answer_call(struct sim_node *n, const json_t *call, const char *path,
 	const char *name = json_string_value(json_object_get(call, "method"));
 	n->calls++;
 	int code = run(&c, name, path);
+	if (code == N_HOLD) {
+		otd_bytes_finish(&result);
+		return code;
+	}
 	char *id = json_dumps(json_object_get(call, "id"), JSON_ENCODE_ANY);
 	if (code) {
 		(void)otd_bytes_format(
@@ -595,7 +611,8 @@ int sim_node_serve(void *node, const char *path, const char *user, const char *p
 		return 401;
 	json_t *root = json_loadb((const char *)body.ptr, body.len, JSON_REJECT_DUPLICATES, NULL);
 	if (json_is_object(root)) {
-		status = status_of(answer_call(n, root, path, out));
+		int code = answer_call(n, root, path, out);
+		status = code == N_HOLD ? SIM_SERVER_HOLDS : status_of(code);
 		if (!goes_on(n))
 			status = 0;
 	} else if (json_is_array(root)) {

@@ -209,6 +209,17 @@ static bool read_outputs(struct ntx *t, struct cursor *c)
 
 struct ntx *n_tx_read(const uint8_t *raw, size_t len)
 {
+	size_t used;
+	struct ntx *t = n_tx_read_first(&used, raw, len);
+	if (t && used != len) {
+		n_tx_free(t);
+		return NULL;
+	}
+	return t;
+}
+
+struct ntx *n_tx_read_first(size_t *used, const uint8_t *raw, size_t len)
+{
 	struct ntx *t = sim_must(calloc(1, sizeof(*t)));
 	struct cursor c = {raw, len, false};
 	bool witness = false;
@@ -228,15 +239,24 @@ struct ntx *n_tx_read(const uint8_t *raw, size_t len)
 	}
 	size_t of_witness = witness ? before - c.left + 2 : 0;
 	(void)get(&c, 4);
-	if (!ok || c.bad || c.left) {
+	if (!ok || c.bad) {
 		n_tx_free(t);
 		return NULL;
 	}
+	len -= c.left;
+	*used = len;
 	t->raw = sim_must(malloc(len));
 	memcpy(t->raw, raw, len);
 	t->raw_len = len;
 	t->vsize = (int64_t)(4 * (len - of_witness) + of_witness + 3) / 4;
-	n_identify(t);
+	static const uint8_t nowhere[32];
+	t->coinbase =
+		t->n_in == 1 && t->in[0].index == 0xffffffff && !memcmp(t->in[0].txid, nowhere, 32);
+	/* Scripts of inputs are not kept: those of a coinbase are what makes it another one. */
+	if (t->coinbase && !witness)
+		otd_sha256d(t->txid, raw, len);
+	else
+		n_identify(t);
 	return t;
 }
 

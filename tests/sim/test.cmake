@@ -23,8 +23,14 @@ if(NOT TARGET sim_bitcoin)
   target_compile_options(sim_bitcoin PRIVATE -Wno-missing-prototypes)
   target_link_libraries(sim_bitcoin PRIVATE PkgConfig::jansson)
 endif()
+if(NOT TARGET sim_sha256d)
+  add_library(sim_sha256d OBJECT ${CMAKE_SOURCE_DIR}/plugins/algo/sha256d/sha256d.c)
+  target_include_directories(sim_sha256d PRIVATE ${CMAKE_SOURCE_DIR}/core/include)
+  target_compile_definitions(sim_sha256d PRIVATE otd_plugin_v1=sim_sha256d_plugin)
+  target_compile_options(sim_sha256d PRIVATE -Wno-missing-prototypes)
+endif()
 target_sources(${test_target} PRIVATE ${sqlite_plugin})
-target_link_libraries(${test_target} PRIVATE sim_pplns sim_bitcoin PkgConfig::sqlite3
+target_link_libraries(${test_target} PRIVATE sim_pplns sim_bitcoin sim_sha256d PkgConfig::sqlite3
   PkgConfig::jansson)
 # Once, and not under sanitizers: it builds a tree of its own.
 if(name STREQUAL "sim" AND NOT OTEDAMA_SANITIZE)
