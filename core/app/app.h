@@ -141,6 +141,7 @@ struct otd_app {
 	size_t n_reactors;
 	struct otd_gate *gate;
 	struct otd_bans *bans;
+	struct otd_lists *lists; /* app_limits.c */
 	struct otd_app_listener **listeners;
 	size_t n_listeners;
 	struct otd_control *control;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/app_limits.h"
 #include "app/app_parts.h"
 #include "app/app_policy.h"
 #include "base/text.h"
@@ -156,10 +157,20 @@ void otd_app_listener_destroy(struct otd_app_listener *l)
 
 struct otd_gate_conf otd_app_gate_conf(const struct otd_settings *s)
 {
-	return (struct otd_gate_conf){.total = (uint32_t)s->limits.connections,
-				      .per_address = (uint32_t)s->limits.connections_an_address,
-				      .rate = (uint32_t)s->limits.new_connections_a_second,
-				      .burst = (uint32_t)s->limits.new_connections_burst};
+	size_t room = otd_app_files_left(s);
+	bool by_files = room < (size_t)s->limits.connections;
+	return (struct otd_gate_conf){
+		.total = by_files ? (uint32_t)room : (uint32_t)s->limits.connections,
+		.per_address = (uint32_t)s->limits.connections_an_address,
+		.rate = (uint32_t)s->limits.new_connections_a_second,
+		.burst = (uint32_t)s->limits.new_connections_burst,
+		.prefix_ipv4 = (uint32_t)s->limits.prefix.ipv4,
+		.prefix_ipv6 = (uint32_t)s->limits.prefix.ipv6,
+		.per_prefix = (uint32_t)s->limits.prefix.connections,
+		.prefix_rate = (uint32_t)s->limits.prefix.new_connections_a_second,
+		.prefix_burst = (uint32_t)s->limits.prefix.new_connections_burst,
+		.grey_ppm = (uint32_t)s->limits.grey_ppm,
+		.by_files = by_files};
 }
 
 static otd_rc listen_for(struct otd_app *app, uint32_t number, struct otd_err *err)
@@ -183,6 +194,9 @@ otd_rc otd_app_make_listeners(struct otd_app *app, struct otd_err *err)
 				    app->metrics);
 	if (rc != OTD_OK)
 		return otd_fail(err, rc, "the gate: %s", otd_rc_name(rc));
+	rc = otd_app_limits_start(app, err);
+	if (rc != OTD_OK)
+		return rc;
 	app->listeners = calloc(app->ports.n ? app->ports.n : 1, sizeof(struct otd_app_listener *));
 	if (!app->listeners)
 		return otd_fail(err, OTD_E_NOMEM, "out of memory");

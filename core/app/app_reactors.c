@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/app_limits.h"
 #include "app/app_parts.h"
 #include "app/app_policy.h"
 #include "base/log.h"
@@ -52,6 +53,15 @@ struct otd_stratum_limits otd_app_limits(const struct otd_settings *s)
 		.bad_lines = (uint32_t)s->limits.bad_lines,
 		.name_max = (size_t)s->limits.worker_name_bytes,
 		.names_an_account = (uint32_t)s->limits.workers_an_account,
+		.lines_a_second = (uint32_t)s->limits.lines_a_second,
+		.lines_burst = (uint32_t)s->limits.lines_burst,
+		.bytes_a_second = (uint32_t)s->limits.bytes_a_second,
+		.bytes_burst = (uint32_t)s->limits.bytes_burst,
+		.outstanding = (uint32_t)s->limits.outstanding,
+		.invalid = {.shares = (uint32_t)s->limits.invalid.shares,
+			    .part_ppm = (uint32_t)s->limits.invalid.part_ppm,
+			    .window_ms = s->limits.invalid.window_ms,
+			    .ban_ms = s->limits.invalid.ban_ms},
 	};
 }
 
@@ -152,4 +162,5 @@ void otd_app_free_reactors(struct otd_app *app)
 	otd_app_ports_free(&app->ports);
 	otd_gate_destroy(app->gate);
 	app->gate = NULL;
+	otd_app_limits_finish(app);
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "app/app_drafts.h"
+#include "app/app_limits.h"
 #include "app/app_parts.h"
 #include "app/app_plan.h"
 #include "app/app_plugin.h"
@@ -38,6 +39,7 @@ struct otd_app_reload {
 	struct otd_settings *live; /* what is to be applied; may be now itself */
 	struct otd_diff *diff;
 	struct otd_app_policy_change *policy; /* the scripts, as their files say now */
+	struct otd_lists *lists;              /* of networks, as theirs do */
 	struct otd_err err;
 	size_t problems;
 	struct otd_app_drafts drafts;
@@ -75,6 +77,8 @@ static void forget(struct otd_app_reload *r)
 	otd_app_plan_destroy(r->plan);
 	otd_app_policy_discard(r->policy);
 	r->policy = NULL;
+	otd_lists_destroy(r->lists);
+	r->lists = NULL;
 	otd_diff_destroy(r->diff);
 	if (r->now != r->live && r->now != in_force)
 		otd_settings_destroy(r->now);
@@ -213,6 +217,8 @@ static void policies(struct otd_app_reload *r)
 	else
 		otd_app_policy_discard(r->policy);
 	r->policy = NULL;
+	if (!r->check)
+		otd_app_lists_take(r->app, &r->lists);
 }
 
 /* Room for one more generation of settings. */
@@ -294,6 +300,8 @@ static void load_run(void *arg) /* a thread of its own */
 	/* Scripts may have changed where no key has. */
 	if (rc == OTD_OK)
 		rc = otd_app_policy_prepare(r->app, &r->policy, r->live, &r->err);
+	if (rc == OTD_OK)
+		rc = otd_app_lists_read(&r->lists, app->env, r->live, &r->err);
 	if (rc != OTD_OK && r->err.rc == OTD_OK)
 		(void)otd_fail(&r->err, rc, "%s: %s", app->config, otd_rc_name(rc));
 }

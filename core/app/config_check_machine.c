@@ -1,4 +1,5 @@
 /* config check: what this machine has to give: the data folder, its disk, secrets in files, limits. */
+#include "app/app_limits.h"
 #include "app/config_check.h"
 
 #include <dirent.h>
@@ -13,8 +14,6 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
-
-#define SPARE_FILES 64 /* journals, database, nodes, plugins */
 
 static const char *user_name(char out[64], uid_t uid)
 {
@@ -344,14 +343,24 @@ static void check_files(struct otd_check *c)
 {
 	const struct otd_settings *s = c->app.settings;
 	struct rlimit r;
-	if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur == RLIM_INFINITY ||
-	    (uint64_t)s->limits.connections + SPARE_FILES <= (uint64_t)r.rlim_cur)
+	size_t room = otd_app_files_left(s);
+	if (room >= (size_t)s->limits.connections || getrlimit(RLIMIT_NOFILE, &r) != 0)
 		return;
 	otd_check_say(c, OTD_CHECK_WARNING, otd_settings_at(s, "limits", NULL, "connections"),
 		      "limits.connections",
-		      "%lld connections need as many open files, and this user may have %llu here; "
-		      "raise that (ulimit -n, LimitNOFILE= of the unit), or lower the limit",
-		      (long long)s->limits.connections, (unsigned long long)r.rlim_cur);
+		      "%lld connections need as many open files, and this user may have %llu here, "
+		      "which leaves room for %zu: more are turned away; raise that (ulimit -n, "
+		      "LimitNOFILE= of the unit), or lower the limit",
+		      (long long)s->limits.connections, (unsigned long long)r.rlim_cur, room);
+}
+
+static void check_lists(struct otd_check *c)
+{
+	struct otd_lists *lists = NULL;
+	struct otd_err err = {0};
+	if (otd_app_lists_read(&lists, c->app.env, c->app.settings, &err) != OTD_OK)
+		otd_check_take(c, OTD_CHECK_FAULT, &err);
+	otd_lists_destroy(lists);
 }
 
 void otd_check_machine(struct otd_check *c)
@@ -365,4 +374,5 @@ void otd_check_machine(struct otd_check *c)
 		check_cookie(c, &s->nodes[i]);
 	}
 	check_files(c);
+	check_lists(c);
 }

@@ -170,12 +170,48 @@ static const struct otd_key_table node_table = {node_keys,
 						offsetof(struct otd_settings_node, at),
 						"NODE"};
 
-#define AT(member) offsetof(struct otd_settings_limits, member)
 #define LIMIT(key, key_type, member, key_def, lo, hi, key_help)                   \
 	{                                                                         \
 		.name = (key), .type = (key_type), .flags = OTD_KEY_RELOADABLE,   \
 		.offset = AT(member), .def = (key_def), .min = (lo), .max = (hi), \
 		.help = (key_help)                                                \
+	}
+#define AT(member) offsetof(struct otd_settings_prefix, member)
+static const struct otd_key prefix_keys[] = {
+	LIMIT("ipv4", OTD_KEY_INT, ipv4, "24", 8, 32, "bits of an IPv4 network"),
+	LIMIT("ipv6", OTD_KEY_INT, ipv6, "48", 16, 64, "bits of an IPv6 network"),
+	LIMIT("connections", OTD_KEY_INT, connections, "16384", 1, 10000000,
+	      "connections at a time of one network"),
+	LIMIT("new_connections_a_second", OTD_KEY_INT, new_connections_a_second, "2048", 1, 1000000,
+	      "new connections a second of one network"),
+	LIMIT("new_connections_burst", OTD_KEY_INT, new_connections_burst, "8192", 1, 1000000,
+	      "new connections of one network at once"),
+};
+#undef AT
+static const struct otd_key_table prefix_table = {prefix_keys, COUNT(prefix_keys)};
+
+#define AT(member) offsetof(struct otd_settings_invalid, member)
+static const struct otd_key invalid_keys[] = {
+	LIMIT("shares", OTD_KEY_INT, shares, "500", 0, 1000000,
+	      "refused shares of one worker at one address that are too many; it is told at half "
+	      "of them; 0: never"),
+	LIMIT("part", OTD_KEY_RATE, part_ppm, "50%", 10000, 1000000,
+	      "they are too many only where they are this part of all of its shares"),
+	LIMIT("window", OTD_KEY_DURATION, window_ms, "10m", 1000, 86400000,
+	      "they are counted in so long"),
+	LIMIT("ban", OTD_KEY_DURATION, ban_ms, "10m", 0, 7 * 86400000LL,
+	      "the worker is closed and not let in from there for so long, and the address where "
+	      "most of its "
+	      "workers are like this; 0s: only closed"),
+};
+#undef AT
+static const struct otd_key_table invalid_table = {invalid_keys, COUNT(invalid_keys)};
+
+#define AT(member) offsetof(struct otd_settings_limits, member)
+#define NETWORKS(key, member, key_help)                                            \
+	{                                                                          \
+		.name = (key), .type = OTD_KEY_TEXTS, .flags = OTD_KEY_RELOADABLE, \
+		.offset = AT(member), .max = 10000, .help = (key_help)             \
 	}
 static const struct otd_key limits_keys[] = {
 	LIMIT("line", OTD_KEY_SIZE, line_bytes, "10KiB", 1024, 1 << 20,
@@ -200,8 +236,38 @@ static const struct otd_key limits_keys[] = {
 	      "silence of a miner after which it is dropped"),
 	LIMIT("bad_lines", OTD_KEY_INT, bad_lines, "16", 1, 1000000,
 	      "malformed lines after which a connection is closed"),
+	LIMIT("lines_a_second", OTD_KEY_INT, lines_a_second, "2000", 0, 10000000,
+	      "lines of one connection; who sends more is read more slowly; 0: no limit"),
+	LIMIT("lines_burst", OTD_KEY_INT, lines_burst, "10000", 1, 10000000,
+	      "lines of one connection at once"),
+	LIMIT("bytes_a_second", OTD_KEY_SIZE, bytes_a_second, "512KiB", 0, 1LL << 30,
+	      "bytes of one connection; who sends more is read more slowly; 0: no limit"),
+	LIMIT("bytes_burst", OTD_KEY_SIZE, bytes_burst, "2MiB", 1024, 1LL << 30,
+	      "bytes of one connection at once"),
+	LIMIT("outstanding", OTD_KEY_INT, outstanding, "1024", 1, 65536,
+	      "requests of one connection without an answer; no more are read until some are "
+	      "answered"),
+	{.name = "prefix",
+	 .type = OTD_KEY_SECTION,
+	 .offset = AT(prefix),
+	 .sub = &prefix_table,
+	 .help = "all connections of one network together"},
+	{.name = "invalid",
+	 .type = OTD_KEY_SECTION,
+	 .offset = AT(invalid),
+	 .sub = &invalid_table,
+	 .help = "a worker that sends mostly shares that are refused"},
+	NETWORKS("allow", allow,
+		 "networks without limits by address and network: 10.1.0.0/16, or file:PATH with "
+		 "one a line"),
+	NETWORKS("deny", deny,
+		 "networks that are not let in; of all that hold an address the smallest counts"),
+	NETWORKS("grey", grey, "networks with a part of the limits by address"),
+	LIMIT("grey_part", OTD_KEY_RATE, grey_ppm, "1%", 1, 1000000,
+	      "that part of the limits, at least 1"),
 };
 #undef LIMIT
+#undef NETWORKS
 #undef AT
 static const struct otd_key_table limits_table = {limits_keys, COUNT(limits_keys)};
 

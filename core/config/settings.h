@@ -157,6 +157,20 @@ struct otd_settings_pool {
 	const struct otd_yaml *at;
 };
 
+/* Of all connections of one network. */
+struct otd_settings_prefix {
+	int64_t ipv4, ipv6; /* bits of it */
+	int64_t connections, new_connections_a_second, new_connections_burst;
+};
+
+/* Shares that are refused, of one worker at one address. */
+struct otd_settings_invalid {
+	int64_t shares;    /* at which it is too many; 0: never */
+	int64_t part_ppm;  /* and that much of all of its shares */
+	int64_t window_ms; /* counted in so long */
+	int64_t ban_ms;    /* it is not let in for so long; 0: only closed */
+};
+
 struct otd_settings_limits {
 	int64_t line_bytes;               /* of one line from a miner */
 	int64_t output_bytes;             /* that may wait for a client that does not read */
@@ -166,9 +180,16 @@ struct otd_settings_limits {
 	int64_t new_connections_burst;
 	int64_t workers_an_account;
 	int64_t worker_name_bytes;
-	int64_t handshake_ms; /* subscribe and authorize within this */
-	int64_t idle_ms;      /* silence of a miner after which it is dropped */
-	int64_t bad_lines;    /* after which a connection is closed */
+	int64_t handshake_ms;                /* subscribe and authorize within this */
+	int64_t idle_ms;                     /* silence of a miner after which it is dropped */
+	int64_t bad_lines;                   /* after which a connection is closed */
+	int64_t lines_a_second, lines_burst; /* of one connection; 0: no limit */
+	int64_t bytes_a_second, bytes_burst;
+	int64_t outstanding; /* requests of one connection without an answer */
+	struct otd_settings_prefix prefix;
+	struct otd_settings_invalid invalid;
+	struct otd_settings_texts allow, deny, grey; /* networks, and "file:PATH" */
+	int64_t grey_ppm;                            /* part of the limits for those in grey */
 };
 
 struct otd_settings_journal {

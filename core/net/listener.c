@@ -29,7 +29,7 @@ static void enter(struct otd_listener *li, struct otd_stream *s, const char *hos
 	if (otd_gate_enter(li->gate, &ticket, host, &reason)) {
 		otd_log(OTD_LOG_INFO, "net", "connection.refused", "peer=%s port=%u reason=\"%s\"",
 			host, li->port, reason);
-		env->stream_close(s);
+		otd_gate_turn_away(li->gate, s, reason);
 		if (li->ops->flood &&
 		    (strcmp(reason, OTD_GATE_ADDRESS) == 0 || strcmp(reason, OTD_GATE_RATE) == 0))
 			li->ops->flood(li->arg, host);

@@ -14,24 +14,34 @@
 struct otd_bans; /* net/bans.h */
 struct otd_ban_net;
 struct otd_preface; /* net/door.h */
+struct otd_lists; /* net/lists.h */
 struct otd_gate;
 struct otd_listener;
 
 #define OTD_NET_REACTORS_MAX 256
 
-/* Zero takes the default in brackets. An address is an IPv4 address or an IPv6 /64. */
+/* Zero takes the default in brackets. An address is an IPv4 address or an IPv6 /64, a prefix the network
+   round it. */
 struct otd_gate_conf {
-	uint32_t total;       /* connections at a time [100000] */
-	uint32_t per_address; /* connections of one address at a time [4096] */
-	uint32_t rate;        /* new connections a second of one address [512] */
-	uint32_t burst;       /* of them at once [2048] */
-	uint32_t addresses;   /* addresses remembered [131072] */
+	uint32_t total;        /* connections at a time [100000] */
+	uint32_t per_address;  /* connections of one address at a time [4096] */
+	uint32_t rate;         /* new connections a second of one address [512] */
+	uint32_t burst;        /* of them at once [2048] */
+	uint32_t addresses;    /* addresses remembered, and prefixes [131072] */
+	uint32_t prefix_ipv4;  /* bits of a prefix, 8 to 32 [24] */
+	uint32_t prefix_ipv6;  /* 16 to 64 [48] */
+	uint32_t per_prefix;   /* connections of one prefix at a time [16384] */
+	uint32_t prefix_rate;  /* new connections a second of one prefix [2048] */
+	uint32_t prefix_burst; /* of them at once [8192] */
+	uint32_t grey_ppm; /* part of the limits by address for the list grey, at least 1 [10000] */
+	bool by_files; /* total is what the open files leave room for: otd_gate_trouble() says so */
 };
 
 struct otd_ticket {
 	uint8_t address[16]; /* IPv4 as ::ffff:a.b.c.d, IPv6 with its last 64 bits zero */
 	uint16_t reactor;    /* index; OTD_NET_REACTORS_MAX: none */
-	uint8_t reserved[2];
+	uint8_t uncounted;   /* 1: one of the list allow that the tables had no room for */
+	uint8_t reserved;
 	uint32_t connections; /* of the address, this one among them, when it came in */
 };
 
@@ -62,18 +72,39 @@ void otd_gate_reconfigure(struct otd_gate *g,
 			  const struct otd_gate_conf *conf); /* addresses only shrinks */
 /* From now on addresses banned in this table, on the same loop, are turned away. NULL: none are. */
 void otd_gate_set_bans(struct otd_gate *g, const struct otd_bans *bans);
+/* From now on by these lists (net/lists.h); they outlive the gate, or the next call. NULL: none. */
+void otd_gate_set_lists(struct otd_gate *g, const struct otd_lists *lists);
+/* What one that is turned away is told, for a reason of otd_gate_enter(): writes at most cap bytes, returns how
+   many (0: nothing). The net knows no miners' words. */
+typedef size_t (*otd_gate_words_fn)(char *to, size_t cap, const char *reason);
+void otd_gate_set_words(struct otd_gate *g, otd_gate_words_fn words);
 /*
  * Whether a connection from host (numeric) may come in now. OTD_OK fills the ticket and counts it;
- * else OTD_E_BUSY and *reason is a fixed text: "banned", "too many connections", "too many connections of
- * this address", "too many new connections of this address", "too many addresses".
+ * else OTD_E_BUSY and *reason is one of these fixed texts. Who stands in the list allow is asked for ban and
+ * total alone.
  */
-#define OTD_GATE_ADDRESS "too many connections of this address"
-#define OTD_GATE_RATE    "too many new connections of this address"
+#define OTD_GATE_BANNED      "banned"
+#define OTD_GATE_DENIED      "in the list deny"
+#define OTD_GATE_TOTAL       "too many connections"
+#define OTD_GATE_ADDRESS     "too many connections of this address"
+#define OTD_GATE_RATE        "too many new connections of this address"
+#define OTD_GATE_PREFIX      "too many connections of this network"
+#define OTD_GATE_PREFIX_RATE "too many new connections of this network"
+#define OTD_GATE_TABLE       "too many addresses"
 OTD_WARN_UNUSED otd_rc otd_gate_enter(struct otd_gate *g, struct otd_ticket *ticket,
 				      const char *host, const char **reason);
+/* One that another process has let in, and handed over: counted on this reactor, whatever the limits say. */
+void otd_gate_readmit(struct otd_gate *g, struct otd_ticket *ticket, const char *host,
+		      uint16_t reactor);
 /* Counts a ticket for another reactor than the least loaded one that otd_gate_enter() chose. */
 void otd_gate_move(struct otd_gate *g, struct otd_ticket *ticket, uint16_t reactor);
 void otd_gate_release(struct otd_gate *g, const struct otd_ticket *ticket);
+/* Tells who is turned away why, where this is told to anybody (OTD_GATE_TOLD a second at most, nobody waits
+   for its bytes), and closes the stream. */
+#define OTD_GATE_TOLD 500
+void otd_gate_turn_away(struct otd_gate *g, struct otd_stream *s, const char *reason);
+/* What limits have turned away in the last minute, for people; "" where none has. Until the next call. */
+const char *otd_gate_trouble(struct otd_gate *g);
 uint32_t otd_gate_count(const struct otd_gate *g);                        /* let in, not released */
 uint32_t otd_gate_load(const struct otd_gate *g, uint16_t reactor);       /* of one reactor */
 uint32_t otd_gate_of_address(const struct otd_gate *g, const char *host); /* of one address */

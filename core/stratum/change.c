@@ -50,6 +50,7 @@ void otd_stratum_limits_default(struct otd_stratum_limits *c)
 	c->idle_ms = c->idle_ms ? c->idle_ms : 1800000;
 	c->notify_ms = c->notify_ms ? c->notify_ms : 30000;
 	c->bad_lines = c->bad_lines ? c->bad_lines : 16;
+	c->outstanding = c->outstanding ? c->outstanding : 1024;
 	if (!c->name_max || c->name_max > OTD_WORKER_NAME_MAX)
 		c->name_max = OTD_WORKER_NAME_MAX;
 }
@@ -203,6 +204,7 @@ void otd_stratum_limit(struct otd_stratum *st, const struct otd_stratum_limits *
 	const struct otd_conn_conf cc = otd_stratum_conn_conf(l);
 
 	st->conf.limits = *l;
+	otd_budget_reconfigure(&st->budget, &l->invalid);
 	if (st->conns)
 		otd_conns_reconfigure(st->conns, &cc);
 	if (l->names_an_account)

@@ -134,8 +134,11 @@ bool otd_session_policy_connect(struct otd_session *s)
 
 void otd_session_policy_end(struct otd_session *s)
 {
-	for (size_t i = 0; s->host && i < s->n_workers; i++)
-		s->host->workers -= s->workers[i].accepted > 0;
+	for (size_t i = 0; i < s->n_workers; i++) {
+		if (s->host)
+			s->host->workers -= s->workers[i].accepted > 0;
+		otd_budget_leave(s->workers[i].rig);
+	}
 	otd_hosts_leave(&s->st->policy.hosts, s->host);
 	s->host = NULL;
 }
@@ -149,6 +152,8 @@ bool otd_session_policy_authorize(struct otd_session *s, struct otd_span account
 	struct otd_policy_authorize_out out = {0};
 	struct names n;
 
+	if (otd_session_kept_out(s, account, name, why, OTD_POLICY_REASON_MAX + 1))
+		return false;
 	if (!wants(s, OTD_HOOK_AUTHORIZE))
 		return true;
 	put(n.account, sizeof(n.account), account);
@@ -389,6 +394,9 @@ static void offence(struct otd_session *s, struct otd_session_worker *w,
 		.connections = connections(s)};
 	p->offence(p->arg, &out, &in);
 	asked(s->st);
+	/* Who is judged by a script is not judged by the host, too. */
+	if (out.said.from == OTD_POLICY_SCRIPT && w && w->rig)
+		w->rig->excused = true;
 	act(s, &n, &out);
 }
 
@@ -424,8 +432,6 @@ void otd_session_policy_verdict(struct otd_session *s, const struct otd_pool_wor
 	enum otd_policy_offence_kind kind;
 	struct otd_session_worker *w = NULL;
 
-	if (!s->st->conf.policy)
-		return;
 	for (size_t i = 0; worker && i < s->n_workers && !w; i++)
 		w = s->workers[i].worker == worker ? &s->workers[i] : NULL;
 	if (v == OTD_SHARE_ACCEPTED) {
@@ -435,12 +441,16 @@ void otd_session_policy_verdict(struct otd_session *s, const struct otd_pool_wor
 		}
 		if (w)
 			w->accepted++;
+		if (w && w->rig)
+			otd_budget_good(w->rig);
 		return;
 	}
 	if (w)
 		w->refused++;
-	if (s->conn && kind_of(&kind, v))
-		offence(s, w, kind);
+	if (!s->conn || !kind_of(&kind, v))
+		return;
+	otd_session_budget(s, w, v);
+	offence(s, w, kind);
 }
 
 void otd_stratum_flood(struct otd_stratum *st, uint32_t port, const char *host, int64_t count,

@@ -155,7 +155,7 @@ static struct otd_answer *answer_begin(struct otd_session *s, struct otd_span id
 	a->is_share = 0;
 	a->id_len = (uint8_t)(id.len <= sizeof(a->id) ? id.len : 0);
 	memcpy(a->id, id.ptr, a->id_len);
-	if (s->tail - s->head >= OTD_SESSION_PAUSE && !s->paused && s->conn) {
+	if (s->tail - s->head >= s->st->conf.limits.outstanding && !s->paused && s->conn) {
 		s->paused = true;
 		otd_conn_pause(s->conn, true);
 	}
@@ -194,8 +194,8 @@ static void answers_flush(struct otd_session *s)
 		}
 		s->head++;
 	}
-	if (s->paused && s->tail - s->head < OTD_SESSION_PAUSE / 2 && s->conn && !s->st->draining &&
-	    !s->leaving) {
+	if (s->paused && s->tail - s->head <= s->st->conf.limits.outstanding / 2 && s->conn &&
+	    !s->st->draining && !s->leaving) {
 		s->paused = false;
 		otd_conn_pause(s->conn, false);
 	}
@@ -283,7 +283,7 @@ struct otd_pool_worker *otd_session_worker(const struct otd_session *s, struct o
 	for (size_t i = 0; i < s->n_workers; i++) {
 		const struct otd_session_worker *w = &s->workers[i];
 		if (w->user_len == user.len && !memcmp(w->user, user.ptr, user.len))
-			return w->worker;
+			return otd_budget_refused(&s->st->budget, w->rig) ? NULL : w->worker;
 	}
 	return NULL;
 }

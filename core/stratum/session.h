@@ -12,11 +12,10 @@
 #include "stratum/stratum.h"
 #include "stratum/vardiff.h"
 
-#define OTD_SESSION_ID_MAX      64   /* bytes of a request's id, as it stands in the line */
-#define OTD_SESSION_PAUSE       1024 /* requests without an answer at which reading stops */
-#define OTD_SESSION_WORKERS     64   /* workers one connection may authorize */
-#define OTD_SESSION_TARGETS     4    /* changes of difficulty remembered */
-#define OTD_SESSION_REPEATS_MAX 255  /* times that one job is sent to one session */
+#define OTD_SESSION_ID_MAX      64  /* bytes of a request's id, as it stands in the line */
+#define OTD_SESSION_WORKERS     64  /* workers one connection may authorize */
+#define OTD_SESSION_TARGETS     4   /* changes of difficulty remembered */
+#define OTD_SESSION_REPEATS_MAX 255 /* times that one job is sent to one session */
 #define OTD_SESSION_AGENT_MAX   64
 
 struct otd_session;
@@ -59,6 +58,7 @@ struct otd_session_worker {
 	/* of this connection; counted where there is policy */
 	uint64_t accepted, refused;
 	struct otd_tally tally;
+	struct otd_rig *rig; /* budget.h; NULL: nothing of it was refused */
 };
 
 /* A request whose answer is not written yet, or waits for one before it. */
@@ -175,6 +175,8 @@ struct otd_stratum {
 		uint32_t revision; /* counts changes of scripts */
 		uint64_t second_ns, began_ns, spent_ns;
 	} policy;
+	struct otd_budget budget;
+	struct otd_metric *m_budget[OTD_BUDGET_BAN + 1]; /* by step */
 };
 
 /* --- for dialects --- */
@@ -245,6 +247,15 @@ bool otd_session_banned(const struct otd_session *s, struct otd_span account, st
 			char why[OTD_BAN_TEXT]);
 /* Tells and closes the sessions that this ban is about. */
 void otd_stratum_ban(struct otd_stratum *st, const struct otd_ban *ban);
+
+/* --- session_budget.c --- */
+otd_rc otd_stratum_budget_init(struct otd_stratum *st);
+/* A share of a worker (NULL: of none) was refused: it is told, closed or kept out where there are too many. */
+void otd_session_budget(struct otd_session *s, struct otd_session_worker *w,
+			enum otd_share_verdict v);
+/* Whether this worker is kept out here; why is for its miner. */
+bool otd_session_kept_out(struct otd_session *s, struct otd_span account, struct otd_span name,
+			  char *why, size_t cap);
 
 /* --- change.c --- */
 otd_rc otd_stratum_port_create(struct otd_port **out, const struct otd_stratum_port *conf);

@@ -275,6 +275,8 @@ otd_rc otd_stratum_create(struct otd_stratum **out, const struct otd_stratum_con
 	if (!rc && conf->policy)
 		rc = otd_hosts_init(&st->policy.hosts, st->env, st->conf.limits.sessions_max);
 	if (!rc)
+		rc = otd_stratum_budget_init(st);
+	if (!rc)
 		rc = otd_conns_create(&st->conns, l, &cc, &conn_ops, conf->metrics);
 	if (!rc)
 		rc = st->env->ops->timer_create(l, &st->timer, on_tick, st);
@@ -312,6 +314,7 @@ void otd_stratum_destroy(struct otd_stratum *st)
 	while (st->all)
 		otd_session_destroy(st->all);
 	otd_hosts_finish(&st->policy.hosts);
+	otd_budget_finish(&st->budget);
 	free_rendered(st);
 	otd_reactor_set_front(st->conf.reactor, NULL);
 	for (size_t i = 0; st->ports && i < st->n_ports; i++)

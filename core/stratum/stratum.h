@@ -11,6 +11,7 @@
 #include "net/listener.h"
 #include "policy/hooks.h"
 #include "pool/reactor.h"
+#include "stratum/budget.h"
 
 struct otd_stratum;
 struct otd_tls; /* net/tls.h */

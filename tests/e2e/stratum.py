@@ -52,9 +52,10 @@ class Job:
 class Client:
     """connect() .. close(). Notices are kept in .notices; the newest job in .job."""
 
-    def __init__(self, port, host="127.0.0.1", timeout=10):
+    def __init__(self, port, host="127.0.0.1", timeout=10, source=None):
+        """source: the address that it comes from."""
         self.timeout = timeout
-        self.sock = socket.create_connection((host, port), timeout=timeout)
+        self.sock = socket.create_connection((host, port), timeout=timeout, source_address=(source, 0) if source else None)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.settimeout(None)
         self.lock, self.answers, self.next_id = threading.Lock(), {}, 1

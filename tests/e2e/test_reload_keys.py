@@ -275,7 +275,7 @@ def output(t):
             except TimeoutError:
                 return False
             return True
-    t.tree["limits"] = {"output": "64MiB", "bad_lines": 1000000}
+    t.tree["limits"] = {"output": "64MiB", "bad_lines": 1000000, "lines_a_second": 0, "bytes_a_second": 0}
     t.reload()
     assert taken()
     t.tree["limits"]["output"] = "16KiB"
@@ -283,11 +283,11 @@ def output(t):
     assert not taken()
 
 
-def enters(t, n=1, pause=0.0):
-    """How many of n connections are served that come one after another and stay."""
+def enters(t, n=1, pause=0.0, hosts=()):
+    """How many of n connections are served that come one after another and stay. hosts: of 127.0.0.0/24, one each."""
     cs = []
-    for _ in range(n):
-        cs.append(Client(t.pool.port))
+    for i in range(n):
+        cs.append(Client(t.pool.port, source=f"127.0.0.{hosts[i]}" if hosts else None))
         time.sleep(pause)
     served = 0
     for c in cs:
@@ -327,6 +327,67 @@ def connections(t):
     assert enters(t, 6, pause=0.03) == 6
 
 
+@looks_at("limits.prefix.ipv4", "limits.prefix.ipv6", "limits.prefix.connections",
+          "limits.prefix.new_connections_a_second", "limits.prefix.new_connections_burst")
+@grouped("main")
+def prefix(t):
+    assert enters(t, 4) == 4
+    t.tree["limits"] = {"prefix": {"connections": 3}}
+    t.apply("limits.prefix.connections")
+    assert enters(t, 4) == 2  # the witness is the third
+    assert enters(t, 4, hosts=(21, 22, 23, 24)) == 2
+    t.tree["limits"]["prefix"]["ipv4"] = 32
+    t.apply("limits.prefix.ipv4")
+    assert enters(t, 4, hosts=(21, 22, 23, 24)) == 4
+    t.tree["limits"]["prefix"].update(ipv6=64)
+    t.apply("limits.prefix.ipv6")  # what it does is looked at in tests/unit/net/test_gate.c: only IPv4 is here
+    t.tree["limits"] = {"prefix": {"new_connections_burst": 2, "new_connections_a_second": 1}}
+    t.reload()
+    time.sleep(2.5)
+    assert enters(t, 6) == 2
+    t.tree["limits"]["prefix"]["new_connections_burst"] = 5
+    t.apply("limits.prefix.new_connections_burst")
+    time.sleep(0.2)
+    assert enters(t, 6) <= 2, "tokens come by time alone"
+    t.tree["limits"]["prefix"]["new_connections_a_second"] = 100
+    t.apply("limits.prefix.new_connections_a_second")
+    time.sleep(0.2)
+    assert enters(t, 6, pause=0.03) == 6
+
+
+@looks_at("limits.allow", "limits.deny", "limits.grey", "limits.grey_part")
+@grouped("main")
+def lists(t):
+    t.tree["limits"] = {"connections_an_address": 4}
+    t.reload()
+    assert enters(t, 6) == 3  # the witness is the fourth
+    t.tree["limits"]["allow"] = ["127.0.0.1"]
+    t.apply("limits.allow")
+    assert enters(t, 6) == 6
+    t.tree["limits"]["deny"] = ["127.0.0.0/8"]
+    t.apply("limits.deny")
+    assert enters(t, 3) == 3 and enters(t, 3, hosts=(2, 3, 4)) == 0
+    file = os.path.join(t.pool.folder, "grey.txt")
+    with open(file, "w", encoding="utf-8") as f:
+        f.write("; who is grey\n127.0.0.9 ; this one\n")
+    t.tree["limits"] = {"connections_an_address": 4, "grey": ["file:grey.txt"], "grey_part": "50%"}
+    t.reload()
+    assert enters(t, 6, hosts=(9,) * 6) == 2
+    t.tree["limits"]["grey_part"] = "1%"
+    t.apply("limits.grey_part")
+    assert enters(t, 6, hosts=(9,) * 6) == 1
+    # What a file says now is read by a reload though no key has changed.
+    with open(file, "w", encoding="utf-8") as f:
+        f.write("127.0.0.10\n")
+    assert t.reload() == {}
+    assert enters(t, 6, hosts=(9,) * 6) == 4 and enters(t, 6, hosts=(10,) * 6) == 1
+    with open(file, "w", encoding="utf-8") as f:
+        f.write("127.0.0.10\n\n127.0.0.300\n")
+    t.refused("limits.grey", "grey.txt:3: '127.0.0.300'")
+    assert enters(t, 6, hosts=(10,) * 6) == 1
+    os.unlink(file)
+
+
 def may(c, user):
     try:
         return c.authorize(user)
@@ -345,6 +406,96 @@ def workers(t):
         t.tree["limits"] = {"worker_name_bytes": 3}
         t.reload()
         assert may(c, address(41) + ".abc") and not may(c, address(41) + ".abcd")
+
+
+def answered(c, n):
+    """Answers of n requests that are sent at once, within a second."""
+    def count():
+        return sum(m.get("method") is None for m in list(c.lines))
+    before = count()
+    c.raw(b"".join(b'{"id": %d, "method": "mining.ping", "params": []}\n' % (1000 + i) for i in range(n)))
+    time.sleep(1)
+    return count() - before
+
+
+@looks_at("limits.lines_a_second", "limits.lines_burst", "limits.bytes_a_second", "limits.bytes_burst")
+@grouped("main")
+def pace(t):
+    def asked():
+        with t.client() as c:
+            return answered(c, 400)
+    assert asked() == 400
+    for key, burst in (("lines", 50), ("bytes", 50 * 50)):
+        t.tree["limits"] = {f"{key}_burst": burst}
+        t.apply(f"limits.{key}_burst")
+        assert asked() == 400
+        t.tree["limits"][f"{key}_a_second"] = burst
+        t.apply(f"limits.{key}_a_second")
+        assert asked() <= 200, key
+        t.tree["limits"] = {}
+        t.reload()
+
+
+@looks_at("limits.outstanding")
+@grouped("main")
+def outstanding(t):
+    """That reading stops is looked at in tests/unit/stratum/test_submit.c; here that it goes on."""
+    t.tree["limits"] = {"outstanding": 1}
+    t.apply("limits.outstanding")
+    with t.client() as c:
+        waiting = [c.submit_async(c.mine()) for _ in range(20)]
+        assert all(c.wait(q) is True for q in waiting)
+        assert answered(c, 400) == 400
+
+
+@looks_at("limits.invalid.shares", "limits.invalid.part", "limits.invalid.window", "limits.invalid.ban")
+@grouped("main")
+def invalid(t):
+    def spoil(name, n):
+        """Whether a connection lives through n shares that are refused."""
+        with t.client(name) as c:
+            try:
+                for i in range(n):
+                    assert not may_submit(c, i)
+            except (ConnectionError, TimeoutError):
+                return False
+            return not is_closed(c, 0.5)
+    assert spoil("70.a", 40)
+    t.tree["limits"] = {"invalid": {"shares": 20}}
+    t.apply("limits.invalid.shares")
+    assert not spoil("70.b", 40)
+    with Client(t.pool.port) as c:
+        c.subscribe()
+        assert not may(c, address(70) + ".b") and may(c, address(70) + ".c")
+    t.tree["limits"]["invalid"]["ban"] = "0s"
+    t.apply("limits.invalid.ban")
+    assert not spoil("71.d", 40)
+    with Client(t.pool.port) as c:
+        c.subscribe()
+        assert may(c, address(71) + ".d")
+    t.tree["limits"]["invalid"]["part"] = "100%"
+    t.apply("limits.invalid.part")
+    with t.client("72.e") as c:
+        may_submit(c, 1)
+        assert c.submit(c.mine()) is True  # one good share: never all of them are bad
+        for i in range(60):
+            may_submit(c, i + 2)
+        assert not is_closed(c, 0.5)
+    t.tree["limits"]["invalid"] = {"shares": 5, "window": "1s", "ban": "0s"}
+    t.apply("limits.invalid.shares", "limits.invalid.window", "limits.invalid.part")
+    with t.client("73.f") as c:
+        for i in range(12):
+            may_submit(c, i)
+            time.sleep(0.3)
+        assert not is_closed(c, 0.5)
+
+
+def may_submit(c, i):
+    """A share that is none, for its difficulty."""
+    try:
+        return c.call("mining.submit", c.user, c.job.id, "00" * c.en2_len, c.job.ntime, f"{i:08x}")
+    except StratumError:
+        return False
 
 
 @looks_at("limits.handshake", "limits.bad_lines")
