@@ -315,6 +315,7 @@ void real_loop_destroy(struct otd_loop *base)
 	real_pool_wait(real_env_of(base->env)->pool, l);
 	real_http_multi_destroy(l->multi);
 	run_deferred(l);
+	real_watch_close(l);
 	pthread_mutex_lock(&l->lock); /* whoever stopped us has let go */
 	pthread_mutex_unlock(&l->lock);
 	uv_walk(&l->uv, close_rest, NULL);

@@ -47,6 +47,8 @@ struct real_env {
 	struct real_pool *pool;
 };
 
+struct real_watch;
+
 struct real_loop {
 	struct otd_loop base;
 	char name[32];
@@ -67,6 +69,7 @@ struct real_loop {
 
 	atomic_uint computing; /* jobs of the compute pool that have not come home */
 	struct real_http_multi *multi;
+	struct real_watch *watch; /* watch.c; NULL: nothing was attached yet */
 	struct otd_metric *lag;
 	uint64_t round_ns, idle_ns; /* at the end of the round before */
 };
@@ -133,6 +136,9 @@ otd_rc real_stream_adopt(struct otd_env *e, struct otd_stream **out, int fd);
 otd_rc real_listen_adopt(struct otd_loop *l, struct otd_stream **out, int fd, otd_accept_fn fn,
 			 void *arg, struct otd_err *err);
 void real_stream_close(struct otd_stream *s);
+
+/* watch.c */
+void real_watch_close(struct real_loop *l); /* takes one without */
 
 /* http.c */
 otd_rc real_http(struct otd_loop *l, struct otd_http **out, const struct otd_http_request *r,

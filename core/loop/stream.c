@@ -152,7 +152,9 @@ void real_stream_watch(struct otd_stream *s, unsigned events)
 		return;
 	s->events = (uint8_t)events;
 	/* A listener that rests is woken by its timer. */
-	if (!s->connecting)
+	if (s->attached)
+		real_watch_set(s, events);
+	else if (!s->connecting)
 		real_poll_update(s);
 }
 
@@ -170,6 +172,7 @@ struct otd_stream *real_stream_new(struct real_loop *l, int fd)
 
 void real_stream_detach(struct otd_stream *s)
 {
+	real_watch_forget(s);
 	real_poll_close(s);
 	s->loop = NULL;
 	s->fn = NULL;
@@ -179,16 +182,16 @@ void real_stream_detach(struct otd_stream *s)
 
 otd_rc real_stream_attach(struct otd_loop *l, struct otd_stream *s, otd_stream_fn fn, void *arg)
 {
-	otd_rc rc;
-	if (s->poll)
+	otd_rc rc = OTD_OK;
+	if (s->poll || s->attached)
 		real_stream_detach(s);
-	s->loop = real_loop_of(l);
-	s->events = 0;
-	rc = real_poll_open(s);
-	if (rc) {
-		s->loop = NULL;
+	if (!real_loop_of(l)->watch)
+		rc = real_watch_open(real_loop_of(l));
+	if (rc)
 		return rc;
-	}
+	s->loop = real_loop_of(l);
+	s->attached = true;
+	s->events = 0;
 	s->fn = fn;
 	s->arg = arg;
 	return OTD_OK;
@@ -200,6 +203,7 @@ void real_stream_close(struct otd_stream *s)
 		return;
 	if (s->connecting)
 		real_connecting_drop(s);
+	real_watch_forget(s);
 	real_poll_close(s);
 	if (s->listener)
 		real_listener_free(s->listener);
@@ -217,6 +221,7 @@ int real_stream_release(struct otd_stream *s)
 		real_stream_close(s);
 		return -1;
 	}
+	real_watch_forget(s);
 	s->fd = -1;
 	real_stream_close(s);
 	return fd;

@@ -32,6 +32,7 @@ struct otd_stream {
 	int fd;                             /* -1: none yet, or none any more */
 	int error;                          /* errno of the last failure, 0: none */
 	uint8_t events;                     /* enum otd_stream_event asked for */
+	bool attached, watched;             /* by watch.c: its loop's; for any event now */
 };
 
 socklen_t real_address_len(const union real_address *a);
@@ -39,7 +40,11 @@ void real_address_text(const union real_address *a, char *host, size_t cap, uint
 /* Parses a numeric address; false where it is a name. */
 bool real_address_numeric(union real_address *to, const char *host, uint16_t port);
 struct otd_stream *real_stream_new(struct real_loop *l, int fd);
-/* Starts to watch s->fd on s->loop, for nothing as yet. */
+/* watch.c: of attached streams. forget before the descriptor is closed or goes elsewhere. */
+otd_rc real_watch_open(struct real_loop *l);
+void real_watch_set(struct otd_stream *s, unsigned events);
+void real_watch_forget(struct otd_stream *s);
+/* Starts to watch s->fd on s->loop by libuv, for nothing as yet: listeners, and who connects. */
 otd_rc real_poll_open(struct otd_stream *s);
 void real_poll_close(struct otd_stream *s);
 /* Tells the watcher what is wanted now. */

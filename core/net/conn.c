@@ -231,15 +231,16 @@ static void bury(struct otd_conn *c)
 					  labels, "Connections that have ended, by reason."),
 			       1);
 	}
-	otd_log(OTD_LOG_DEBUG, "net", "connection.closed", "peer=%s port=%u reason=\"%s\"", c->host,
-		c->port, c->reason);
+	if (otd_log_on(OTD_LOG_DEBUG, "net"))
+		otd_log(OTD_LOG_DEBUG, "net", "connection.closed", "peer=%s port=%u reason=\"%s\"",
+			otd_conn_host(c), c->peer_port, c->reason);
 	conn_farewell(c);
+	g->ops->closed(c, c->reason); /* may still ask for the peer's address */
 	g->env->stream_close(c->s);
-	c->s = NULL;
-	g->ops->closed(c, c->reason);
 	conn_buf_return(g, &c->in);
 	conn_buf_return(g, &c->out);
 	filter_free(c->filter);
+	free(c->host);
 	free(c);
 }
 
@@ -470,14 +471,17 @@ static struct otd_conn *conn_new(struct otd_conns *g, struct otd_filter *f)
 	return c;
 }
 
-static void learn_peer(struct otd_conn *c, const struct otd_conn_origin *from)
+/* Who is told of by somebody else needs room of its own; all others are known by their socket. */
+static otd_rc learn_peer(struct otd_conn *c, const struct otd_conn_origin *from)
 {
-	if (!from->host) {
-		c->g->env->stream_peer(c->s, c->host, sizeof(c->host), &c->port);
-		return;
+	char host[CONN_HOST_CAP];
+	if (from->host) {
+		c->peer_port = from->port;
+		c->host = strdup(from->host);
+		return c->host ? OTD_OK : OTD_E_NOMEM;
 	}
-	snprintf(c->host, sizeof(c->host), "%s", from->host);
-	c->port = from->port;
+	c->g->env->stream_peer(c->s, host, sizeof(host), &c->peer_port);
+	return OTD_OK;
 }
 
 otd_rc otd_conn_open_as(struct otd_conns *g, struct otd_conn **out, struct otd_stream *s, void *arg,
@@ -486,23 +490,27 @@ otd_rc otd_conn_open_as(struct otd_conns *g, struct otd_conn **out, struct otd_s
 	struct otd_conn *c = conn_new(g, from->filter);
 	otd_rc rc = OTD_E_NOMEM;
 	*out = NULL;
-	if (c)
+	if (c) {
+		c->s = s;
+		rc = learn_peer(c, from);
+	}
+	if (!rc)
 		rc = g->env->stream_attach(g->l, s, on_stream, c);
 	if (rc) {
 		if (c && c->filter)
 			filter_free(c->filter);
 		else if (from->filter)
 			from->filter->ops->destroy(from->filter);
+		if (c)
+			free(c->host);
 		free(c);
 		g->env->stream_close(s);
 		return rc;
 	}
-	c->s = s;
 	c->arg = arg;
 	c->had_line = from->had_line;
 	look_at_clock(g);
 	c->line_ms = c->moved_ms = g->now_ms;
-	learn_peer(c, from);
 	link_first(c);
 	/* What is wrong with these bytes shows as any later fault does: by closed(). */
 	if (from->early.len)
@@ -547,12 +555,18 @@ void *otd_conn_arg(const struct otd_conn *c)
 
 const char *otd_conn_host(const struct otd_conn *c)
 {
-	return c->host;
+	char *host = c->g->host;
+	if (c->host)
+		return c->host;
+	*host = 0;
+	if (c->s)
+		c->g->env->stream_peer(c->s, host, CONN_HOST_CAP, NULL);
+	return host;
 }
 
 uint16_t otd_conn_port(const struct otd_conn *c)
 {
-	return c->port;
+	return c->peer_port;
 }
 
 void otd_conn_pause(struct otd_conn *c, bool paused)

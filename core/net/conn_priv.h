@@ -48,7 +48,7 @@ struct otd_conn {
 	const char *reason;
 	int64_t line_ms;  /* of the last line, or of the opening */
 	int64_t moved_ms; /* when the peer last took bytes, or the first began to wait */
-	uint16_t port;
+	uint16_t peer_port;
 	uint8_t state;
 	uint8_t queued;               /* a bit a queue */
 	bool had_line, paused, ended; /* ended: the peer sends no more */
@@ -58,7 +58,7 @@ struct otd_conn {
 	uint16_t debt;   /* points of its coming turns that are spent already, four to a line */
 	/* When it would be within its rate with nothing to spare; ahead of now by the burst at most. */
 	int64_t lines_due_us, bytes_due_us;
-	char host[CONN_HOST_CAP];
+	char *host; /* NULL: the stream's */
 };
 
 struct otd_conns {
@@ -74,6 +74,7 @@ struct otd_conns {
 	struct {
 		struct otd_conn *first, *last;
 	} q[N_QUEUES];
+	char host[CONN_HOST_CAP]; /* asked for last */
 	bool scheduled, clock_on;
 	int64_t now_ms, now_us;
 	uint64_t lines;               /* heard in all */
