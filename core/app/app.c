@@ -11,6 +11,7 @@
 #include "app/app_parts.h"
 #include "app/app_plugin.h"
 #include "app/app_policy.h"
+#include "app/app_tls.h"
 #include "app/data_dir.h"
 #include "app/notify.h"
 #include "app/where.h"
@@ -220,6 +221,8 @@ static otd_rc start_parts(struct otd_app *app, struct otd_err *err)
 	if (rc == OTD_OK)
 		rc = otd_coordinator_start(app->coordinator, err);
 	if (rc == OTD_OK)
+		rc = otd_app_tls_start(app, err);
+	if (rc == OTD_OK)
 		rc = otd_app_make_reactors(app, err);
 	if (rc == OTD_OK)
 		rc = otd_app_make_listeners(app, err);
@@ -377,6 +380,7 @@ void otd_app_stop(struct otd_app *app)
 	otd_app_reload_stop(app);
 	otd_app_free_listeners(app);
 	otd_app_free_reactors(app);
+	otd_app_tls_stop(app);
 	otd_app_policy_stop(app);
 	otd_app_bans_finish(app);
 	otd_app_ask_stop(app);

@@ -156,6 +156,7 @@ struct otd_app {
 	struct otd_history *history;
 	struct otd_app_policy *policy; /* app_policy.c */
 	struct otd_app_fees *fees;     /* app_fee.c */
+	struct otd_app_tls *tls;       /* app_tls.c */
 	struct otd_app_reload *reload; /* app_reload.c; NULL before the first */
 	int64_t started_ms;
 	char warning[4][300]; /* what went wrong at start and did not prevent it */

@@ -87,8 +87,12 @@ struct otd_reactor_pool otd_app_reactor_pool(const struct otd_app_pool *pool,
 /* app_ports.c */
 /* The table of ports for these pools (by number; those without settings are left out), where from is in
    force: its numbers stay. */
-otd_rc otd_app_ports_make(struct otd_app_ports *to, const struct otd_app_ports *from,
-			  const struct otd_app_pool *pools, size_t n_pools, struct otd_err *err);
+otd_rc otd_app_ports_make(const struct otd_app *app, struct otd_app_ports *to,
+			  const struct otd_app_ports *from, const struct otd_app_pool *pools,
+			  size_t n_pools, struct otd_err *err);
+/* Whether what it says of TLS, plain and proxies goes together. */
+otd_rc otd_app_port_door(const struct otd_settings_pool *pool, const struct otd_settings_port *port,
+			 struct otd_err *err);
 void otd_app_ports_free(struct otd_app_ports *p);
 /* SIZE_MAX: there is none. */
 size_t otd_app_port_find(const struct otd_app_ports *p, uint32_t pool, uint16_t number);
@@ -97,6 +101,8 @@ otd_rc otd_app_listener_create(struct otd_app *app, struct otd_app_listener **ou
 			       const struct otd_settings_pool *pool,
 			       const struct otd_settings_port *port, uint32_t port_index,
 			       struct otd_err *err);
+/* Its proxies are those of port from now on. */
+void otd_app_listener_proxies(struct otd_app_listener *l, const struct otd_settings_port *port);
 void otd_app_listener_destroy(struct otd_app_listener *l); /* takes NULL */
 struct otd_gate_conf otd_app_gate_conf(const struct otd_settings *s);
 

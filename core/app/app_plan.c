@@ -235,7 +235,7 @@ static void port_goes(struct otd_app_plan *p, size_t i)
 static otd_rc plan_ports(struct otd_app_plan *p, struct otd_err *err)
 {
 	const struct otd_app_ports *old = &p->app->ports;
-	otd_rc rc = otd_app_ports_make(&p->ports, old, p->pools, p->n_pools, err);
+	otd_rc rc = otd_app_ports_make(p->app, &p->ports, old, p->pools, p->n_pools, err);
 	if (rc != OTD_OK)
 		return rc;
 	p->gone_ports = calloc(old->n + 1, sizeof(*p->gone_ports));

@@ -149,6 +149,17 @@ static bool stays(const struct otd_app_plan *p, const struct otd_app_listener *l
 	return false;
 }
 
+/* After the table of listeners: its order is that of the settings. */
+static void do_proxies(struct otd_app_plan *p)
+{
+	size_t at = 0;
+	for (size_t i = 0; i < p->n_pools; i++) {
+		const struct otd_settings_pool *s = p->pools[i].settings;
+		for (size_t k = 0; s && k < s->n_ports && at < p->app->n_listeners; k++)
+			otd_app_listener_proxies(p->app->listeners[at++], &s->ports[k]);
+	}
+}
+
 static void do_listeners(struct otd_app_plan *p)
 {
 	struct otd_app *app = p->app;
@@ -163,6 +174,7 @@ static void do_listeners(struct otd_app_plan *p)
 	/* A port that went from one pool to another keeps its socket. */
 	for (size_t i = 0; i < app->n_listeners; i++)
 		app->listeners[i]->port_index = p->listener_port[i];
+	do_proxies(p);
 }
 
 /* --- doing it --- */

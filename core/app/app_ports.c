@@ -6,7 +6,14 @@
 #include "app/app_limits.h"
 #include "app/app_parts.h"
 #include "app/app_policy.h"
+#include "app/app_tls.h"
 #include "base/text.h"
+#include "net/bans.h"
+#include "net/door.h"
+
+#define OTD_APP_PROXIES_MAX 64    /* as the schema has it */
+#define WORK_MS             60000 /* beyond three refreshes that failed */
+#define PROXY_MS            10000 /* a proxy has its header at hand */
 
 static otd_rc port_difficulty(struct otd_stratum_port *out, const char *pool,
 			      const struct otd_settings_port *port, struct otd_u256 diff1,
@@ -30,6 +37,41 @@ static otd_rc port_difficulty(struct otd_stratum_port *out, const char *pool,
 	return OTD_OK;
 }
 
+/* Prefixes of a port's proxies; how many. */
+static otd_rc port_proxies(struct otd_ban_net to[OTD_APP_PROXIES_MAX],
+			   const struct otd_settings_port *port, const char **bad)
+{
+	char what[OTD_BAN_WHAT_MAX + 1];
+	for (size_t i = 0; i < port->proxy_from.n; i++) {
+		const char *s = *bad = port->proxy_from.item[i];
+		bool good = !strchr(s, '/') ? otd_ban_host(&to[i], s)
+					    : otd_ban_what(what, OTD_BAN_PREFIX, s, strlen(s),
+							   NULL) == OTD_OK &&
+						      otd_ban_net_parse(&to[i], what) == OTD_OK;
+		if (!good)
+			return OTD_E_INVALID;
+	}
+	return OTD_OK;
+}
+
+otd_rc otd_app_port_door(const struct otd_settings_pool *pool, const struct otd_settings_port *port,
+			 struct otd_err *err)
+{
+	struct otd_ban_net nets[OTD_APP_PROXIES_MAX];
+	const char *bad = NULL;
+	if (port_proxies(nets, port, &bad) != OTD_OK)
+		return otd_yaml_fail(err, OTD_E_INVALID, port->at,
+				     "pools.%s.ports.%s.proxy_from: '%.60s' is no address and no "
+				     "prefix; write 10.0.0.1 or 10.0.0.0/8",
+				     pool->name, port->name, bad);
+	if (!port->tls.certificate && !port->plain)
+		return otd_yaml_fail(err, OTD_E_INVALID, port->at,
+				     "pools.%s.ports.%s.plain: false, and there is no tls: nobody "
+				     "could connect; add tls, or remove plain",
+				     pool->name, port->name);
+	return OTD_OK;
+}
+
 void otd_app_ports_free(struct otd_app_ports *p)
 {
 	free(p->conf);
@@ -46,8 +88,8 @@ size_t otd_app_port_find(const struct otd_app_ports *p, uint32_t pool, uint16_t 
 	return SIZE_MAX;
 }
 
-static otd_rc add_ports(struct otd_app_ports *to, const struct otd_app_pool *pool, uint32_t number,
-			struct otd_err *err)
+static otd_rc add_ports(const struct otd_app *app, struct otd_app_ports *to,
+			const struct otd_app_pool *pool, uint32_t number, struct otd_err *err)
 {
 	const struct otd_algo_info *info = otd_instance_algo_info(pool->chain->algo);
 	for (size_t k = 0; k < pool->settings->n_ports; k++) {
@@ -61,17 +103,24 @@ static otd_rc add_ports(struct otd_app_ports *to, const struct otd_app_pool *poo
 		to->conf[i] = (struct otd_stratum_port){.pool = number,
 							.aim_ms = port->difficulty.aim_ms,
 							.vardiff = port->difficulty.vardiff,
-							.number = port->port};
-		otd_rc rc = port_difficulty(&to->conf[i], pool->name, port,
-					    otd_u256_from_be(info->diff1), err);
+							.number = port->port,
+							.tls = otd_app_tls_of(app, &port->tls),
+							.tls_only = !port->plain,
+							.work_ms = 3 * pool->settings->refresh_ms +
+								   WORK_MS};
+		otd_rc rc = otd_app_port_door(pool->settings, port, err);
+		if (rc == OTD_OK)
+			rc = port_difficulty(&to->conf[i], pool->name, port,
+					     otd_u256_from_be(info->diff1), err);
 		if (rc != OTD_OK)
 			return rc;
 	}
 	return OTD_OK;
 }
 
-otd_rc otd_app_ports_make(struct otd_app_ports *to, const struct otd_app_ports *from,
-			  const struct otd_app_pool *pools, size_t n_pools, struct otd_err *err)
+otd_rc otd_app_ports_make(const struct otd_app *app, struct otd_app_ports *to,
+			  const struct otd_app_ports *from, const struct otd_app_pool *pools,
+			  size_t n_pools, struct otd_err *err)
 {
 	size_t n = from->n;
 	otd_rc rc = OTD_OK;
@@ -92,7 +141,7 @@ otd_rc otd_app_ports_make(struct otd_app_ports *to, const struct otd_app_ports *
 		to->key[i].open = false;
 	for (size_t i = 0; rc == OTD_OK && i < n_pools; i++) {
 		if (pools[i].settings)
-			rc = add_ports(to, &pools[i], (uint32_t)i, err);
+			rc = add_ports(app, to, &pools[i], (uint32_t)i, err);
 	}
 	for (size_t i = 0; i < to->n; i++)
 		to->conf[i].scheme = to->key[i].scheme;
@@ -115,10 +164,39 @@ static void deliver(void *arg, struct otd_stream *s, const struct otd_ticket *ti
 	otd_gate_release(app->gate, ticket);
 }
 
+/* The same behind a PROXY header. */
+static void deliver_from(void *arg, struct otd_stream *s, const struct otd_ticket *ticket,
+			 const struct otd_preface *p)
+{
+	struct otd_app_listener *l = arg;
+	struct otd_app *app = l->app;
+	if (ticket->reactor < app->n_reactors &&
+	    otd_stratum_accept_from_post(app->reactors[ticket->reactor].stratum, s, l->port_index,
+					 ticket, p) == OTD_OK)
+		return;
+	app->env->ops->stream_close(s);
+	otd_gate_release(app->gate, ticket);
+}
+
 static void flood(void *arg, const char *host)
 {
 	struct otd_app_listener *l = arg;
 	otd_app_policy_flood(l->app, l->port_index, host);
+}
+
+void otd_app_listener_proxies(struct otd_app_listener *l, const struct otd_settings_port *port)
+{
+	struct otd_ban_net nets[OTD_APP_PROXIES_MAX];
+	const struct otd_settings_limits *limits = &l->app->settings->limits;
+	const char *bad;
+	int64_t ms = limits->handshake_ms < PROXY_MS ? limits->handshake_ms : PROXY_MS;
+	if (port_proxies(nets, port, &bad) != OTD_OK ||
+	    otd_listener_proxies(l->listener, nets, port->proxy_from.n, ms,
+				 (size_t)limits->connections) != OTD_OK)
+		otd_app_warn(l->app,
+			     "port %u keeps the proxies that it had: out of memory; "
+			     "reload again",
+			     l->port);
 }
 
 otd_rc otd_app_listener_create(struct otd_app *app, struct otd_app_listener **out,
@@ -126,7 +204,8 @@ otd_rc otd_app_listener_create(struct otd_app *app, struct otd_app_listener **ou
 			       const struct otd_settings_port *port, uint32_t port_index,
 			       struct otd_err *err)
 {
-	static const struct otd_listener_ops ops = {.deliver = deliver, .flood = flood};
+	static const struct otd_listener_ops ops = {
+		.deliver = deliver, .flood = flood, .deliver_from = deliver_from};
 	struct otd_app_listener *l = calloc(1, sizeof(*l));
 	struct otd_err why = {0};
 	*out = NULL;
@@ -144,6 +223,7 @@ otd_rc otd_app_listener_create(struct otd_app *app, struct otd_app_listener **ou
 				     port->name, why.text);
 	}
 	*out = l;
+	otd_app_listener_proxies(l, port);
 	return OTD_OK;
 }
 

@@ -113,7 +113,7 @@ otd_rc otd_app_make_reactors(struct otd_app *app, struct otd_err *err)
 	static const struct otd_app_ports none;
 	size_t n = (size_t)app->settings->threads.reactors;
 	struct otd_reactor_pool *pools = calloc(app->n_pools ? app->n_pools : 1, sizeof(*pools));
-	otd_rc rc = otd_app_ports_make(&app->ports, &none, app->pools, app->n_pools, err);
+	otd_rc rc = otd_app_ports_make(app, &app->ports, &none, app->pools, app->n_pools, err);
 	app->reactors = calloc(n, sizeof(*app->reactors));
 	if (rc == OTD_OK && (!app->reactors || !pools))
 		rc = otd_fail(err, OTD_E_NOMEM, "out of memory");

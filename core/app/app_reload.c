@@ -15,6 +15,7 @@
 #include "app/app_plan.h"
 #include "app/app_plugin.h"
 #include "app/app_policy.h"
+#include "app/app_tls.h"
 #include "app/notify.h"
 #include "app/settings_file.h"
 #include "base/log.h"
@@ -39,6 +40,7 @@ struct otd_app_reload {
 	struct otd_settings *live; /* what is to be applied; may be now itself */
 	struct otd_diff *diff;
 	struct otd_app_policy_change *policy; /* the scripts, as their files say now */
+	struct otd_app_tls_change *tls;       /* certificates, too */
 	struct otd_lists *lists;              /* of networks, as theirs do */
 	struct otd_err err;
 	size_t problems;
@@ -79,6 +81,8 @@ static void forget(struct otd_app_reload *r)
 	r->policy = NULL;
 	otd_lists_destroy(r->lists);
 	r->lists = NULL;
+	otd_app_tls_discard(r->tls);
+	r->tls = NULL;
 	otd_diff_destroy(r->diff);
 	if (r->now != r->live && r->now != in_force)
 		otd_settings_destroy(r->now);
@@ -216,6 +220,10 @@ static void policies(struct otd_app_reload *r)
 		otd_app_policy_commit(r->app, r->policy);
 	else
 		otd_app_policy_discard(r->policy);
+	if (!r->check) {
+		otd_app_tls_commit(r->app, r->tls);
+		r->tls = NULL;
+	}
 	r->policy = NULL;
 	if (!r->check)
 		otd_app_lists_take(r->app, &r->lists);
@@ -301,6 +309,8 @@ static void load_run(void *arg) /* a thread of its own */
 	if (rc == OTD_OK)
 		rc = otd_app_policy_prepare(r->app, &r->policy, r->live, &r->err);
 	if (rc == OTD_OK)
+		rc = otd_app_tls_prepare(r->app, &r->tls, r->live, &r->err);
+	if (rc == OTD_OK)
 		rc = otd_app_lists_read(&r->lists, app->env, r->live, &r->err);
 	if (rc != OTD_OK && r->err.rc == OTD_OK)
 		(void)otd_fail(&r->err, rc, "%s: %s", app->config, otd_rc_name(rc));
@@ -312,7 +322,9 @@ static void prepare(struct otd_app_reload *r)
 	struct otd_err err = {0};
 	bool later = false;
 	r->state = PREPARING;
-	otd_rc rc = otd_app_plan_check_waiting(app, r->now, r->diff, &err);
+	otd_rc rc = otd_app_tls_offer(app, r->tls, &err);
+	if (rc == OTD_OK)
+		rc = otd_app_plan_check_waiting(app, r->now, r->diff, &err);
 	if (rc == OTD_OK && otd_diff_count(r->diff) == otd_diff_not_live(r->diff)) {
 		policies(r);
 		report(r); /* nothing else to do */

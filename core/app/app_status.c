@@ -7,6 +7,7 @@
 
 #include "app/app_parts.h"
 #include "app/app_policy.h"
+#include "app/app_tls.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "ledger/ledger.h"
@@ -326,6 +327,9 @@ static void write_attention(struct otd_app *app, struct otd_bytes *b,
 	const char *payment;
 	for (size_t i = 0; (payment = otd_payer_trouble(app->payer, i)); i++)
 		attention(b, payment);
+	const char *tls;
+	for (size_t i = 0; (tls = otd_app_tls_trouble(app, i)); i++)
+		attention(b, tls);
 	const char *policy;
 	for (size_t i = 0; (policy = otd_app_policy_trouble(app, i)); i++)
 		attention(b, policy);

@@ -186,6 +186,7 @@ static void check_all(struct otd_check *c)
 		return;
 	}
 	otd_check_plugins(c);
+	otd_check_tls(c);
 	(void)!otd_app_policy_check(c->app.env, s, on_policy, c);
 	if (c->offline)
 		return;

@@ -69,6 +69,8 @@ void otd_check_machine(struct otd_check *c);
 bool otd_check_cookie_good(const char *path, int *why);
 /* config_check_ports.c */
 void otd_check_ports(struct otd_check *c);
+/* config_check_tls.c */
+void otd_check_tls(struct otd_check *c);
 /* config_check_plugins.c: an instance of everything that the file chooses; addresses; the schema. */
 void otd_check_plugins(struct otd_check *c);
 void otd_check_plugins_finish(struct otd_check *c);

@@ -151,6 +151,7 @@ static bool same_value(const struct otd_key *k, const struct side *a, const stru
 		return strcmp(((const struct otd_settings_listen *)x)->text,
 			      ((const struct otd_settings_listen *)y)->text) == 0;
 	case OTD_KEY_POLICIES:
+	case OTD_KEY_TLS:
 	case OTD_KEY_OPTIONS: return otd_yaml_same(a->y, b->y);
 	default: return true;
 	}

@@ -317,6 +317,7 @@ static void read_key(struct otd_reading *r, const struct otd_key *k, const struc
 			memcpy(to, &y, sizeof(y));
 		break;
 	case OTD_KEY_POLICIES: otd_read_policies(r, k, y, to); break;
+	case OTD_KEY_TLS: otd_read_tls(r, k, y, to); break;
 	case OTD_KEY_LEVELS: read_levels(r, k, y, to, (size_t *)(base + k->count_at)); break;
 	case OTD_KEY_MAP: read_entries(r, k, y, to, (size_t *)(base + k->count_at)); break;
 	default: read_or_default(r, k, y, to); break;

@@ -50,6 +50,9 @@ void otd_read_value(struct otd_reading *r, const struct otd_key *k, const struct
 /* read_policies.c */
 void otd_read_policies(struct otd_reading *r, const struct otd_key *k, const struct otd_yaml *y,
 		       struct otd_settings_policies *to);
+/* read_tls.c */
+void otd_read_tls(struct otd_reading *r, const struct otd_key *k, const struct otd_yaml *y,
+		  struct otd_settings_tls *to);
 /* "is a time with its unit (500ms, 10s, 2h, 7d)", for messages and the schema. */
 const char *otd_key_form(enum otd_key_type type);
 /* Whether s is a name of a pool, node or coin: letters, digits, '-' and '_', 1 to 64. */

@@ -20,6 +20,7 @@ const char *otd_key_form(enum otd_key_type type)
 	case OTD_KEY_LISTEN: return "HOST:PORT (127.0.0.1:8080, [::1]:8080)";
 	case OTD_KEY_TEXTS: return "a list ([a, b])";
 	case OTD_KEY_POLICIES: return "a list of scripts ([FILE, {file: FILE, options: {..}}])";
+	case OTD_KEY_TLS: return "a file, or two ({certificate: FILE, key: FILE})";
 	case OTD_KEY_LEVELS:
 	case OTD_KEY_SECTION:
 	case OTD_KEY_MAP:

@@ -27,6 +27,7 @@ enum otd_key_type {
 	OTD_KEY_PLUGIN,   /* struct otd_settings_use; sub is NULL: what is inside is the plugin's */
 	OTD_KEY_OPTIONS,  /* const struct otd_yaml *: a mapping of plugin options */
 	OTD_KEY_POLICIES, /* struct otd_settings_policies; max bounds the entries */
+	OTD_KEY_TLS,      /* struct otd_settings_tls: a file, or two */
 	OTD_KEY_LATER     /* is not there yet: help says so */
 };
 

@@ -85,7 +85,10 @@ static void put_key(struct writing *w, const struct otd_key *k)
 		     {OTD_KEY_SECRET, "x-secret"}};
 	put_string(w, k->name);
 	put(w, ":{\"type\":");
-	put_string(w, json_type(k->type));
+	if (k->type == OTD_KEY_TLS)
+		put(w, "[\"string\",\"object\"]");
+	else
+		put_string(w, json_type(k->type));
 	put_member(w, "description", k->help);
 	put_member(w, "x-form", otd_key_form(k->type));
 	if (k->def)

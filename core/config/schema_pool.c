@@ -61,9 +61,24 @@ static const struct otd_key port_keys[] = {
 	 .select = "scheme",
 	 .help = "how blocks of this port's miners are divided, where not as the pool's"},
 	{.name = "tls",
-	 .type = OTD_KEY_LATER,
-	 .help = "encrypted connections are not available yet; remove the key and put a TLS proxy "
-		 "in front of the port"},
+	 .type = OTD_KEY_TLS,
+	 .flags = OTD_KEY_RELOADABLE,
+	 .offset = AT(tls),
+	 .help = "certificate (with its chain) and key for encrypted connections, as PEM: one file "
+		 "for both, or {certificate: FILE, key: FILE}; none: no TLS"},
+	{.name = "plain",
+	 .type = OTD_KEY_BOOL,
+	 .flags = OTD_KEY_RELOADABLE,
+	 .offset = AT(plain),
+	 .def = "true",
+	 .help = "false: a port with tls takes no connection without it"},
+	{.name = "proxy_from",
+	 .type = OTD_KEY_TEXTS,
+	 .flags = OTD_KEY_RELOADABLE,
+	 .offset = AT(proxy_from),
+	 .max = 64,
+	 .help = "addresses and prefixes of proxies ([10.0.0.0/8]): their connections begin with a "
+		 "PROXY header (v1 or v2) that tells the miner's address"},
 };
 #undef AT
 static const struct otd_key_table port_table = {port_keys,

@@ -119,12 +119,21 @@ struct otd_settings_difficulty {
 	bool vardiff;
 };
 
+/* PEM files; NULL: no TLS. */
+struct otd_settings_tls {
+	const char *certificate, *key;
+	const struct otd_yaml *at;
+};
+
 struct otd_settings_port {
 	const char *name; /* the key: "3333" */
 	uint16_t port;
 	const char *listen; /* host; "*": every address */
 	struct otd_settings_difficulty difficulty;
 	struct otd_settings_use payout; /* id NULL: the pool's */
+	struct otd_settings_tls tls;
+	bool plain;                           /* beside TLS */
+	struct otd_settings_texts proxy_from; /* prefixes */
 	const struct otd_yaml *at;
 };
 

@@ -141,13 +141,13 @@ otd_rc otd_tls_tickets_import(struct otd_tls_tickets *t, struct otd_span from, s
 	if (from.len < HEAD || memcmp(p, "OTTK", 4) != 0)
 		return otd_fail(err, OTD_E_INVALID, "these are no ticket keys");
 	if (p[4] != VERSION)
-		return otd_fail(err, OTD_E_UNSUPPORTED,
+		return otd_fail(err, OTD_E_VERSION,
 				"ticket keys of version %u; this program knows version %u", p[4],
 				VERSION);
 	size_t n = p[5], body = HEAD + n * KEY_SIZE;
 	if (n == 0 || n > OTD_TLS_TICKETS_KEPT || from.len != body + 4 ||
 	    le_get(p + body, 4) != otd_crc32c(0, p, body))
-		return otd_fail(err, OTD_E_INVALID, "the ticket keys are damaged");
+		return otd_fail(err, OTD_E_CORRUPT, "the ticket keys are damaged");
 	size_t kept = read_keys(key, p + HEAD, n, otd_wall_ms(t->env));
 	if (kept) {
 		(void)CRYPTO_THREAD_write_lock(t->lock);

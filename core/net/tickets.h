@@ -36,7 +36,7 @@ bool otd_tls_tickets_turn(struct otd_tls_tickets *t);
    them after use. [any-thread] */
 OTD_WARN_UNUSED otd_rc otd_tls_tickets_export(struct otd_tls_tickets *t, struct otd_bytes *out);
 /* Takes the keys of such bytes that are not over in the place of those that are there. Where none is, the
-   own ones stay, and it is OTD_E_NOT_FOUND. OTD_E_INVALID: no such bytes, OTD_E_UNSUPPORTED: of another
+   own ones stay, and it is OTD_E_NOT_FOUND. OTD_E_INVALID: no such bytes, OTD_E_CORRUPT: damaged, OTD_E_VERSION: of another
    version; nothing has changed. [any-thread] */
 OTD_WARN_UNUSED otd_rc otd_tls_tickets_import(struct otd_tls_tickets *t, struct otd_span from,
 					      struct otd_err *err);

@@ -153,6 +153,8 @@ void otd_reactor_swap(struct otd_reactor *r, uint32_t pool, struct otd_reactor_s
 /* Worker names that an account may have from now on. */
 void otd_reactor_names_an_account(struct otd_reactor *r, uint32_t names);
 
+/* Sequences of its journal. */
+void otd_reactor_durable(const struct otd_reactor *r, uint64_t *appended, uint64_t *durable);
 /* The front is gone already. Syncs and closes the journal; blocks. Takes NULL. */
 void otd_reactor_destroy(struct otd_reactor *r);
 /* Where the coordinator sends to. [any-thread] */

@@ -169,6 +169,11 @@ struct otd_stratum {
 		struct otd_u256 target, diff1;
 		char text[OTD_DIFFICULTY_TEXT];
 	} difficulty;
+	/* When the journal was seen to move last, by who asked after our health. */
+	struct {
+		uint64_t durable;
+		int64_t since_ms;
+	} health;
 	struct otd_metric *m_sessions, *m_latency, *m_malformed, *m_spread, *m_policy_skipped;
 	struct {
 		struct otd_hosts hosts;

@@ -28,7 +28,8 @@ struct otd_stratum_port {
 	uint16_t number;                 /* on which it listens, for policy; 0: not known */
 	/* Whoever begins with TLS is served with it; outlives the server. NULL: nobody is. */
 	struct otd_tls *tls;
-	bool tls_only; /* and who does not is refused */
+	bool tls_only;   /* and who does not is refused */
+	int64_t work_ms; /* work older than this is none, for who asks after its health; 0: never */
 };
 
 /* 0 takes the default. */

@@ -14,6 +14,7 @@ static const struct {
 	{"mining.get_transactions", otd_v1_handle_get_transactions},
 	{"mining.get_version", otd_v1_handle_get_version},
 	{"client.get_version", otd_v1_handle_get_version},
+	{"health", otd_v1_handle_health},
 	{"mining.multi_version", otd_v1_handle_multi_version},
 	{"mining.ping", otd_v1_handle_ping},
 	{"mining.subscribe", otd_v1_handle_subscribe},

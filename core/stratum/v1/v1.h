@@ -18,6 +18,7 @@ void otd_v1_handle_authorize(struct otd_session *s, const struct otd_v1_request 
 void otd_v1_handle_configure(struct otd_session *s, const struct otd_v1_request *q);
 void otd_v1_handle_extranonce_subscribe(struct otd_session *s, const struct otd_v1_request *q);
 void otd_v1_handle_get_transactions(struct otd_session *s, const struct otd_v1_request *q);
+void otd_v1_handle_health(struct otd_session *s, const struct otd_v1_request *q);
 void otd_v1_handle_get_version(struct otd_session *s, const struct otd_v1_request *q);
 void otd_v1_handle_multi_version(struct otd_session *s, const struct otd_v1_request *q);
 void otd_v1_handle_ping(struct otd_session *s, const struct otd_v1_request *q);
