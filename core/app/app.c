@@ -17,6 +17,7 @@
 #include "app/where.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "pool/archive.h"
 #include "pool/history.h"
 
 #define DRAIN_MS   4000 /* answers and commits may take so long after SIGTERM */
@@ -88,6 +89,7 @@ static otd_rc make_accounting(struct otd_app *app, struct otd_err *err)
 		.segment_bytes = (uint64_t)s->journal.coordinator_segment_bytes,
 		.max_bytes = (uint64_t)s->journal.coordinator_max_bytes,
 		.drop_unknown = s->journal.drop_unknown,
+		.archive = s->journal.keep_ms || s->journal.keep_bytes,
 	};
 	if (rc == OTD_OK)
 		rc = otd_accounting_create(&app->accounting, &conf, err);
@@ -143,6 +145,22 @@ static otd_rc start_history(struct otd_app *app, struct otd_err *err)
 					.hours_ms = s->hours_ms > s->minutes_ms ? s->hours_ms
 										: s->minutes_ms};
 	return otd_history_create(&app->history, &conf, err);
+}
+
+static otd_rc start_archive(struct otd_app *app, struct otd_err *err)
+{
+	const struct otd_settings_journal *j = &app->settings->journal;
+	struct otd_archive_conf conf = {.loop = app->loop,
+					.data_dir = app->data_dir,
+					.metrics = app->metrics,
+					.keep_ms = j->keep_ms,
+					.keep_bytes = (uint64_t)j->keep_bytes,
+					.compress = j->compress,
+					/* What all journals may still come to, and as much again. */
+					.free_bytes = 2 * (uint64_t)j->segment_bytes *
+							      (app->n_reactors + 1) +
+						      (256u << 20)};
+	return j->keep_ms || j->keep_bytes ? otd_archive_create(&app->archive, &conf, err) : OTD_OK;
 }
 
 static void on_drain_signal(void *arg)
@@ -239,6 +257,8 @@ static otd_rc start_parts(struct otd_app *app, struct otd_err *err)
 		otd_chain_start(app->chains[i].chain);
 	otd_payer_start(app->payer);
 	rc = start_history(app, err);
+	if (rc == OTD_OK)
+		rc = start_archive(app, err);
 	if (rc == OTD_OK)
 		rc = catch_signals(app, err);
 	if (rc == OTD_OK)
@@ -388,6 +408,7 @@ void otd_app_stop(struct otd_app *app)
 	otd_coordinator_destroy(app->coordinator);
 	otd_app_backup_stop(app);
 	otd_history_destroy(app->history);
+	otd_archive_destroy(app->archive);
 	otd_accounting_destroy(app->accounting);
 	if (app->store)
 		otd_store_destroy(app->store);

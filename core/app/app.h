@@ -154,6 +154,7 @@ struct otd_app {
 	struct otd_app_backup *backup; /* the last one, or NULL */
 	struct otd_app_live *live;     /* changes of plugins, or NULL: none yet */
 	struct otd_history *history;
+	struct otd_archive *archive; /* of journals; NULL: none is kept */
 	struct otd_app_policy *policy; /* app_policy.c */
 	struct otd_app_fees *fees;     /* app_fee.c */
 	struct otd_app_tls *tls;       /* app_tls.c */

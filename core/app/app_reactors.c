@@ -83,6 +83,7 @@ static otd_rc make_reactor(struct otd_app *app, struct otd_app_reactor *r, uint3
 					.journal_dir = folder,
 					.segment_bytes = (uint64_t)s->journal.segment_bytes,
 					.max_bytes = (uint64_t)s->journal.max_bytes,
+					.archive = s->journal.keep_ms || s->journal.keep_bytes,
 					.pools = pools,
 					.n_pools = app->n_pools,
 					.coordinator = otd_coordinator_mailbox(app->coordinator),

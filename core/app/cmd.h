@@ -13,6 +13,7 @@ extern const struct otd_cmd otd_cmd_config;
 extern const struct otd_cmd otd_cmd_explain;
 extern const struct otd_cmd otd_cmd_fee;
 extern const struct otd_cmd otd_cmd_hash;
+extern const struct otd_cmd otd_cmd_journal;
 extern const struct otd_cmd otd_cmd_ledger;
 extern const struct otd_cmd otd_cmd_mine;
 extern const struct otd_cmd otd_cmd_miners;

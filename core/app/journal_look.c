@@ -21,10 +21,10 @@ static otd_rc first_of(struct otd_env *e, const char *dir, uint64_t *first, stru
 {
 	struct otd_journal_ids ids = {0};
 	struct otd_journal_window w = {0};
-	otd_rc rc = otd_journal_ids(&ids, e, dir, err);
+	otd_rc rc = otd_journal_ids_all(&ids, e, dir, err);
 	*first = 0;
 	for (size_t i = 0; rc == OTD_OK && i < ids.n && !*first; i++) {
-		otd_rc at = otd_journal_window_open(&w, e, dir, ids.id[i], OTD_OPEN_READ, err);
+		otd_rc at = otd_journal_window_open_any(&w, e, dir, ids.id[i], err);
 		if (at == OTD_E_NOT_FOUND)
 			continue; /* released meanwhile */
 		rc = at;
@@ -43,7 +43,7 @@ static otd_rc walk(struct otd_env *e, const char *dir, uint64_t from, uint64_t t
 {
 	struct otd_journal_reader *r = NULL;
 	struct otd_record rec;
-	otd_rc rc = otd_journal_reader_open(&r, e, dir, from, err);
+	otd_rc rc = otd_journal_reader_open_all(&r, e, dir, from, err);
 	for (uint64_t n = 0; rc == OTD_OK; n++) {
 		if (n % CLOCK_EVERY == 0 && otd_mono_ns(e) > deadline_ns)
 			rc = OTD_E_TIMEOUT;
@@ -156,11 +156,9 @@ void otd_look_share(struct otd_look_share *out, struct otd_env *e, const char *d
 	snprintf(dir, sizeof(dir), "%s/journal/r-%" PRIu64, data_dir, epoch);
 	otd_rc rc = e->files->exists(e->files->ctx, dir, &there);
 	out->state = OTD_LOOK_CUT;
-	if (rc == OTD_OK && !there)
-		return;
-	if (rc == OTD_OK)
+	if (rc == OTD_OK) /* its folder may have gone, and its archive is there */
 		rc = first_of(e, dir, &out->first, &err);
-	if (rc == OTD_E_NOT_FOUND)
+	if (rc == OTD_E_NOT_FOUND && there)
 		out->state = OTD_LOOK_LATER; /* nothing was written yet */
 	else if (rc == OTD_OK && seq >= out->first)
 		rc = walk(e, dir, seq, seq + 1, deadline_ns, take_share, &f, &err);

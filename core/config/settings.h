@@ -207,6 +207,9 @@ struct otd_settings_journal {
 	int64_t commit_ms;                                        /* between transactions */
 	int64_t snapshot_ms; /* between saves of the payout schemes */
 	bool drop_unknown;   /* shares of pools and schemes that are not there */
+	const char *keep;    /* of segments that are not needed any more; "": nothing */
+	int64_t keep_ms, keep_bytes; /* what it says; 0: no bound of this kind */
+	bool compress;
 };
 
 /* Counts of shares in the database. */

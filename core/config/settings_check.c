@@ -337,6 +337,16 @@ static void check_journal(struct otd_reading *r, const struct otd_settings *s)
 				 "coordinator_segment");
 }
 
+static void check_keep(struct otd_reading *r, const struct otd_settings *s)
+{
+	if (s->journal.keep_ms < 0)
+		otd_read_problem(r, OTD_E_INVALID, otd_settings_at(s, "journal", NULL, "keep"),
+				 "journal.keep",
+				 "'%.40s' is neither a time nor a size; write 30d, 10GiB, or both "
+				 "with a blank between them",
+				 s->journal.keep);
+}
+
 static void check_history(struct otd_reading *r, const struct otd_settings *s)
 {
 	if (s->history.hours_ms < s->history.minutes_ms)
@@ -366,5 +376,6 @@ void otd_settings_check(struct otd_reading *r, const struct otd_settings *s)
 	check_coins(r, s);
 	check_miner(r, s);
 	check_journal(r, s);
+	check_keep(r, s);
 	check_history(r, s);
 }

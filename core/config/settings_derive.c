@@ -204,8 +204,29 @@ static void derive_enable(struct otd_reading *r, struct otd_settings *s)
 	s->plugins.enable.n = e.n;
 }
 
+/* "30d", "10GiB", or both; -1: it says something else. */
+static void derive_keep(struct otd_settings_journal *j)
+{
+	for (const char *s = j->keep ? j->keep : ""; *s;) {
+		size_t n = strcspn(s, " ");
+		int64_t *to = NULL, v = 0;
+		if (n && otd_parse_duration(&v, s, n) == OTD_OK)
+			to = &j->keep_ms;
+		else if (n && otd_parse_size(&v, s, n) == OTD_OK)
+			to = &j->keep_bytes;
+		if (n && (!to || *to || v <= 0)) {
+			j->keep_ms = -1;
+			return;
+		}
+		if (to)
+			*to = v;
+		s += n + strspn(s + n, " ");
+	}
+}
+
 void otd_settings_derive(struct otd_reading *r, struct otd_settings *s)
 {
+	derive_keep(&s->journal);
 	for (size_t i = 0; i < s->n_nodes; i++)
 		derive_node(s, (struct otd_settings_node *)&s->nodes[i]);
 	for (size_t i = 0; i < s->n_pools; i++) {

@@ -134,6 +134,7 @@ static otd_rc open_journal(struct otd_accounting *a, struct otd_err *err)
 		.dir = dir,
 		.segment_bytes = a->conf.segment_bytes,
 		.max_bytes = a->conf.max_bytes,
+		.archive = a->conf.archive,
 		.synced = acct_on_synced,
 		.failed = acct_on_journal_failed,
 		.arg = a,
@@ -180,12 +181,12 @@ static void create_metrics(struct otd_accounting *a)
 				 "Transactions that failed and are tried again");
 }
 
-otd_rc otd_accounting_create(struct otd_accounting **out, const struct otd_accounting_conf *conf,
-			     struct otd_err *err)
+otd_rc acct_create(struct otd_accounting **out, const struct otd_accounting_conf *conf,
+		   struct otd_err *err)
 {
 	struct otd_accounting *a = calloc(1, sizeof(*a));
 	uint8_t seed[16];
-	*out = NULL;
+	*out = a;
 	if (!a)
 		return otd_fail(err, OTD_E_NOMEM, "accounting: out of memory");
 	a->loop = conf->loop;
@@ -201,8 +202,15 @@ otd_rc otd_accounting_create(struct otd_accounting **out, const struct otd_accou
 	otd_rc rc = a->account_map && a->worker_map
 			    ? OTD_OK
 			    : otd_fail(err, OTD_E_NOMEM, "accounting: out of memory");
-	if (rc == OTD_OK)
-		rc = acct_pools_create(a, err);
+	return rc == OTD_OK ? acct_pools_create(a, err) : rc;
+}
+
+otd_rc otd_accounting_create(struct otd_accounting **out, const struct otd_accounting_conf *conf,
+			     struct otd_err *err)
+{
+	struct otd_accounting *a;
+	*out = NULL;
+	otd_rc rc = acct_create(&a, conf, err);
 	if (rc == OTD_OK)
 		rc = make_folders(a, err);
 	if (rc == OTD_OK)
@@ -216,8 +224,10 @@ otd_rc otd_accounting_create(struct otd_accounting **out, const struct otd_accou
 	if (rc == OTD_OK)
 		rc = a->env->ops->timer_create(a->loop, &a->tick, on_tick, a);
 	/* They were the caller's for the length of this call. */
-	a->conf.pools = NULL;
-	a->conf.data_dir = NULL;
+	if (a)
+		a->conf.pools = NULL;
+	if (a)
+		a->conf.data_dir = NULL;
 	if (rc)
 		otd_accounting_destroy(a);
 	else

@@ -61,6 +61,7 @@ struct otd_accounting_conf {
 	/* Start though journals hold shares, not in SQL yet, whose pool or payout scheme is not in
 	   the settings: they are dropped. Else that is refused. */
 	bool drop_unknown;
+	bool archive; /* segments that are not needed any more are moved away: pool/archive.h */
 };
 
 struct otd_acct_block {

@@ -334,6 +334,10 @@ struct otd_accounting {
 	uint64_t release_to;     /* of the coordinator's journal: not needed any more */
 };
 
+/* Pools, schemes and metrics; nothing is read, no journal is open. *out is to be destroyed also on failure
+   (where it is not NULL). */
+otd_rc acct_create(struct otd_accounting **out, const struct otd_accounting_conf *conf,
+		   struct otd_err *err);
 /* Room for one more item of an array; NULL: out of memory. */
 void *acct_room(void *items, size_t *n, size_t *cap, size_t item);
 char *acct_copy(const char *s, size_t n);
@@ -450,6 +454,12 @@ otd_rc acct_check_owners(struct otd_accounting *a, struct otd_err *err);
 
 /* acct_load.c */
 otd_rc acct_load(struct otd_accounting *a, struct otd_err *err);
+/* As it was before place `from` of the coordinator's journal, as far as SQL still tells: terms of earlier
+   places, all blocks, no counts, no epochs; the schemes as they were saved last where with_schemes. */
+otd_rc acct_load_before(struct otd_accounting *a, uint64_t from, bool with_schemes,
+			struct otd_err *err);
+/* One record of the coordinator's journal; its shares are read from a->epochs. */
+otd_rc acct_replay_record(struct otd_accounting *a, const struct otd_record *r, struct otd_err *err);
 otd_rc acct_replay(struct otd_accounting *a, struct otd_err *err);
 
 #endif

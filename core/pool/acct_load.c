@@ -17,6 +17,9 @@ struct load {
 	struct acct_scheme *scheme;
 	int64_t now_ms;
 	bool failed;
+	/* of a replay beside the pool */
+	bool again, with_schemes;
+	uint64_t from; /* 0: as SQL is */
 	struct otd_err *err;
 };
 
@@ -218,7 +221,7 @@ static otd_rc load_blocks(struct load *l, struct otd_db *db, struct otd_err *err
 		otd_db_int(db, "SELECT coalesce(max(id), 0) FROM blocks", NULL, 0, &newest, err);
 	if (rc)
 		return rc;
-	const struct otd_value v[] = {OTD_INT(newest - ACCT_BLOCKS)};
+	const struct otd_value v[] = {OTD_INT(l->again ? -1 : newest - ACCT_BLOCKS)};
 	return otd_db_query(
 		db,
 		"SELECT b.pool_id, p.name, p.asset, b.scheme, a.address, w.name, b.epoch,"
@@ -276,6 +279,11 @@ static otd_rc load_schemes(struct load *l, struct otd_db *db, struct otd_err *er
 	return rc;
 }
 
+static bool is_before(const struct load *l, uint64_t seq)
+{
+	return !l->again || seq < l->from;
+}
+
 static otd_rc take_terms(void *ctx, const struct otd_value *c, size_t n)
 {
 	struct load *l = ctx;
@@ -283,7 +291,7 @@ static otd_rc take_terms(void *ctx, const struct otd_value *c, size_t n)
 	const struct acct_terms t = {
 		.seq = (uint64_t)c[1].i, .fee_ppm = c[2].i, .since_ms = c[3].i};
 	(void)n;
-	return p ? acct_terms_add(p, &t) : OTD_OK;
+	return p && is_before(l, t.seq) ? acct_terms_add(p, &t) : OTD_OK;
 }
 
 static otd_rc load_pools(struct load *l, struct otd_db *db, struct otd_err *err)
@@ -312,7 +320,7 @@ static otd_rc take_account_terms(void *ctx, const struct otd_value *c, size_t n)
 	const struct acct_terms t = {
 		.seq = (uint64_t)c[1].i, .fee_ppm = c[2].i, .since_ms = c[3].i};
 	(void)n;
-	return account ? acct_account_terms_add(account, &t) : OTD_OK;
+	return account && is_before(l, t.seq) ? acct_account_terms_add(account, &t) : OTD_OK;
 }
 
 static otd_rc load_work(void *arg, struct otd_db *db, struct otd_err *err)
@@ -333,7 +341,7 @@ static otd_rc load_work(void *arg, struct otd_db *db, struct otd_err *err)
 		rc = otd_db_query(db, "SELECT seq FROM position WHERE id = 1", NULL, 0, pair, 1,
 				  take_int, &position, err);
 	a->position = (uint64_t)position;
-	if (rc == OTD_OK)
+	if (rc == OTD_OK && (!l->again || l->with_schemes))
 		rc = load_schemes(l, db, err);
 	if (rc == OTD_OK)
 		rc = otd_db_query(db, "SELECT id, pool_id, address FROM accounts ORDER BY id", NULL,
@@ -348,14 +356,14 @@ static otd_rc load_work(void *arg, struct otd_db *db, struct otd_err *err)
 				  "SELECT id, account_id, name, last_ms FROM workers ORDER BY id",
 				  NULL, 0, worker, 4, take_worker, l, err);
 	const struct otd_value since[] = {OTD_INT(l->now_ms / 60000 - HOUR_MINUTES)};
-	if (rc == OTD_OK)
+	if (rc == OTD_OK && !l->again)
 		rc = otd_db_query(db,
 				  "SELECT worker_id, minute, work FROM share_minutes"
 				  " WHERE minute > ? ORDER BY minute",
 				  since, 1, minute, 3, take_minute, l, err);
 	if (rc == OTD_OK)
 		rc = load_blocks(l, db, err);
-	if (rc == OTD_OK)
+	if (rc == OTD_OK && !l->again)
 		rc = otd_db_query(db, "SELECT epoch, next_seq FROM epochs ORDER BY epoch", NULL, 0,
 				  pair, 2, take_epoch, l, err);
 	return rc;
@@ -365,6 +373,17 @@ otd_rc acct_load(struct otd_accounting *a, struct otd_err *err)
 {
 	struct load l = {.a = a, .now_ms = otd_wall_ms(a->env)};
 	/* New pools get their numbers first, or the reading would run twice over a busy database. */
+	return otd_store_do_now(a->store, true, load_work, &l, err);
+}
+
+otd_rc acct_load_before(struct otd_accounting *a, uint64_t from, bool with_schemes,
+			struct otd_err *err)
+{
+	struct load l = {.a = a,
+			 .now_ms = otd_wall_ms(a->env),
+			 .again = true,
+			 .with_schemes = with_schemes,
+			 .from = from};
 	return otd_store_do_now(a->store, true, load_work, &l, err);
 }
 
@@ -498,8 +517,7 @@ static otd_rc commit_now(struct otd_accounting *a, struct otd_err *err)
 	return OTD_OK;
 }
 
-static otd_rc replay_record(struct otd_accounting *a, const struct otd_record *r,
-			    struct otd_err *err)
+otd_rc acct_replay_record(struct otd_accounting *a, const struct otd_record *r, struct otd_err *err)
 {
 	otd_rc rc = OTD_OK;
 	a->replaying = r->seq <= a->position;
@@ -544,7 +562,7 @@ otd_rc acct_replay(struct otd_accounting *a, struct otd_err *err)
 		if (rec.seq < from)
 			continue;
 		records++;
-		rc = replay_record(a, &rec, err);
+		rc = acct_replay_record(a, &rec, err);
 	}
 	a->replaying = false;
 	otd_journal_reader_close(r);

@@ -4,7 +4,9 @@
  * read at a time, the reactors take turns.
  */
 #include "base/log.h"
+#include "base/text.h"
 #include "pool/acct.h"
+#include "pool/archive.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -209,6 +211,15 @@ static bool take_file(void *arg, const char *name)
 	return f->n < 64;
 }
 
+static bool archived(struct removal *r, const char *name)
+{
+	const char *dot = strchr(name, '.');
+	uint64_t id;
+	return dot && otd_parse_u64(&id, name, (size_t)(dot - name)) == OTD_OK &&
+	       otd_archive_move(r->a->env, r->ep->dir, id) == OTD_OK &&
+	       r->a->env->files->sync_dir(r->a->env->files->ctx, r->ep->dir) == OTD_OK;
+}
+
 /* The oldest first, so that what is left is sound at any time. */
 static void removal_run(void *arg)
 {
@@ -223,6 +234,8 @@ static void removal_run(void *arg)
 		r->rc = f->list(f->ctx, r->ep->dir, take_file, &names);
 		for (size_t i = 0; r->rc == OTD_OK && i < names.n; i++) {
 			(void)snprintf(path, sizeof(path), "%s/%s", r->ep->dir, names.name[i]);
+			if (r->a->conf.archive && archived(r, names.name[i]))
+				continue;
 			r->rc = f->remove(f->ctx, path);
 			if (r->rc == OTD_OK)
 				r->rc = f->sync_dir(f->ctx, r->ep->dir);

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "pool/archive.h"
 #include "pool/journal_format.h"
 #include <stdlib.h>
 #include <string.h>
@@ -171,7 +172,9 @@ static void remove_run(void *arg)
 	const struct otd_files *f = j->env->files;
 	char path[512];
 	j->remove_rc = OTD_OK;
-	if (otd_journal_path(path, sizeof(path), j->dir, j->remove_id)) {
+	/* Where it cannot be kept it goes, so that shares have the room. */
+	bool kept = j->conf.archive && otd_archive_move(j->env, j->dir, j->remove_id) == OTD_OK;
+	if (!kept && otd_journal_path(path, sizeof(path), j->dir, j->remove_id)) {
 		j->remove_rc = f->remove(f->ctx, path);
 		if (j->remove_rc == OTD_E_NOT_FOUND)
 			j->remove_rc = OTD_OK;

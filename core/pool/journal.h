@@ -32,6 +32,7 @@ struct otd_journal_conf {
 	uint64_t epoch;         /* whose journal it is; in every segment's header */
 	uint64_t segment_bytes; /* a new segment past this */
 	uint64_t max_bytes; /* unsynced and not yet released together; past it, append refuses */
+	bool archive; /* what is released is moved to its archive (pool/archive.h), not removed */
 	/* [writer's loop] everything up to seq is durable. */
 	void (*synced)(void *arg, uint64_t seq);
 	/* [writer's loop] the disk fails; appends refuse until it recovers (synced comes then). */
@@ -92,6 +93,9 @@ otd_rc otd_journal_recover(struct otd_env *e, const char *dir, struct otd_journa
  */
 otd_rc otd_journal_reader_open(struct otd_journal_reader **out, struct otd_env *e, const char *dir,
 			       uint64_t from, struct otd_err *err);
+/* The same, over what is in the journal's archive too (journal_format.h). */
+otd_rc otd_journal_reader_open_all(struct otd_journal_reader **out, struct otd_env *e,
+				   const char *dir, uint64_t from, struct otd_err *err);
 /* OTD_E_NOT_FOUND: no more yet. Call with limit, the last sequence known to be durable; records
    past it are not given, even where they are on disk. OTD_E_CORRUPT: err names file and range. */
 otd_rc otd_journal_read(struct otd_journal_reader *r, struct otd_record *out, uint64_t limit,

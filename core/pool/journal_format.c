@@ -124,13 +124,32 @@ bool otd_journal_path(char *to, size_t cap, const char *dir, uint64_t id)
 	return n > 0 && (size_t)n < cap;
 }
 
-static bool take_name(void *arg, const char *name)
+bool otd_journal_archive_dir(char *to, size_t cap, const char *dir)
 {
-	struct otd_journal_ids *ids = arg;
+	const char *name = strrchr(dir, '/');
+	const char *parent = name;
+	while (parent && parent > dir && *--parent != '/')
+		;
+	if (!name || !name[1] || parent == name || *parent != '/')
+		return false;
+	int n = snprintf(to, cap, "%.*s/archive%s", (int)(parent - dir), dir, name);
+	return n > 0 && (size_t)n < cap;
+}
+
+/* 0: not the name of a segment with this end. */
+static uint64_t id_of(const char *name, const char *end)
+{
 	const char *dot = strchr(name, '.');
 	uint64_t id;
-	if (!dot || strcmp(dot, ".otj") != 0 || dot - name < 8 ||
-	    otd_parse_u64(&id, name, (size_t)(dot - name)) != OTD_OK || id == 0)
+	if (!dot || strcmp(dot, end) != 0 || dot - name < 8 ||
+	    otd_parse_u64(&id, name, (size_t)(dot - name)) != OTD_OK)
+		return 0;
+	return id;
+}
+
+static bool add_id(struct otd_journal_ids *ids, uint64_t id)
+{
+	if (id == 0)
 		return true;
 	if (ids->n == ids->cap) {
 		size_t cap = ids->cap ? ids->cap * 2 : 16;
@@ -144,6 +163,17 @@ static bool take_name(void *arg, const char *name)
 	}
 	ids->id[ids->n++] = id;
 	return true;
+}
+
+static bool take_name(void *arg, const char *name)
+{
+	return add_id(arg, id_of(name, ".otj"));
+}
+
+static bool take_archived(void *arg, const char *name)
+{
+	uint64_t id = id_of(name, ".otj");
+	return add_id(arg, id ? id : id_of(name, OTD_JOURNAL_PACKED));
 }
 
 static int by_number(const void *a, const void *b)
@@ -167,6 +197,37 @@ otd_rc otd_journal_ids(struct otd_journal_ids *out, struct otd_env *e, const cha
 	}
 	if (out->n > 1)
 		qsort(out->id, out->n, sizeof(*out->id), by_number);
+	return OTD_OK;
+}
+
+otd_rc otd_journal_ids_all(struct otd_journal_ids *out, struct otd_env *e, const char *dir,
+			   struct otd_err *err)
+{
+	const struct otd_files *f = e->files;
+	char archive[512];
+	bool there = false;
+	size_t n = 0;
+	*out = (struct otd_journal_ids){0};
+	otd_rc rc = f->exists(f->ctx, dir, &there);
+	if (rc == OTD_OK && there)
+		rc = otd_journal_ids(out, e, dir, err);
+	/* After the folder itself: what is moved meanwhile is seen twice, and never missed. */
+	if (rc == OTD_OK && otd_journal_archive_dir(archive, sizeof(archive), dir) &&
+	    f->exists(f->ctx, archive, &there) == OTD_OK && there)
+		rc = f->list(f->ctx, archive, take_archived, out);
+	if (rc == OTD_OK && out->failed)
+		rc = OTD_E_NOMEM;
+	if (rc) {
+		otd_journal_ids_finish(out);
+		return otd_fail(err, rc, "journal %s: cannot list the folder: %s", dir,
+				rc == OTD_E_NOMEM ? "out of memory" : f->last_error(f->ctx));
+	}
+	if (out->n > 1)
+		qsort(out->id, out->n, sizeof(*out->id), by_number);
+	for (size_t i = 0; i < out->n; i++)
+		if (n == 0 || out->id[n - 1] != out->id[i])
+			out->id[n++] = out->id[i];
+	out->n = n;
 	return OTD_OK;
 }
 

@@ -43,6 +43,13 @@ enum otd_journal_look otd_journal_frame_get(struct otd_journal_frame *f, size_t 
 /* DIR/00000001.otj. False: the path is too long. */
 bool otd_journal_path(char *to, size_t cap, const char *dir, uint64_t id);
 
+/*
+ * Where segments go that are not needed any more, while an archive is kept: of DATA/journal/NAME it is
+ * DATA/archive/NAME. False: dir does not lie so deep, or the path is too long.
+ */
+bool otd_journal_archive_dir(char *to, size_t cap, const char *dir);
+#define OTD_JOURNAL_PACKED ".otz" /* instead of .otj: see pool/archive_file.h */
+
 /* The segments in dir, by number. */
 struct otd_journal_ids {
 	uint64_t *id;
@@ -51,6 +58,9 @@ struct otd_journal_ids {
 };
 otd_rc otd_journal_ids(struct otd_journal_ids *out, struct otd_env *e, const char *dir,
 		       struct otd_err *err);
+/* And those of its archive, each once. A folder that is not there has none. */
+otd_rc otd_journal_ids_all(struct otd_journal_ids *out, struct otd_env *e, const char *dir,
+			   struct otd_err *err);
 void otd_journal_ids_finish(struct otd_journal_ids *ids);
 
 #endif

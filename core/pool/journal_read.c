@@ -11,6 +11,7 @@ struct otd_journal_reader {
 	uint64_t from;
 	uint64_t next; /* the next sequence to give; 0: the first segment is still to be found */
 	bool prefix;   /* in that segment, before the wanted sequence */
+	bool archives;
 	struct otd_journal_window w;
 };
 
@@ -34,6 +35,15 @@ otd_rc otd_journal_reader_open(struct otd_journal_reader **out, struct otd_env *
 	return OTD_OK;
 }
 
+otd_rc otd_journal_reader_open_all(struct otd_journal_reader **out, struct otd_env *e,
+				   const char *dir, uint64_t from, struct otd_err *err)
+{
+	otd_rc rc = otd_journal_reader_open(out, e, dir, from, err);
+	if (rc == OTD_OK)
+		(*out)->archives = true;
+	return rc;
+}
+
 void otd_journal_reader_close(struct otd_journal_reader *r)
 {
 	if (!r)
@@ -54,13 +64,16 @@ static otd_rc move_on(struct otd_journal_reader *r, uint64_t want, uint64_t limi
 	struct otd_journal_ids ids;
 	struct otd_journal_window w = {0};
 	uint64_t present = r->w.env ? r->w.id : 0, later = 0, later_id = 0;
-	otd_rc rc = otd_journal_ids(&ids, r->env, r->dir, err);
+	otd_rc rc =
+		(r->archives ? otd_journal_ids_all : otd_journal_ids)(&ids, r->env, r->dir, err);
 	if (rc)
 		return rc;
 	rc = OTD_E_NOT_FOUND;
 	for (size_t i = ids.n; i-- > 0 && ids.id[i] > present;) {
-		otd_rc at =
-			otd_journal_window_open(&w, r->env, r->dir, ids.id[i], OTD_OPEN_READ, err);
+		otd_rc at = r->archives ? otd_journal_window_open_any(&w, r->env, r->dir, ids.id[i],
+								      err)
+					: otd_journal_window_open(&w, r->env, r->dir, ids.id[i],
+								  OTD_OPEN_READ, err);
 		if (at == OTD_E_NOT_FOUND)
 			continue; /* released meanwhile */
 		if (at) {

@@ -7,11 +7,14 @@
  */
 #include "base/log.h"
 #include "pool/journal.h"
+#include "pool/journal_check.h"
 #include "pool/journal_window.h"
+#include <string.h>
 
 struct scan {
 	struct otd_env *env;
 	const char *dir;
+	struct otd_journal_report *report; /* not NULL: nothing is written, only looked at */
 	struct otd_journal_range range;
 	bool any;      /* a segment with a header was seen */
 	uint64_t next; /* the sequence that must come */
@@ -19,6 +22,7 @@ struct scan {
 	uint64_t end, length;
 	uint64_t group_at; /* where its last group begins; the header is of the first one */
 	uint16_t group;    /* to which a frame at end would belong */
+	bool reserved;     /* at end stand the zeros of room that was reserved, or nothing */
 	bool useless;      /* all that it holds, and more, stands in those before it */
 	bool good_behind;
 	uint64_t behind_at, behind_first, behind_last;
@@ -66,20 +70,33 @@ static otd_rc look_behind(struct scan *s, struct otd_journal_window *w, struct o
 	return OTD_OK;
 }
 
+/* A report's counts. False: groups do not follow each other as their writer numbers them. */
+static bool count_frame(struct scan *s, const struct otd_journal_frame *f, bool context)
+{
+	uint16_t group = f->group & OTD_JOURNAL_GROUP_MASK;
+	if (!s->report)
+		return true;
+	s->report->frames++;
+	s->report->restated += context;
+	if (f->group & OTD_JOURNAL_GROUP_LAST)
+		s->report->groups++;
+	/* After a frame that is the last of its group s->group is the next one's number. */
+	return group == s->group;
+}
+
 /* Walks the good frames of one segment and says in s how it ends. */
 static otd_rc walk(struct scan *s, struct otd_journal_window *w, struct otd_err *err)
 {
-	const struct otd_files *f = s->env->files;
 	uint16_t last = 0;
 	s->group = 0;
 	s->group_at = 0;
 	s->good_behind = false;
-	otd_rc rc = f->length(f->ctx, w->file, &s->length);
+	otd_rc rc = otd_journal_window_length(w, &s->length, err);
 	if (rc)
-		return otd_fail(err, rc, "journal: cannot read %s: %s", w->path, io_text(s->env));
+		return rc;
+	enum otd_journal_look look = OTD_JOURNAL_BAD;
 	uint64_t expect = w->header.first;
 	while (w->has_header) {
-		enum otd_journal_look look;
 		struct otd_journal_frame fr;
 		struct otd_span payload;
 		rc = otd_journal_window_look(w, &look, &fr, &payload, err);
@@ -88,6 +105,13 @@ static otd_rc walk(struct scan *s, struct otd_journal_window *w, struct otd_err 
 		bool context = fr.seq == w->header.first - 1 && expect == w->header.first;
 		if (look != OTD_JOURNAL_GOOD || (fr.seq != expect && !context))
 			break;
+		if (!count_frame(s, &fr, context))
+			return otd_fail(
+				err, OTD_E_CORRUPT,
+				"journal %s: damaged at offset %llu: sequence %llu is of group "
+				"%u, which cannot stand there; restore the file from a backup",
+				w->path, (unsigned long long)w->at, (unsigned long long)fr.seq,
+				(unsigned)(fr.group & OTD_JOURNAL_GROUP_MASK));
 		expect += !context;
 		s->group = fr.group & OTD_JOURNAL_GROUP_MASK;
 		if (s->group != last)
@@ -98,6 +122,7 @@ static otd_rc walk(struct scan *s, struct otd_journal_window *w, struct otd_err 
 		otd_journal_window_next(w, &fr);
 	}
 	s->end = w->at;
+	s->reserved = look == OTD_JOURNAL_END;
 	s->useless = !w->has_header || (expect < s->next && s->next > s->range.first);
 	if (w->has_header && expect > s->next)
 		s->next = expect;
@@ -182,7 +207,7 @@ static otd_rc take_segment(struct scan *s, struct otd_journal_window *w, struct 
 	/* Frames of a later group behind a bad place: that place had been synced. */
 	if (s->good_behind && s->behind_last >= s->next)
 		return corrupt(s, w, err);
-	return w->has_header ? mend(s, w, err) : OTD_OK;
+	return w->has_header && !s->report ? mend(s, w, err) : OTD_OK;
 }
 
 otd_rc otd_journal_recover(struct otd_env *e, const char *dir, struct otd_journal_range *out,
@@ -226,6 +251,72 @@ otd_rc otd_journal_recover(struct otd_env *e, const char *dir, struct otd_journa
 	if (!s.any)
 		rc = otd_fail(err, OTD_E_NOT_FOUND, "journal %s: no segment", dir);
 out:
+	otd_journal_window_finish(&w);
+	otd_journal_ids_finish(&ids);
+	return rc;
+}
+
+/* --- without a change --- */
+
+static void report_segment(struct scan *s, const struct otd_journal_window *w)
+{
+	struct otd_journal_report *r = s->report;
+	r->segments++;
+	r->archived += w->whole != NULL;
+	r->bytes += s->length;
+	if (s->reserved || s->length == s->end)
+		return;
+	r->torn_bytes = s->length - s->end;
+	r->torn_at = s->end;
+	r->torn_seq = s->next;
+	memcpy(r->torn_path, w->path, sizeof(r->torn_path));
+}
+
+/*
+ * The last segment of a journal that is being written: what looks like damage may be a group that was half
+ * written when it was read, and the next one behind it. It is whole when it is looked at again.
+ */
+static otd_rc check_segment(struct scan *s, struct otd_journal_window *w, bool may_grow,
+			    struct otd_err *err)
+{
+	struct scan before = *s;
+	struct otd_journal_report counts = *s->report;
+	otd_rc rc = OTD_OK;
+	for (int tries = may_grow ? 4 : 1; tries > 0; tries--) {
+		*s = before;
+		*s->report = counts;
+		rc = take_segment(s, w, err);
+		if (rc != OTD_E_CORRUPT)
+			break;
+		w->at = OTD_JOURNAL_HEADER;
+		w->len = 0;
+	}
+	if (rc == OTD_OK)
+		report_segment(s, w);
+	return rc;
+}
+
+otd_rc otd_journal_check(struct otd_journal_report *out, struct otd_env *e, const char *dir,
+			 bool live, struct otd_err *err)
+{
+	struct scan s = {.env = e, .dir = dir, .next = 1, .report = out};
+	struct otd_journal_window w = {0};
+	struct otd_journal_ids ids;
+	*out = (struct otd_journal_report){0};
+	otd_rc rc = otd_journal_ids_all(&ids, e, dir, err);
+	for (size_t i = 0; rc == OTD_OK && i < ids.n; i++) {
+		rc = otd_journal_window_open_any(&w, e, dir, ids.id[i], err);
+		if (rc == OTD_E_NOT_FOUND && live && !s.any) { /* released meanwhile */
+			rc = OTD_OK;
+			continue;
+		}
+		if (rc == OTD_OK)
+			rc = check_segment(&s, &w, live && i + 1 == ids.n, err);
+	}
+	out->any = s.any;
+	out->epoch = s.range.epoch;
+	out->first = s.any ? s.range.first : 1;
+	out->last = s.next - 1;
 	otd_journal_window_finish(&w);
 	otd_journal_ids_finish(&ids);
 	return rc;

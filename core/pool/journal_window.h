@@ -15,11 +15,18 @@ struct otd_journal_window {
 	uint64_t base;
 	uint64_t at; /* the next frame */
 	char path[512];
+	uint8_t *whole; /* of an archived segment: all of it, unpacked; file is NULL */
+	size_t whole_len;
 };
 
 /* Opens segment id of dir and reads its header. w is zeroed or was opened before. */
 otd_rc otd_journal_window_open(struct otd_journal_window *w, struct otd_env *e, const char *dir,
 			       uint64_t id, uint32_t flags, struct otd_err *err);
+/* For reading, wherever it lies: in dir, or in its archive. */
+otd_rc otd_journal_window_open_any(struct otd_journal_window *w, struct otd_env *e, const char *dir,
+				   uint64_t id, struct otd_err *err);
+otd_rc otd_journal_window_length(struct otd_journal_window *w, uint64_t *length,
+				 struct otd_err *err);
 void otd_journal_window_finish(struct otd_journal_window *w);
 /*
  * What stands at w->at; never SHORT: a frame that the file's end cuts off is BAD. Where GOOD,

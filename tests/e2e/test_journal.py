@@ -1,0 +1,262 @@
+"""otedama journal: what verify finds, what dump shows, and that a replay comes to what the database says."""
+import glob
+import json
+import os
+import shutil
+import sqlite3
+import struct
+import time
+
+import otj
+from devnet import SHARE, SOME_BLOCKS, Database, Miner, devnet, fixed, verified
+from money import target_of, work_of
+from pool import Pool, address, wait_for
+from stratum import Client, StratumError
+
+TINY = "9.313225746154785e-10"  # 2^-30: four hashes
+SCHEMES = {"pplns": "payout: {scheme: pplns, window: 2x difficulty}", "prop": "payout: {scheme: prop}",
+           "solo": "payout: {scheme: solo}"}
+ARCHIVED = "journal: {segment: 1MiB, max: 2MiB, coordinator_segment: 1MiB, commit: 200ms, snapshot: 1s, keep: 1d}"
+
+
+def with_scheme(text, scheme):
+    assert SCHEMES["pplns"] in text
+    return text.replace(SCHEMES["pplns"], SCHEMES[scheme])
+
+
+def journal(pool, *words, check=0):
+    r = pool.command("journal", words[0], "-c", pool.config, *words[1:], check=False)
+    assert r.returncode == check, f"journal {' '.join(words)}: status {r.returncode}: {r.stdout[-3000:]}{r.stderr}"
+    return r.stdout if check == 0 else r.stdout + r.stderr
+
+
+def settled(pool):
+    wait_for(lambda: pool.status()["accounting"]["waiting"] == 0, 30, about="the journals in the database")
+
+
+def fingerprint(folder):
+    """Names, sizes and changes of all files below the folder."""
+    found = {}
+    for at, _, names in os.walk(folder):
+        for name in names:
+            st = os.stat(os.path.join(at, name))
+            found[os.path.join(at, name)] = (st.st_size, st.st_mtime_ns)
+    return found
+
+
+def find_blocks(pool, n, user, shares=5):
+    """n blocks, with some shares before each."""
+    with Client(pool.port) as c:
+        job = c.login(user)
+        def sent(**how):
+            nonlocal job
+            while True:
+                try:
+                    assert c.submit(c.mine(job, **how)) is True
+                    return
+                except StratumError as e:
+                    assert e.code == 21, e
+                    job = c.wait_job(other_than=job)
+        for _ in range(n):
+            for _ in range(shares):
+                sent(harder_than=job.network_target())
+            sent(easier_than=job.network_target())
+
+
+def test_verify_and_dump_of_a_running_pool_and_a_stopped_one():
+    with Pool(devnet(top="journal: {commit: 200ms}")) as pool:
+        pool.start()
+        miners = [Miner(pool.port, f"{address(60 + i)}.rig{i}") for i in range(2)]
+        for _ in range(3):  # while it is being written
+            wait_for(lambda: all(m.acknowledged > 50 for m in miners), 30, about="shares")
+            words = journal(pool, "verify")
+            assert "ok" in words and f"pid {pool.process.pid}" in words, words
+            assert "not compared" in words, words
+        for m in miners:
+            m.stop()
+        settled(pool)
+        live = [json.loads(x) for x in journal(pool, "dump", "--json", "--type", "share").splitlines()]
+        total = sum(m.acknowledged for m in miners)
+        assert len(live) == total, f"{len(live)} shares in the journal, {total} acknowledged"
+        one = str(work_of(target_of(SHARE)))
+        assert all(r["record"]["work"] == one for r in live)
+        mine = journal(pool, "dump", "--type", "share", "--worker", miners[0].user).splitlines()
+        assert len(mine) == miners[0].acknowledged
+        assert journal(pool, "dump", "--type", "share", "--worker", address(61)).count("\n") == miners[1].acknowledged
+        some = live[3]
+        name = f"r-{some['epoch']}"
+        at = journal(pool, "dump", "--from", str(some["sequence"]), "--to", str(some["sequence"]), name, "--type", "share")
+        assert at.startswith(f"{some['epoch']}-{some['sequence']} share worker="), at
+        early = journal(pool, "dump", "--to", "2001-01-01", "--type", "share")
+        assert early == "" and journal(pool, "dump", "--from", "2001-01-01T00:00", "--type", "share").count("\n") == total
+        batches = journal(pool, "dump", "coordinator", "--type", "batch")
+        assert "epoch=" in batches and batches.startswith("coordinator-"), batches
+        assert pool.stop() == 0
+        before = fingerprint(os.path.join(pool.folder, "data", "journal"))
+        words = journal(pool, "verify")
+        assert "ok" in words and "0 places wait" in words and "0 records wait" in words, words
+        found = json.loads(journal(pool, "verify", "--json"))
+        assert found["database"] and not found["problems"] and found["waiting"] == 0, found
+        only = pool.command("journal", "verify", "--data-dir", os.path.join(pool.folder, "data"))
+        assert "no -c FILE" in only.stdout, only.stdout
+        assert fingerprint(os.path.join(pool.folder, "data", "journal")) == before, "verify wrote something"
+        words = pool.command("journal", "dump", "-c", pool.config, "--type", "shares", check=False)
+        assert words.returncode == 2 and "account-terms" in words.stderr, words.stderr
+
+
+def test_verify_says_torn_and_damaged():
+    with Pool(devnet(top="journal: {commit: 60s}")) as pool:
+        pool.start()
+        m = Miner(pool.port, address(62) + ".t", ahead=1)
+        wait_for(lambda: m.acknowledged >= 60, 30, about="shares")
+        pool.kill()
+        m.stop()
+        newest = otj.segments(glob.glob(os.path.join(pool.folder, "data", "journal", "r-*"))[0])[-1]
+        found, end = otj.frames(newest)
+        otj.patch(newest, end, b"\x35\x00\x00\x00\x07abc")
+        words = journal(pool, "verify")
+        assert f"from offset {end}" in words and "never acknowledged" in words and "ok" in words, words
+        coordinator = otj.segments(os.path.join(pool.folder, "data", "journal", "coordinator"))[-1]
+        places, _ = otj.frames(coordinator)
+        at, n, sequence, _, _ = found[len(found) // 2]
+        with open(newest, "r+b") as f:
+            f.seek(at + n - 1)
+            byte = f.read(1)[0]
+            f.seek(at + n - 1)
+            f.write(bytes([byte ^ 1]))
+        words = journal(pool, "verify", check=1)
+        assert newest in words and f"offset {at}" in words and "backup" in words, words
+        assert f"sequences {sequence} to {sequence}" in words and "1 problem" in words, words
+        otj.patch(newest, at + n - 1, bytes([byte]))
+        journal(pool, "verify")
+        # The newest part of a reactor's journal is taken away: the order names what is not there.
+        keep = os.path.join(pool.folder, "keep.otj")
+        shutil.copy(newest, keep)
+        first = [f for f in found if f[2] > 1][0]
+        with open(coordinator, "rb") as f:
+            data = f.read()
+        ordered = max((struct.unpack_from("<QQQ", data, p + 20)[2] for p, _, _, kind, _ in places if kind == 32), default=0)
+        if ordered >= first[2]:
+            os.truncate(newest, first[0])
+            words = journal(pool, "verify", check=1)
+            assert "newest part is missing" in words, words
+            shutil.copy(keep, newest)
+        # A pool would start on it.
+        pool.start()
+        settled(pool)
+        assert pool.stop() == 0
+        journal(pool, "verify")
+        # The order's journal of an older time than the database's.
+        for path in otj.segments(os.path.join(pool.folder, "data", "journal", "coordinator")):
+            os.rename(path, path + ".away")
+        words = journal(pool, "verify", check=1)
+        assert "not of one time" in words, words
+
+
+def played(pool):
+    before = fingerprint(os.path.join(pool.folder, "data"))
+    found = json.loads(journal(pool, "replay", "--json"))
+    after = fingerprint(os.path.join(pool.folder, "data"))
+    assert before == after, f"the replay wrote {[k for k in after if before.get(k) != after[k]]}"
+    assert found["equal"] and not found["differs"], found
+    return found
+
+
+def changed(pool, sql):
+    with sqlite3.connect(os.path.join(pool.folder, "data", "otedama.db")) as db:
+        db.execute(sql)
+    db.close()
+
+
+def two_runs(pool, find=2):
+    """Blocks of two accounts, a kill, blocks again."""
+    for turn in range(2):
+        pool.start()
+        find_blocks(pool, find, f"{address(63)}.a{turn}")
+        find_blocks(pool, 1, f"{address(64)}.b{turn}")
+        settled(pool)
+        if turn == 0:
+            busy = pool.command("journal", "replay", "-c", pool.config, check=False)
+            assert busy.returncode == 1 and "backup" in busy.stderr, busy.stderr
+            time.sleep(1.2)
+            pool.kill()
+    wait_for(lambda: len(pool.status()["blocks"]) == 2 * (find + 1), 20, about="all blocks")
+    time.sleep(1.2)  # a save, where there is one each second
+    assert pool.stop() == 0
+
+
+def test_replay_from_the_last_save():
+    with Pool(devnet(bits=SOME_BLOCKS, top="journal: {commit: 200ms, snapshot: 30m}")) as pool:
+        two_runs(pool)
+        found = played(pool)
+        assert not found["whole"] and found["blocks"] >= 1 and found["shares"] >= 1 and found["credits"] >= 1, found
+        changed(pool, "UPDATE blocks SET round_work = network_work WHERE id = (SELECT max(id) FROM blocks)")
+        words = journal(pool, "replay", check=1)
+        assert "DIFFERS" in words and "work of its round" in words and "1 difference" in words, words
+
+
+def replays_equal(scheme):
+    """From the first share on, though the first run's journal has gone: to the archive."""
+    text = devnet(bits=SOME_BLOCKS, top="journal: {commit: 200ms, snapshot: 1s, keep: 1d}")
+    with Pool(with_scheme(text, scheme)) as pool:
+        two_runs(pool)
+        found = played(pool)
+        assert found["whole"] and found["blocks"] == 6 and found["shares"] == 36 and len(found["states"]) == 1, found
+        assert found["counts"] >= 2 and found["credits"] >= 6 and found["skipped"] == 0, found
+        changed(pool, "UPDATE share_minutes SET accepted = accepted + 1 WHERE rowid = (SELECT max(rowid) FROM share_minutes)")
+        words = journal(pool, "replay", check=1)
+        assert "DIFFERS" in words and "minute" in words and "1 difference" in words, words
+        changed(pool, "DELETE FROM blocks WHERE id = 1")
+        words = journal(pool, "replay", check=1)
+        assert "not in the database" in words and "2 differences" in words, words
+        changed(pool, "UPDATE payout_state SET state = CAST(substr(state, 1, 40) || x'07' || substr(state, 42) AS BLOB)")
+        words = journal(pool, "replay", check=1)
+        assert "its state is" in words and "byte that differs is 40" in words, words
+
+
+def test_replay_is_equal_pplns():
+    replays_equal("pplns")
+
+
+def test_replay_is_equal_prop():
+    replays_equal("prop")
+
+
+def test_replay_is_equal_solo():
+    replays_equal("solo")
+
+
+def archive_of(pool):
+    return sorted(glob.glob(os.path.join(pool.folder, "data", "archive", "*", "*.ot?")))
+
+
+def test_archive_keeps_what_is_cut_and_replays_from_the_first_share():
+    with Pool(devnet(fixed(TINY), bits=SOME_BLOCKS, top=ARCHIVED).replace("level: debug", "level: info")) as pool:
+        pool.start()
+        m = Miner(pool.port, address(65) + ".kept", ahead=64)
+        wait_for(lambda: sum(f.endswith(".otz") for f in archive_of(pool)) >= 2, 120, step=0.2, about="two packed segments")
+        m.stop()
+        settled(pool)
+        time.sleep(1.5)
+        assert pool.stop() == 0
+        pool.start()  # the first run's journal goes as a whole
+        settled(pool)
+        wait_for(lambda: not any(f.endswith(".otj") for f in archive_of(pool)), 30, about="all of it packed")
+        assert pool.stop() == 0
+        found = json.loads(journal(pool, "verify", "--json"))
+        assert any(j["archived"] for j in found["journals"]) and not found["problems"], found
+        assert journal(pool, "dump", "--type", "share", "--worker", "kept").count("\n") == m.acknowledged
+        found = played(pool)
+        assert found["whole"] and found["shares"] == m.acknowledged and len(found["states"]) == 1, (found, m.acknowledged)
+        verified(pool)
+        # A flipped byte is told, and the pool starts on: it does not need it.
+        packed = archive_of(pool)[0]
+        with open(packed, "r+b") as f:
+            f.seek(1000)
+            byte = f.read(1)[0]
+            f.seek(1000)
+            f.write(bytes([byte ^ 4]))
+        words = journal(pool, "verify", check=1)
+        assert packed in words and "checksum" in words, words
+        pool.start()
+        assert pool.stop() == 0
