@@ -1,0 +1,180 @@
+"""Limits of clients as operators set them: who is turned away is told, who was there before notices nothing."""
+import json
+import os
+import resource
+import socket
+import subprocess
+import time
+
+from devnet import Miner, Raw, devnet, healthy
+from pool import PROGRAM, Pool, address, wait_for
+from stratum import Client, StratumError
+
+ROOMY = "new_connections_a_second: 1000000, new_connections_burst: 1000000"
+
+
+def connect(port, source=None, timeout=10):
+    return socket.create_connection(("127.0.0.1", port), timeout=timeout, source_address=(source, 0) if source else None)
+
+
+def said(sock):
+    """What one hears that says nothing itself, until the end of the connection; None: it stays open."""
+    text = b""
+    sock.settimeout(3)
+    try:
+        while True:
+            got = sock.recv(4096)
+            if not got:
+                break
+            text += got
+    except TimeoutError:
+        return None
+    except ConnectionError:
+        pass
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def counter(pool, name, **labels):
+    want = [f'{k}="{v}"' for k, v in labels.items()]
+    for line in pool.get("/metrics").splitlines():
+        if line.startswith(name + "{") or line.startswith(name + " "):
+            if all(w in line for w in want):
+                return float(line.rsplit(" ", 1)[1])
+    return 0.0
+
+
+def test_who_is_turned_away_is_told_and_counted():
+    with Pool(devnet(top=f"limits: {{connections_an_address: 3, {ROOMY}}}")) as pool:
+        pool.start()
+        time.sleep(0.3)  # the one that looked whether it serves is gone
+        here = [connect(pool.port) for _ in range(3)]
+        with connect(pool.port) as s:
+            lines = said(s)
+        assert lines and lines[0]["error"][1] == lines[1]["params"][0], lines
+        assert lines[1]["method"] == "client.show_message" and "too many connections" in lines[1]["params"][0], lines
+        assert counter(pool, "otd_connections_refused_total", reason="address") == 1
+        attention = " ".join(pool.status()["attention"])
+        assert "limits.connections_an_address" in attention and "127.0.0.1" in attention, attention
+        for s in here:
+            s.close()
+        assert pool.stop() == 0
+
+
+def test_denied_ones_are_not_let_in_and_allowed_ones_have_no_limit():
+    with Pool(devnet(top="limits: {connections_an_address: 2, deny: ['127.0.0.0/24'], "
+                         "allow: ['127.0.0.1', 'file:friends.txt']}")) as pool:
+        with open(os.path.join(pool.folder, "friends.txt"), "w", encoding="utf-8") as f:
+            f.write("# friends\n127.0.0.64/26\n")
+        pool.start()
+        for host, n in (("127.0.0.1", 6), ("127.0.0.99", 6), ("127.0.0.2", 0), ("127.0.1.2", 2)):
+            socks = [connect(pool.port, host) for _ in range(6)]
+            for i, s in enumerate(socks):
+                if i < n:
+                    s.sendall(b'{"id": 1, "method": "mining.ping", "params": []}\n')
+            stay = 0
+            for s in socks:
+                try:
+                    stay += b"pong" in s.recv(4096)
+                except OSError:
+                    pass
+                s.close()
+            assert stay == n, (host, stay)
+        assert counter(pool, "otd_connections_refused_total", reason="denied") == 6
+        assert counter(pool, "otd_listed_networks", list="allow") == 2
+        assert not [a for a in pool.status()["attention"] if "deny" in a]
+        # What a list must not have: both lines are named.
+        pool.write(pool.text.replace("deny: ['127.0.0.0/24']", "deny: ['127.0.0.1', '127.0.0.0/24']"))
+        r = pool.command("config", "check", "-c", pool.config, check=False)
+        assert r.returncode == 1 and "127.0.0.1 stands in the list allow already" in r.stdout + r.stderr, r.stdout + r.stderr
+        assert pool.stop() == 0
+
+
+def test_a_hundred_thousand_networks():
+    with Pool(devnet(top="limits: {deny: ['file:deny.txt']}")) as pool:
+        with open(os.path.join(pool.folder, "deny.txt"), "w", encoding="utf-8") as f:
+            f.writelines(f"{10 + i // 65536}.{i // 256 % 256}.{i % 256}.0/24\n" for i in range(100000))
+            f.write("127.0.0.9\n")
+        pool.start()
+        assert counter(pool, "otd_listed_networks", list="deny") == 100001
+        with connect(pool.port, "127.0.0.9") as s:
+            assert said(s) == []
+        with Raw(pool.port) as r:
+            r.send(1, "mining.ping")
+            assert r.line()["result"] == "pong"
+        assert pool.command("reload", "--socket", pool.socket).returncode == 0
+        assert pool.stop() == 0
+
+
+FILES = 400
+
+
+def few_files():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
+
+
+class FewFiles(Pool):
+    """A pool that may have few open files."""
+
+    def start(self):
+        self.out = open(os.path.join(self.folder, "out.txt"), "ab")
+        self.process = subprocess.Popen([PROGRAM, "serve", "-c", self.config], stdout=self.out,
+                                        stderr=subprocess.STDOUT, cwd=self.folder, preexec_fn=few_files,
+                                        env=dict(os.environ, XDG_RUNTIME_DIR=self.folder))
+        wait_for(self.is_serving, 30, about="the pool's first accepted connection")
+        return self
+
+
+def test_a_full_file_table_turns_away_newcomers_and_nobody_else():
+    with FewFiles(devnet(bits="1f00ffff", top=f"limits: {{{ROOMY}}}")) as pool:
+        pool.start()
+        miners = [Miner(pool.port, f"{address(60 + i)}.old", ahead=2, pause=0.05) for i in range(3)]
+        idle = [Client(pool.port) for _ in range(20)]
+        for i, c in enumerate(idle):
+            c.login(f"{address(70 + i)}.idle")
+        flood, told, silent = [], 0, 0
+        for _ in range(600):
+            s = connect(pool.port)
+            s.setblocking(False)
+            flood.append(s)
+        time.sleep(1)
+        for s in flood:
+            try:
+                text = s.recv(4096)
+                told += b"the pool is full" in text
+                silent += not text
+            except BlockingIOError:
+                pass
+            except ConnectionError:
+                silent += 1
+        stay = len(flood) - told - silent
+        held = len(os.listdir(f"/proc/{pool.process.pid}/fd"))
+        assert told >= 200, f"{told} of {len(flood)} were told that it is full, {stay} stay, {silent} heard nothing"
+        assert held < FILES - 60, f"{held} of {FILES} descriptors are in use: nothing is left for what the pool opens itself"
+        # Everything else goes on: shares, blocks in their files, the database, the control socket, HTTP.
+        before = [m.acknowledged for m in miners]
+        blocks = len(pool.status()["blocks"])
+        wait_for(lambda: all(m.acknowledged > b + 5 for m, b in zip(miners, before)), 20, about="shares of old miners")
+        assert healthy(pool)
+        wait_for(lambda: len(pool.status()["blocks"]) > blocks, 60, about="a block while the pool is full")
+        assert any("open files" in a for a in pool.status()["attention"]), pool.status()["attention"]
+        assert not any(c.closed.is_set() for c in idle), "an old client was dropped"
+        assert counter(pool, "otd_connections_refused_total", reason="total") >= told
+        for s in flood:
+            s.close()
+        wait_for(lambda: can_enter(pool), 10, about="room for a newcomer")
+        for m in miners:
+            m.stop()
+            assert not m.refused and not m.unanswered, (m.refused[:3], m.unanswered)
+        for c in idle:
+            c.close()
+        assert "accept.failed" not in pool.log()
+        assert pool.stop() == 0
+
+
+def can_enter(pool):
+    try:
+        with Client(pool.port) as c:
+            c.login(f"{address(99)}.new")
+            return True
+    except (OSError, StratumError):
+        return False
