@@ -78,6 +78,11 @@ static uint32_t hash_of(const struct otd_map *m, const uint8_t *p, size_t n)
 	return (uint32_t)(h ^ h >> 32);
 }
 
+uint32_t otd_map_hash(const struct otd_map *m, const void *key, size_t n)
+{
+	return hash_of(m, key, n);
+}
+
 static const uint8_t *key_of(const struct slot *s)
 {
 	return s->len1 - 1 <= INLINE_MAX ? s->key.bytes : s->key.heap;

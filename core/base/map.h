@@ -15,6 +15,8 @@ otd_rc otd_map_add(struct otd_map *m, const void *key, size_t n, uint64_t value,
 otd_rc otd_map_put(struct otd_map *m, const void *key, size_t n, uint64_t value); /* replaces */
 bool otd_map_get(const struct otd_map *m, const void *key, size_t n, uint64_t *value);
 bool otd_map_remove(struct otd_map *m, const void *key, size_t n, uint64_t *value);
+/* The hash that keys have in m, for tables of one's own. */
+uint32_t otd_map_hash(const struct otd_map *m, const void *key, size_t n);
 size_t otd_map_count(const struct otd_map *m);
 void otd_map_clear(struct otd_map *m);
 /* Iterates in insertion-independent, unspecified order; *pos starts at 0. */

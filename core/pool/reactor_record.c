@@ -20,7 +20,7 @@ static otd_rc state_worker(struct otd_reactor *r, struct otd_journal *j, struct 
 {
 	uint8_t buf[sizeof(struct otd_rec_worker) + TEXTS_MAX];
 	const char *pool = r->pools[w->pool]->conf.name;
-	size_t pool_len = strnlen(pool, 256), scheme_len = strnlen(w->scheme, 64);
+	size_t pool_len = strnlen(pool, 256), scheme_len = strlen(otd_worker_scheme(w));
 	struct otd_rec_worker rec = {
 		.worker = w->number,
 		.pool_len = (uint16_t)pool_len,
@@ -31,7 +31,7 @@ static otd_rc state_worker(struct otd_reactor *r, struct otd_journal *j, struct 
 	size_t n = put(buf, 0, &rec, sizeof(rec));
 	n = put(buf, n, pool, pool_len);
 	n = put(buf, n, w->text, (size_t)w->account_len + w->name_len);
-	n = put(buf, n, w->scheme, scheme_len);
+	n = put(buf, n, otd_worker_scheme(w), scheme_len);
 	uint64_t seq, segment = r->segment;
 	otd_rc rc = otd_journal_append(j, OTD_REC_WORKER, buf, n, &seq);
 	/* Where the append began a segment, its restatement has said more than this. */
@@ -192,15 +192,15 @@ void otd_reactor_record_refused(void *reactor)
 {
 	struct otd_reactor *r = reactor;
 	int64_t now_ms = otd_wall_ms(r->conf.env);
-	struct otd_pool_worker **place = &r->workers.refused;
+	struct otd_worker_refused *first;
 
-	while (*place) {
-		struct otd_pool_worker *w = *place;
+	while ((first = r->workers.refused)) {
+		struct otd_pool_worker *w = first->worker;
 		otd_rc rc = define(r, w, NULL);
 		for (uint32_t v = 0; v < OTD_SHARE_VERDICTS && !rc; v++) {
 			struct otd_rec_refused rec = {.worker = w->number,
 						      .reason = v,
-						      .count = w->refused[v],
+						      .count = first->count[v],
 						      .time_ms = now_ms};
 			uint64_t seq;
 			if (!rec.count)
@@ -209,13 +209,11 @@ void otd_reactor_record_refused(void *reactor)
 			rc = otd_journal_append(r->journal, OTD_REC_REFUSED, &rec, sizeof(rec),
 						&seq);
 			if (!rc)
-				w->refused[v] = 0;
+				first->count[v] = 0;
 		}
 		if (rc)
 			return; /* the rest waits for the next time */
-		*place = w->next_refused;
-		w->next_refused = NULL;
-		w->in_refused = false;
+		otd_workers_recorded(&r->workers);
 	}
 }
 

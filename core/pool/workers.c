@@ -32,40 +32,57 @@ static size_t account_key_len(struct otd_span account)
 	return 4 + 1 + account.len;
 }
 
+_Static_assert(OTD_WORKER_ACCOUNT_MAX <= UINT8_MAX && OTD_WORKER_NAME_MAX <= UINT8_MAX,
+	       "lengths are bytes");
+
 otd_rc otd_workers_init(struct otd_workers *ws, const uint8_t seed[16], size_t max,
 			uint32_t names_an_account)
 {
 	memset(ws, 0, sizeof(*ws));
 	ws->max = max;
 	ws->names_an_account = names_an_account;
-	ws->by_key = otd_map_create(seed, max);
 	ws->accounts = otd_map_create(seed, max);
-	if (ws->by_key && ws->accounts)
-		return OTD_OK;
-	otd_workers_finish(ws);
-	return OTD_E_NOMEM;
+	return ws->accounts ? OTD_OK : OTD_E_NOMEM;
 }
 
 void otd_workers_finish(struct otd_workers *ws)
 {
+	while (ws->refused)
+		otd_workers_recorded(ws);
 	for (size_t i = 0; i < ws->n; i++)
 		free(ws->all[i]);
 	free(ws->all);
-	otd_map_destroy(ws->by_key);
+	free(ws->buckets);
 	otd_map_destroy(ws->accounts);
 	memset(ws, 0, sizeof(*ws));
 }
 
+static struct otd_pool_worker **bucket(const struct otd_workers *ws, uint32_t hash)
+{
+	return &ws->buckets[hash & (ws->n_buckets - 1)];
+}
+
+static bool is(const struct otd_pool_worker *w, uint32_t pool, const char *scheme,
+	       struct otd_span account, struct otd_span name)
+{
+	return w->pool == pool && w->account_len == account.len && w->name_len == name.len &&
+	       !memcmp(w->text, account.ptr, account.len) &&
+	       (!name.len || !memcmp(w->text + account.len, name.ptr, name.len)) &&
+	       !strcmp(otd_worker_scheme(w), scheme);
+}
+
 static void forget(struct otd_workers *ws, size_t slot)
 {
-	struct otd_pool_worker *w = ws->all[slot];
+	struct otd_pool_worker *w = ws->all[slot], **at = bucket(ws, w->hash);
 	uint8_t key[KEY_MAX];
 	struct otd_span account = otd_worker_account(w);
-	size_t n = key_build(key, w->pool, w->scheme, account, otd_worker_name(w));
 	uint64_t names = 0;
 
-	otd_map_remove(ws->by_key, key, n, NULL);
-	n = account_key_len(account);
+	while (*at != w)
+		at = &(*at)->next;
+	*at = w->next;
+	(void)key_build(key, w->pool, otd_worker_scheme(w), account, otd_worker_name(w));
+	size_t n = account_key_len(account);
 	if (otd_map_get(ws->accounts, key, n, &names) && names > 1)
 		(void)otd_map_put(ws->accounts, key, n, names - 1);
 	else
@@ -80,9 +97,27 @@ static void sweep(struct otd_workers *ws)
 {
 	for (size_t i = ws->n; i-- > 0;) {
 		const struct otd_pool_worker *w = ws->all[i];
-		if (!w->users && !w->in_refused && (!w->touched || w->touched + 1 < ws->segment))
+		if (!w->users && !w->refused && (!w->touched || w->touched + 1 < ws->segment))
 			forget(ws, i);
 	}
+}
+
+/* As many buckets as there may be workers in ws->all. */
+static otd_rc spread(struct otd_workers *ws, size_t n)
+{
+	struct otd_pool_worker **to = calloc(n, sizeof(*to));
+
+	if (!to)
+		return OTD_E_NOMEM;
+	free(ws->buckets);
+	ws->buckets = to;
+	ws->n_buckets = n;
+	for (size_t i = 0; i < ws->n; i++) {
+		struct otd_pool_worker *w = ws->all[i], **at = bucket(ws, w->hash);
+		w->next = *at;
+		*at = w;
+	}
+	return OTD_OK;
 }
 
 static otd_rc room(struct otd_workers *ws)
@@ -98,6 +133,8 @@ static otd_rc room(struct otd_workers *ws)
 		if (!p)
 			return OTD_E_NOMEM;
 		ws->all = p;
+		if (spread(ws, cap))
+			return OTD_E_NOMEM;
 		ws->cap = cap;
 	}
 	return OTD_OK;
@@ -107,7 +144,7 @@ otd_rc otd_workers_open(struct otd_workers *ws, struct otd_pool_worker **out, ui
 			const char *scheme, struct otd_span account, struct otd_span name)
 {
 	uint8_t key[KEY_MAX];
-	uint64_t value = 0, names = 0;
+	uint64_t names = 0;
 	struct otd_pool_worker *w = NULL;
 
 	*out = NULL;
@@ -115,8 +152,10 @@ otd_rc otd_workers_open(struct otd_workers *ws, struct otd_pool_worker **out, ui
 	    name.len > OTD_WORKER_NAME_MAX || strlen(scheme) > SCHEME_MAX)
 		return OTD_E_RANGE;
 	size_t n = key_build(key, pool, scheme, account, name);
-	if (otd_map_get(ws->by_key, key, n, &value)) {
-		w = (struct otd_pool_worker *)(uintptr_t)value;
+	uint32_t hash = otd_map_hash(ws->accounts, key, n);
+	for (w = ws->n_buckets ? *bucket(ws, hash) : NULL; w; w = w->next) {
+		if (w->hash != hash || !is(w, pool, scheme, account, name))
+			continue;
 		if (!w->users++)
 			ws->idle--;
 		*out = w;
@@ -127,24 +166,22 @@ otd_rc otd_workers_open(struct otd_workers *ws, struct otd_pool_worker **out, ui
 		return OTD_E_NOMEM;
 	size_t scheme_len = strlen(scheme);
 	w = calloc(1, sizeof(*w) + account.len + name.len + scheme_len + 1);
-	if (!w)
-		return OTD_E_NOMEM;
-	w->number = ++ws->last_number;
-	w->pool = pool;
-	w->users = 1;
-	w->account_len = (uint16_t)account.len;
-	w->name_len = (uint16_t)name.len;
-	memcpy(w->text, account.ptr, account.len);
-	if (name.len)
-		memcpy(w->text + account.len, name.ptr, name.len);
-	char *own = w->text + account.len + name.len;
-	memcpy(own, scheme, scheme_len);
-	w->scheme = own;
-	if (otd_map_put(ws->accounts, key, account_key_len(account), names + 1) ||
-	    otd_map_put(ws->by_key, key, n, (uint64_t)(uintptr_t)w)) {
+	if (!w || otd_map_put(ws->accounts, key, account_key_len(account), names + 1)) {
 		free(w);
 		return OTD_E_NOMEM;
 	}
+	w->number = ++ws->last_number;
+	w->hash = hash;
+	w->pool = pool;
+	w->users = 1;
+	w->account_len = (uint8_t)account.len;
+	w->name_len = (uint8_t)name.len;
+	memcpy(w->text, account.ptr, account.len);
+	if (name.len)
+		memcpy(w->text + account.len, name.ptr, name.len);
+	memcpy(w->text + account.len + name.len, scheme, scheme_len);
+	w->next = *bucket(ws, hash);
+	*bucket(ws, hash) = w;
 	ws->all[ws->n++] = w;
 	*out = w;
 	return OTD_OK;
@@ -159,10 +196,22 @@ void otd_workers_close(struct otd_workers *ws, struct otd_pool_worker *w)
 void otd_workers_refused(struct otd_workers *ws, struct otd_pool_worker *w,
 			 enum otd_share_verdict why)
 {
-	w->refused[why]++;
-	if (!w->in_refused) {
-		w->in_refused = true;
-		w->next_refused = ws->refused;
-		ws->refused = w;
+	if (!w->refused) {
+		w->refused = calloc(1, sizeof(*w->refused));
+		if (!w->refused)
+			return;
+		w->refused->worker = w;
+		w->refused->next = ws->refused;
+		ws->refused = w->refused;
 	}
+	w->refused->count[why]++;
+}
+
+void otd_workers_recorded(struct otd_workers *ws)
+{
+	struct otd_worker_refused *first = ws->refused;
+
+	ws->refused = first->next;
+	first->worker->refused = NULL;
+	free(first);
 }

@@ -11,30 +11,38 @@
 #define OTD_WORKER_NAME_MAX    64  /* bytes of a worker's name */
 #define OTD_WORKER_ACCOUNT_MAX 128 /* bytes of an account */
 
+/* What was refused of a worker and is not yet on record. */
+struct otd_worker_refused {
+	struct otd_pool_worker *worker;
+	struct otd_worker_refused *next;
+	uint64_t count[OTD_SHARE_VERDICTS];
+};
+
+/* There is one for each miner's rig: small. */
 struct otd_pool_worker {
-	uint32_t number; /* within the epoch; from 1 */
+	struct otd_pool_worker *next; /* of the same bucket */
+	uint64_t stated;              /* journal segment in which its record stands; 0: none */
+	uint64_t touched;             /* journal segment of its last share */
+	struct otd_worker_refused *refused; /* NULL: nothing */
+	uint32_t number;                    /* within the epoch; from 1 */
+	uint32_t hash;
 	uint32_t pool;
-	uint32_t users;     /* sessions that have it */
-	uint64_t stated;    /* journal segment in which its record stands; 0: none */
-	uint64_t touched;   /* journal segment of its last share */
-	const char *scheme; /* in text; "" means the pool's */
-	uint16_t account_len, name_len;
-	uint64_t refused[OTD_SHARE_VERDICTS]; /* not yet on record */
-	struct otd_pool_worker *next_refused; /* list of those with any */
-	bool in_refused;
-	char text[]; /* account, name, scheme with its zero */
+	uint32_t users; /* sessions that have it */
+	uint8_t account_len, name_len;
+	char text[]; /* account, name, scheme with its zero; "" means the pool's */
 };
 
 struct otd_workers {
-	struct otd_map *by_key;   /* pool, scheme, account, name: its address */
-	struct otd_map *accounts; /* pool, account: number of names */
+	struct otd_pool_worker **buckets; /* by the hash of pool, scheme, account, name */
+	size_t n_buckets;                 /* a power of two, or 0 */
+	struct otd_map *accounts;         /* pool, account: number of names */
 	struct otd_pool_worker **all;
 	size_t n, cap, max;
 	size_t idle;      /* of them, without a session */
 	uint64_t segment; /* of the journal; the reactor counts it */
 	uint32_t last_number;
 	uint32_t names_an_account;
-	struct otd_pool_worker *refused; /* list by next_refused */
+	struct otd_worker_refused *refused; /* list of those with any */
 };
 
 static inline struct otd_span otd_worker_account(const struct otd_pool_worker *w)
@@ -47,6 +55,11 @@ static inline struct otd_span otd_worker_name(const struct otd_pool_worker *w)
 {
 	struct otd_span s = {(const uint8_t *)w->text + w->account_len, w->name_len};
 	return s;
+}
+
+static inline const char *otd_worker_scheme(const struct otd_pool_worker *w)
+{
+	return w->text + w->account_len + w->name_len;
 }
 
 /* seed: 16 random bytes. */
@@ -62,8 +75,11 @@ void otd_workers_finish(struct otd_workers *ws);
 otd_rc otd_workers_open(struct otd_workers *ws, struct otd_pool_worker **out, uint32_t pool,
 			const char *scheme, struct otd_span account, struct otd_span name);
 void otd_workers_close(struct otd_workers *ws, struct otd_pool_worker *w); /* takes NULL */
-/* Counts one, and puts the worker on the list of those whose record is due. */
+/* Counts one, and puts the worker on the list of those whose record is due. Where memory is out, it is
+   not put on record. */
 void otd_workers_refused(struct otd_workers *ws, struct otd_pool_worker *w,
 			 enum otd_share_verdict why);
+/* Takes the first of that list off it: its record stands. */
+void otd_workers_recorded(struct otd_workers *ws);
 
 #endif
