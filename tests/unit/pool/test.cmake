@@ -14,7 +14,7 @@ if(name MATCHES "^payer(_doubt|_policy)?$")
     target_compile_options(payer_devnet PRIVATE -Wno-missing-prototypes)
   endif()
   target_sources(${test_target} PRIVATE ${sqlite_plugin}
-    ${CMAKE_SOURCE_DIR}/tests/sim/sim_env.c ${CMAKE_SOURCE_DIR}/tests/sim/sim_disk.c
+    ${CMAKE_SOURCE_DIR}/tests/sim/sim_env.c ${CMAKE_SOURCE_DIR}/tests/sim/sim_net.c ${CMAKE_SOURCE_DIR}/tests/sim/sim_disk.c
     ${CMAKE_SOURCE_DIR}/tests/sim/sim_http.c)
   target_include_directories(${test_target} PRIVATE ${CMAKE_SOURCE_DIR}/tests/sim)
   pkg_check_modules(jansson_test REQUIRED IMPORTED_TARGET jansson)
