@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """./mk bench [NAME..] [--write]: measures build/otedama on etc/bench.yaml, and prints tables.
 
-NAME: shares idle start broadcast sync sha256 scrypt day payment (default: all). --rounds N (3), --seconds S a round (10),
+NAME: shares idle start broadcast sync sha256 scrypt day payment restart (default: all). --rounds N (3), --seconds S a round (10),
 --json FILE keeps every figure, --write writes docs/performance.md. Every measurement has a fresh pool; rounds of
 all cases take turns, with bench/null_server, the honest floor, among them. The median and the range are given.
 """
@@ -23,11 +23,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 sys.path.insert(0, HERE)
 import report  # noqa: E402
+import restart  # noqa: E402
 
 BUILD = os.environ.get("OTEDAMA_BUILD", os.path.join(ROOT, "build"))
 PROGRAM = os.path.join(BUILD, "otedama")
 LOAD = os.path.join(BUILD, "bench", "stratum_load")
-NAMES = ["shares", "idle", "start", "broadcast", "sync", "sha256", "scrypt", "day", "payment"]
+NAMES = ["shares", "idle", "start", "broadcast", "sync", "sha256", "scrypt", "day", "payment", "restart"]
 DAY = 86_400_000  # shares: a day at 1,000 a second
 PORT = 3335
 SHARES = [(100, 16), (100, 1), (10, 4), (1000, 4)]
@@ -336,6 +337,7 @@ def main():
     a.add_argument("--seconds", type=float, default=10)
     a.add_argument("--json", metavar="FILE")
     a.add_argument("--day-shares", type=int, default=DAY, metavar="N", help="day: fewer than a day's shares")
+    a.add_argument("--restart-shares", type=int, default=10_000_000, metavar="N", help="restart: in the journals")
     a.add_argument("--recipients", type=int, default=1000, metavar="N", help="payment: recipients")
     o = a.parse_args()
     unknown = [x for x in o.names if x not in NAMES]
@@ -363,6 +365,8 @@ def main():
                 measure_scrypt(f)
             if "payment" in wanted:
                 measure_payment(f, o.recipients)
+            if "restart" in wanted and r == 0:
+                restart.measure(sys.modules[__name__], f, o.restart_shares)
             if "day" in wanted and r == 0:
                 measure_day(f, o.day_shares)
     except (Failed, subprocess.TimeoutExpired, OSError) as e:
@@ -370,7 +374,7 @@ def main():
         return 1
     m = machine()
     m["load before"] = f"{before[0]:.1f} processes ran or waited to, in the minute before the first measurement"
-    text = report.tables(f.of, m, o, kernel)
+    text = report.tables(f.of, m, o, kernel) + "\n".join(restart.table(f.of)) + "\n"
     print(text)
     if o.json:
         with open(o.json, "w", encoding="utf-8") as out:
