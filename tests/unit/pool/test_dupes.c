@@ -118,7 +118,7 @@ static void pools_share_no_extranonce(void **state)
 	}
 	assert_int_equal(got[0] + got[1] + got[2], n);
 	/* Nobody holds one, but the tip may be known with them; they are free after a tip without. */
-	for (uint32_t v = 0; v < n; v++) {
+	for (uint32_t v = 5u << OTD_EXTRANONCE_BITS; v < 6u << OTD_EXTRANONCE_BITS; v++) {
 		uint8_t e[4] = {(uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8),
 				(uint8_t)v};
 		otd_extranonces_give(&x[0], e);

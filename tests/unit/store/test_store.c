@@ -166,7 +166,7 @@ static void test_other_schemas_are_refused(void **state)
 	(void)state;
 	const char *const cases[][2] = {
 		{"UPDATE meta SET v = '700' WHERE k = 'schema'",
-		 "version 700, this otedama knows 4"},
+		 "version 700, this otedama knows 5"},
 		{"UPDATE meta SET v = 'seven' WHERE k = 'schema'", "no version that can be read"},
 		{"UPDATE meta SET v = '0' WHERE k = 'schema'", "no version that can be read"},
 	};
@@ -178,7 +178,7 @@ static void test_other_schemas_are_refused(void **state)
 	}
 }
 
-#define NOW 4 /* version of the schema */
+#define NOW 5 /* version of the schema */
 
 static const char *const step_a[] = {"CREATE TABLE a(id {key}, w {wide})"};
 static const char *const step_b[] = {"ALTER TABLE a ADD COLUMN t {text}",
