@@ -27,6 +27,7 @@ usage: ./mk COMMAND [ARGUMENTS]
   run [ARGUMENTS]      setup, build, then build/otedama serve -c etc/devnet.yaml ARGUMENTS
   test [PART..]        setup, build, then all tests or the parts named:
                        lint unit plugin integration sim fault e2e asan tsan fuzz arm64
+  soak [TIME]          a pool that serves for so long (2h; 90s, 10m): no slope in memory or descriptors
   bench [NAME]         the benchmarks, printed; --write keeps them in docs/performance.md
   lint                 the gates: layers, seams, sizes, names, floats near money, format
   fmt                  clang-format over the tree
@@ -125,6 +126,18 @@ test)
   say "building"
   build release
   exec python3 tools/run_tests.py "$@"
+  ;;
+soak)
+  # shellcheck disable=SC2086
+  setup $BUILD_PACKAGES $TEST_PACKAGES
+  build release
+  t=${1:-2h}
+  case $t in
+  *h) t=$((${t%h} * 3600)) ;;
+  *m) t=$((${t%m} * 60)) ;;
+  *) t=${t%s} ;;
+  esac
+  OTEDAMA_SOAK=$t OTEDAMA_E2E_SECONDS=$((t + 600)) exec python3 tests/e2e/run.py soak:
   ;;
 bench)
   # shellcheck disable=SC2086

@@ -28,7 +28,8 @@ class Litecoin(Knots):
         self.folder, self.port, self.p2p = tempfile.mkdtemp(prefix="otedama-node-"), free_port(), free_port()
         self.process, self.user, self.password, self.peer = None, "u", "p", None
         with open(os.path.join(self.folder, "litecoin.conf"), "w", encoding="utf-8") as f:
-            f.write("regtest=1\nserver=1\nlisten=1\ndnsseed=0\nfallbackfee=0.001\nrpcuser=u\nrpcpassword=p\n"
+            # a pool that is killed leaves its long poll to one of four threads, until the next tip
+            f.write("rpcthreads=16\nregtest=1\nserver=1\nlisten=1\ndnsseed=0\nfallbackfee=0.001\nrpcuser=u\nrpcpassword=p\n"
                     f"[regtest]\nbind=127.0.0.1:{self.p2p}\nport={self.p2p}\nrpcbind=127.0.0.1\n"
                     f"rpcallowip=127.0.0.1\nrpcport={self.port}\n")
         self.start()
