@@ -14,6 +14,7 @@
 #include "app/app_tls.h"
 #include "app/data_dir.h"
 #include "app/notify.h"
+#include "app/processes.h"
 #include "app/where.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -133,6 +134,7 @@ static void on_acct_release(void *arg, uint64_t epoch, uint64_t seq)
 		if (app->reactors[i].epoch == epoch)
 			otd_coordinator_release(app->coordinator, (uint32_t)i, epoch, seq);
 	}
+	otd_app_processes_release(app, epoch, seq);
 }
 
 static otd_rc start_history(struct otd_app *app, struct otd_err *err)
@@ -176,9 +178,9 @@ static void on_drain_signal(void *arg)
 static void on_reopen_signal(void *arg)
 {
 	struct otd_err err = {0};
-	(void)arg;
 	if (otd_log_reopen(&err) != OTD_OK)
 		otd_log(OTD_LOG_ERROR, "app", "log.reopen_failed", "error=\"%s\"", err.text);
+	otd_app_processes_reopen(arg);
 }
 
 static void on_reload_signal(void *arg)

@@ -139,6 +139,7 @@ struct otd_app {
 	struct otd_app_ports ports;
 	struct otd_app_reactor *reactors;
 	size_t n_reactors;
+	struct otd_app_processes *processes; /* processes.h; NULL: the reactors are threads */
 	struct otd_gate *gate;
 	struct otd_bans *bans;
 	struct otd_lists *lists; /* app_limits.c */

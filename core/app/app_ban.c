@@ -11,6 +11,7 @@
 
 #include "app/app.h"
 #include "app/app_parts.h"
+#include "app/processes.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "ledger/audit.h"
@@ -101,6 +102,7 @@ static void tell_reactors(struct otd_app *app, const struct otd_ban *ban, bool u
 {
 	for (size_t i = 0; i < app->n_reactors; i++)
 		tell_reactor(&app->reactors[i], ban, undo);
+	otd_app_processes_ban(app, ban, undo);
 }
 
 static void tell_one(void *arg, const struct otd_ban *ban)

@@ -10,6 +10,7 @@
 #include "app/app_parts.h"
 #include "app/app_plugin.h"
 #include "app/app_policy.h"
+#include "app/processes.h"
 #include "base/log.h"
 
 /* "chain POOL WORDS.." */
@@ -55,6 +56,7 @@ static void say_on_reactor(void *arg) /* [reactor] */
 static otd_rc say_to_all(struct otd_app *app, const char *text, bool reconnect, struct otd_err *err)
 {
 	size_t n = strlen(text) + 1;
+	otd_app_processes_say(app, text, reconnect);
 	for (size_t i = 0; i < app->n_reactors; i++) {
 		struct say *s = malloc(sizeof(*s) + n);
 		if (!s)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "app/app_parts.h"
+#include "app/processes.h"
 
 /* --- pools --- */
 
@@ -285,6 +286,8 @@ static otd_rc plan_changes(struct otd_app_plan *p, void (*applied)(void *arg), v
 	for (size_t i = 0; rc == OTD_OK && i < app->n_reactors; i++)
 		rc = otd_stratum_change_create(&p->changes[i], app->reactors[i].stratum, &conf,
 					       err);
+	if (rc == OTD_OK)
+		rc = otd_app_processes_change(p, &p->process_change, err);
 	free(pools);
 	return rc;
 }
@@ -369,6 +372,7 @@ void otd_app_plan_destroy(struct otd_app_plan *p)
 	free(p->gone_ports);
 	free(p->gone_texts);
 	free(p->changes);
+	free(p->process_change);
 	free(p->new_listener);
 	free(p->listener_port);
 	free(p->acct);

@@ -33,6 +33,7 @@ struct otd_app_plan {
 	char (*gone_texts)[160];
 	size_t n_gone_ports;
 	struct otd_stratum_change **changes; /* one a reactor; NULL: told */
+	char *process_change;                /* for reactor processes; NULL: told, or none */
 	struct otd_app_listener **listeners; /* all, as they will be */
 	bool *new_listener;
 	uint32_t *listener_port; /* index of its port */

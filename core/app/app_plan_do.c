@@ -7,6 +7,7 @@
 #include "app/app_parts.h"
 #include "app/app_plan.h"
 #include "app/app_policy.h"
+#include "app/processes.h"
 #include "pool/history.h"
 
 /* --- what waits for a restart --- */
@@ -301,7 +302,10 @@ void otd_app_plan_carry_out(struct otd_app_plan *p)
 
 bool otd_app_plan_told(struct otd_app_plan *p)
 {
-	bool all = true;
+	bool all = otd_app_processes_have_it(p->app);
+	if (p->process_change)
+		otd_app_processes_tell(p->app, p->process_change);
+	p->process_change = NULL;
 	for (size_t i = 0; i < p->app->n_reactors; i++) {
 		if (p->changes[i] && otd_stratum_change_post(p->changes[i]) == OTD_OK)
 			p->changes[i] = NULL;

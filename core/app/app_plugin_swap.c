@@ -5,6 +5,7 @@
 
 #include "app/app_parts.h"
 #include "app/app_plugin.h"
+#include "app/processes.h"
 #include "base/log.h"
 
 /* --- what the trial is to make --- */
@@ -225,6 +226,10 @@ static otd_rc make_takes(struct otd_app *app, struct plan *plan, struct part *pa
 static otd_rc make_plan(struct otd_app *app, struct plan *plan, struct otd_app_change *c,
 			struct otd_err *err)
 {
+	if (app->processes)
+		return otd_fail(err, OTD_E_UNSUPPORTED,
+				"reactor processes (threads.processes) hash by the algorithm that they "
+				"began with: restart the pool");
 	plan->parts = calloc(app->n_chains ? app->n_chains : 1, sizeof(*plan->parts));
 	plan->takes = calloc(app->n_pools * app->n_reactors + 1, sizeof(struct take *));
 	otd_rc rc =

@@ -8,6 +8,7 @@
 
 #include "app/app_fee.h"
 #include "app/app_policy_impl.h"
+#include "app/processes.h"
 #include "base/log.h"
 
 /* --- what stratum asks --- */
@@ -204,6 +205,8 @@ otd_rc policy_change_create(struct otd_app_policy_change **out, struct otd_app_p
 	}
 	if (rc == OTD_OK)
 		rc = policy_sets_build(c->sets, c->n, p->app->env, g, err);
+	if (rc == OTD_OK && c->n > 1)
+		rc = otd_app_processes_policy(p->app->settings, c->sets[1], err);
 	if (rc) {
 		otd_app_policy_discard(c);
 		return rc;

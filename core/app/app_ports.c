@@ -6,6 +6,7 @@
 #include "app/app_limits.h"
 #include "app/app_parts.h"
 #include "app/app_policy.h"
+#include "app/processes.h"
 #include "app/app_tls.h"
 #include "base/text.h"
 #include "net/bans.h"
@@ -156,6 +157,10 @@ static void deliver(void *arg, struct otd_stream *s, const struct otd_ticket *ti
 {
 	struct otd_app_listener *l = arg;
 	struct otd_app *app = l->app;
+	if (app->processes) {
+		otd_app_processes_deliver(app, s, l->port_index, ticket, NULL);
+		return;
+	}
 	if (ticket->reactor < app->n_reactors &&
 	    otd_stratum_accept_post(app->reactors[ticket->reactor].stratum, s, l->port_index,
 				    ticket) == OTD_OK)
@@ -170,6 +175,10 @@ static void deliver_from(void *arg, struct otd_stream *s, const struct otd_ticke
 {
 	struct otd_app_listener *l = arg;
 	struct otd_app *app = l->app;
+	if (app->processes) {
+		otd_app_processes_deliver(app, s, l->port_index, ticket, p);
+		return;
+	}
 	if (ticket->reactor < app->n_reactors &&
 	    otd_stratum_accept_from_post(app->reactors[ticket->reactor].stratum, s, l->port_index,
 					 ticket, p) == OTD_OK)
@@ -270,8 +279,8 @@ static otd_rc listen_for(struct otd_app *app, uint32_t number, struct otd_err *e
 otd_rc otd_app_make_listeners(struct otd_app *app, struct otd_err *err)
 {
 	struct otd_gate_conf conf = otd_app_gate_conf(app->settings);
-	otd_rc rc = otd_gate_create(&app->gate, app->env, &conf, (uint16_t)app->n_reactors,
-				    app->metrics);
+	otd_rc rc =
+		otd_gate_create(&app->gate, app->env, &conf, otd_app_reactors(app), app->metrics);
 	if (rc != OTD_OK)
 		return otd_fail(err, rc, "the gate: %s", otd_rc_name(rc));
 	rc = otd_app_limits_start(app, err);

@@ -6,6 +6,7 @@
 #include "app/app_limits.h"
 #include "app/app_parts.h"
 #include "app/app_policy.h"
+#include "app/processes.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -113,6 +114,8 @@ otd_rc otd_app_make_reactors(struct otd_app *app, struct otd_err *err)
 {
 	static const struct otd_app_ports none;
 	size_t n = (size_t)app->settings->threads.reactors;
+	if (otd_app_processes_wanted(app->settings))
+		return otd_app_processes_start(app, err);
 	struct otd_reactor_pool *pools = calloc(app->n_pools ? app->n_pools : 1, sizeof(*pools));
 	otd_rc rc = otd_app_ports_make(app, &app->ports, &none, app->pools, app->n_pools, err);
 	app->reactors = calloc(n, sizeof(*app->reactors));
@@ -146,6 +149,7 @@ otd_rc otd_app_run_reactors(struct otd_app *app, struct otd_err *err)
 
 void otd_app_free_reactors(struct otd_app *app)
 {
+	otd_app_processes_stop(app);
 	for (size_t i = 0; app->reactors && i < (size_t)app->settings->threads.reactors; i++) {
 		struct otd_app_reactor *r = &app->reactors[i];
 		if (r->thread) {

@@ -7,6 +7,7 @@
 
 #include "app/app_parts.h"
 #include "app/app_policy.h"
+#include "app/processes.h"
 #include "app/app_tls.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -103,7 +104,7 @@ static void json_fee(struct otd_app *app, struct otd_bytes *b, const struct otd_
 
 static void write_pools(struct otd_app *app, struct otd_bytes *b, const struct otd_acct_status *s)
 {
-	size_t sessions = 0;
+	size_t sessions = otd_app_processes_sessions(app);
 	for (size_t i = 0; i < app->n_reactors; i++)
 		sessions += otd_stratum_sessions(app->reactors[i].stratum);
 	(void)otd_bytes_text(b, ",\"pools\":[");
@@ -333,6 +334,9 @@ static void write_attention(struct otd_app *app, struct otd_bytes *b,
 	const char *policy;
 	for (size_t i = 0; (policy = otd_app_policy_trouble(app, i)); i++)
 		attention(b, policy);
+	const char *process;
+	for (size_t i = 0; (process = otd_app_processes_trouble(app, i)); i++)
+		attention(b, process);
 	attention(b, database);
 	(void)otd_bytes_text(b, "]");
 }
@@ -363,6 +367,7 @@ static void answer(struct status *st, const struct otd_err *err,
 			       ",\"accounting\":{\"waiting\":%" PRIu64 ",\"epochs\":%" PRIu64
 			       ",\"journal_bytes\":%" PRIu64 "}",
 			       s->waiting, s->epochs, s->journal_bytes);
+	otd_app_processes_status(app, &b);
 	write_pools(app, &b, s);
 	write_workers(app, &b, s);
 	write_blocks(app, &b, s);

@@ -4,6 +4,7 @@
 
 #include "app/cmd.h"
 #include "app/cmd_trial.h"
+#include "app/reactor_process.h"
 #include "base/text.h"
 #include "plugin/child.h"
 
@@ -41,6 +42,8 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(word, OTD_PLUGIN_TRIAL_VERB) == 0)
 		return otd_trial_main(argc - 2, argv + 2);
+	if (strcmp(word, OTD_REACTOR_VERB) == 0)
+		return otd_reactor_process_main();
 	const char *names[N_COMMANDS];
 	for (size_t i = 0; i < N_COMMANDS; i++) {
 		names[i] = commands[i]->name;

@@ -1,35 +1,9 @@
 /* Counters, gauges and histograms, and their Prometheus text. */
-#include "base/metrics.h"
-#include "base/err.h"
-#include <pthread.h>
+#include "base/metrics_own.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUCKETS = 27, INFINITE = BUCKETS /* the last, without bound */ };
-
-struct otd_metric_histogram {
-	_Atomic uint64_t bucket[BUCKETS + 1];
-	_Atomic uint64_t sum_ns;
-};
-
-struct series {
-	struct otd_metric metric;
-	struct series *next;
-	char *labels;
-	struct otd_metric_histogram histogram;
-};
-
-struct family {
-	struct family *next;
-	enum otd_metric_type type;
-	char *name, *help;
-	struct series *first, **last;
-};
-
-struct otd_metrics {
-	pthread_mutex_t lock;
-	struct family *first, **last;
-};
+enum { BUCKETS = METRIC_BUCKETS, INFINITE = BUCKETS /* the last, without bound */ };
 
 /* Where memory ran out: written to, never read. */
 static struct otd_metric_histogram spare_histogram;
@@ -48,12 +22,13 @@ struct otd_metrics *otd_metrics_create(void)
 	return m;
 }
 
-static void free_family(struct family *f)
+static void free_family(struct metric_family *f)
 {
 	while (f->first) {
-		struct series *s = f->first;
+		struct metric_series *s = f->first;
 		f->first = s->next;
 		free(s->labels);
+		free(s->said);
 		free(s);
 	}
 	free(f->name);
@@ -66,7 +41,7 @@ void otd_metrics_destroy(struct otd_metrics *m)
 	if (!m)
 		return;
 	while (m->first) {
-		struct family *f = m->first;
+		struct metric_family *f = m->first;
 		m->first = f->next;
 		free_family(f);
 	}
@@ -74,7 +49,7 @@ void otd_metrics_destroy(struct otd_metrics *m)
 	free(m);
 }
 
-static bool name_valid(const char *s)
+bool metric_name_valid(const char *s)
 {
 	for (const char *p = s; *p; p++) {
 		bool letter = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || *p == '_';
@@ -99,11 +74,11 @@ static char *shown_name(enum otd_metric_type type, const char *name)
 	return s;
 }
 
-static struct family *find_family(struct otd_metrics *m, enum otd_metric_type type,
-				  const char *name, const char *help)
+static struct metric_family *find_family(struct otd_metrics *m, enum otd_metric_type type,
+					 const char *name, const char *help)
 {
 	char *shown = shown_name(type, name);
-	struct family *f;
+	struct metric_family *f;
 	if (!shown)
 		return NULL;
 	for (f = m->first; f; f = f->next) {
@@ -129,9 +104,9 @@ static struct family *find_family(struct otd_metrics *m, enum otd_metric_type ty
 	return f;
 }
 
-static struct series *find_series(struct family *f, const char *labels)
+static struct metric_series *find_series(struct metric_family *f, const char *labels)
 {
-	struct series *s;
+	struct metric_series *s;
 	for (s = f->first; s; s = s->next) {
 		if (strcmp(s->labels, labels) == 0)
 			return s;
@@ -154,11 +129,11 @@ static struct series *find_series(struct family *f, const char *labels)
 struct otd_metric *otd_metric(struct otd_metrics *m, enum otd_metric_type type, const char *name,
 			      const char *labels, const char *help)
 {
-	struct series *s = NULL;
-	OTD_ASSERT(name_valid(name));
+	struct metric_series *s = NULL;
+	OTD_ASSERT(metric_name_valid(name));
 	if (m) {
 		pthread_mutex_lock(&m->lock);
-		struct family *f = find_family(m, type, name, help);
+		struct metric_family *f = find_family(m, type, name, help);
 		if (f)
 			s = find_series(f, labels);
 		pthread_mutex_unlock(&m->lock);
@@ -232,7 +207,8 @@ uint64_t otd_metric_quantile_ns(struct otd_metric *s, uint32_t q_ppm)
 	return UINT64_MAX;
 }
 
-static void write_histogram(struct otd_bytes *out, const struct family *f, struct series *s)
+static void write_histogram(struct otd_bytes *out, const struct metric_family *f,
+			    struct metric_series *s)
 {
 	uint64_t bucket[BUCKETS + 1], seen = 0;
 	const char *comma = *s->labels ? "," : "", *open = *s->labels ? "{" : "",
@@ -260,11 +236,11 @@ otd_rc otd_metrics_write(struct otd_metrics *m, struct otd_bytes *out)
 {
 	static const char *const types[] = {"", "counter", "gauge", "histogram"};
 	pthread_mutex_lock(&m->lock);
-	for (const struct family *f = m->first; f && !out->failed; f = f->next) {
+	for (const struct metric_family *f = m->first; f && !out->failed; f = f->next) {
 		(void)otd_bytes_format(out, "# HELP %s ", f->name);
 		(void)add_escaped(out, f->help, false);
 		(void)otd_bytes_format(out, "\n# TYPE %s %s\n", f->name, types[f->type]);
-		for (struct series *s = f->first; s; s = s->next) {
+		for (struct metric_series *s = f->first; s; s = s->next) {
 			if (f->type == OTD_HISTOGRAM_NS) {
 				write_histogram(out, f, s);
 				continue;

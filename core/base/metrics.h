@@ -56,4 +56,17 @@ void otd_metric_observe_ns(struct otd_metric *s, uint64_t ns);
 uint64_t otd_metric_quantile_ns(struct otd_metric *s, uint32_t q_ppm);
 otd_rc otd_metrics_write(struct otd_metrics *m, struct otd_bytes *out);
 
+/*
+ * For another process that shows them with its own: what has changed since the last call (a series
+ * is told of at least once), as flat bytes of this program. One reader. OTD_E_NOMEM: out is full; what
+ * did not fit comes with the next call.
+ */
+otd_rc otd_metrics_changes(struct otd_metrics *m, struct otd_bytes *out);
+/* Adds such changes to the series of the same name and labels here. gauge() gets each gauge and what was
+   added to it, so that it can be taken back once that process is gone; may be NULL. OTD_E_INVALID: these
+   are no such bytes; what stood before the place is added. */
+otd_rc otd_metrics_add_changes(struct otd_metrics *m, struct otd_span changes,
+			       void (*gauge)(void *arg, struct otd_metric *s, int64_t n),
+			       void *arg);
+
 #endif

@@ -91,6 +91,14 @@ static const struct otd_key threads_keys[] = {
 	 .min = 1,
 	 .max = 64,
 	 .help = "threads that serve miners; one is enough for tens of thousands"},
+	{.name = "processes",
+	 .type = OTD_KEY_INT,
+	 .offset = AT(processes),
+	 .def = "0",
+	 .max = 64,
+	 .help = "processes that serve miners, each with so many reactors: for more connections "
+		 "than one may have open files; 0: the reactors are in the pool's own. "
+		 "docs/scaling.md has the figures"},
 	{.name = "compute",
 	 .type = OTD_KEY_INT,
 	 .offset = AT(compute),

@@ -75,6 +75,7 @@ struct otd_settings_log {
 
 struct otd_settings_threads {
 	int64_t reactors;
+	int64_t processes; /* 0: reactors are threads of this one; else so many have them */
 	int64_t compute; /* 0: processors of this process - 1, at least 1 */
 };
 

@@ -282,6 +282,7 @@ void otd_accounting_destroy(struct otd_accounting *a)
 		acct_commit_free(a->flight);
 	acct_commit_free(a->pending);
 	acct_adding_forget(a);
+	acct_beginning_forget(a);
 	while (a->epochs) {
 		struct acct_epoch *ep = a->epochs;
 		a->epochs = ep->next_epoch;

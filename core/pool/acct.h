@@ -332,6 +332,7 @@ struct otd_accounting {
 	uint64_t flush_seq;      /* of it: must be in SQL; UINT64_MAX: not known yet */
 	bool held;               /* nothing of a journal goes */
 	uint64_t release_to;     /* of the coordinator's journal: not needed any more */
+	void *beginning;         /* an epoch on its way (acct_epochs.c) */
 };
 
 /* Pools, schemes and metrics; nothing is read, no journal is open. *out is to be destroyed also on failure
@@ -422,6 +423,7 @@ struct acct_pool *acct_pool_new(struct otd_accounting *a, const char *name, size
 struct acct_pool *acct_pool_named(const struct otd_accounting *a, const char *name, size_t n);
 /* At the end: what the store may still read is freed when it is done. */
 void acct_adding_forget(struct otd_accounting *a);
+void acct_beginning_forget(struct otd_accounting *a); /* acct_epochs.c */
 /* In force for a block of this time. */
 int64_t acct_fee_at(const struct acct_pool *p, int64_t time_ms);
 /* Terms become known: of SQL, or of a record. */

@@ -21,19 +21,19 @@ enum otd_msg_type {
 	OTD_MSG_CHANGE = 8, /* what a reload changes, as text */
 	/* listen to no client, answer what was received, then OTD_MSG_DRAINED; clients stay. THAW: listen again;
 	   OTD_MSG_DRAINED comes then too, where it has not come. Heads only. */
-	OTD_MSG_FREEZE = 6,
-	OTD_MSG_THAW = 7,
+	OTD_MSG_FREEZE = 16,
+	OTD_MSG_THAW = 17,
 	/* reactor to coordinator */
 	OTD_MSG_AUTH = 32,
 	OTD_MSG_BLOCK = 33,
-	OTD_MSG_SYNCED = 34,   /* of struct otd_msg_position: durable up to seq */
-	OTD_MSG_DRAINED = 35,  /* of struct otd_msg_position */
+	OTD_MSG_SYNCED = 34,    /* of struct otd_msg_position: durable up to seq */
+	OTD_MSG_DRAINED = 35,   /* of struct otd_msg_position */
 	OTD_MSG_POOL_GONE = 36, /* nothing of this removed pool comes any more */
 	/* from a reactor process */
-	OTD_MSG_READY = 37,  /* its reactors run: head only */
-	OTD_MSG_ENDED = 38,  /* of struct otd_msg_client: this session has ended */
+	OTD_MSG_READY = 37,   /* its reactors run: head only */
+	OTD_MSG_ENDED = 38,   /* of struct otd_msg_client: this session has ended */
 	OTD_MSG_METRICS = 39, /* of struct otd_msg_text: otd_metrics_changes() */
-	OTD_MSG_CHANGED = 40 /* one of its reactors has the last change: head only */
+	OTD_MSG_CHANGED = 40  /* one of its reactors has the last change: head only */
 };
 
 struct otd_msg {
@@ -122,6 +122,8 @@ struct otd_msg_client {
 	uint32_t port; /* index; 0 in OTD_MSG_ENDED */
 	uint32_t reserved;
 	uint8_t ticket[OTD_MSG_TICKET];
+	/* Of one that came by a proxy: a struct otd_proxy, and what the socket brought behind its header. */
+	struct otd_ref proxy, early;
 };
 
 struct otd_msg_say {

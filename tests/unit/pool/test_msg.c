@@ -185,12 +185,33 @@ static void order_holds_for_each_sender(void **state)
 	otd_env_real_destroy(p.env);
 }
 
+/* What comes from another process is checked before it is anything. */
+static void bytes_become_a_message(void **state)
+{
+	struct otd_msg *m = otd_msg_create(OTD_MSG_METRICS, 7, sizeof(struct otd_msg_text), 5);
+	(void)state;
+	((struct otd_msg_text *)m)->text = otd_msg_put(m, "12345", 5);
+	struct otd_msg *c = otd_msg_copy(m, m->size);
+	assert_non_null(c);
+	assert_int_equal(c->reactor, 7);
+	assert_memory_equal(c, m, m->size);
+	struct otd_span text = otd_msg_get(c, ((struct otd_msg_text *)c)->text);
+	assert_memory_equal(text.ptr, "12345", 5);
+	otd_msg_destroy(c);
+	for (size_t n = 0; n < m->size; n++)
+		assert_null(otd_msg_copy(m, n));
+	m->type = 77;
+	assert_null(otd_msg_copy(m, m->size));
+	otd_msg_destroy(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_type_survives_its_bytes),
 		cmocka_unit_test(what_is_not_whole_is_refused),
 		cmocka_unit_test(order_holds_for_each_sender),
+		cmocka_unit_test(bytes_become_a_message),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

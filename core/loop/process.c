@@ -1,0 +1,172 @@
+/* A second process of this program, see loop/process.h. */
+#include "loop/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "loop/child.h"
+
+#define ENVIRONMENT_MAX 10
+#define ABOVE           10 /* our descriptors, so that those of the child are free */
+
+extern char **environ;
+
+static void environment(char *to[ENVIRONMENT_MAX])
+{
+	static const char *const kept[] = {
+		"ASAN_OPTIONS=",     "TSAN_OPTIONS=", "UBSAN_OPTIONS=",    "LSAN_OPTIONS=",
+		"OTEDAMA_MSG_COPY=", "TZ=",           "LLVM_PROFILE_FILE="};
+	size_t n = 0;
+	for (char **e = environ; e && *e; e++) {
+		for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+			if (n < ENVIRONMENT_MAX - 1 && !strncmp(*e, kept[i], strlen(kept[i])))
+				to[n++] = *e;
+		}
+	}
+	to[n] = NULL;
+}
+
+static int above(int fd)
+{
+	int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, ABOVE);
+	if (fd >= 0)
+		(void)close(fd);
+	return high;
+}
+
+/* A file in memory with the settings in it, to be read from its start. */
+static int settings_file(struct otd_span settings)
+{
+	int fd = above(memfd_create("otedama-settings", MFD_CLOEXEC));
+	size_t done = 0;
+	while (fd >= 0 && done < settings.len) {
+		ssize_t n = write(fd, settings.ptr + done, settings.len - done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			(void)close(fd);
+			return -1;
+		}
+		done += (size_t)n;
+	}
+	if (fd >= 0 && lseek(fd, 0, SEEK_SET) != 0) {
+		(void)close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static int spawn(pid_t *pid, const char *const *argv, int link, int settings)
+{
+	char *env[ENVIRONMENT_MAX];
+	posix_spawn_file_actions_t to;
+	posix_spawnattr_t how;
+	sigset_t set;
+	environment(env);
+	(void)sigemptyset(&set);
+	(void)posix_spawn_file_actions_init(&to);
+	(void)posix_spawnattr_init(&how);
+	/* Threads of ours have signals blocked and SIGPIPE ignored; the child begins anew. */
+	(void)posix_spawnattr_setsigmask(&how, &set);
+	(void)sigaddset(&set, SIGPIPE);
+	(void)posix_spawnattr_setsigdefault(&how, &set);
+	(void)posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	int e = posix_spawn_file_actions_addopen(&to, 0, "/dev/null", O_RDONLY, 0);
+	e = e ? e : posix_spawn_file_actions_adddup2(&to, 2, 1);
+	e = e ? e : posix_spawn_file_actions_adddup2(&to, link, OTD_PROCESS_LINK_FD);
+	e = e ? e : posix_spawn_file_actions_adddup2(&to, settings, OTD_PROCESS_SETTINGS_FD);
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
+	/* Descriptors of libraries that forgot to mark them. */
+	e = e ? e : posix_spawn_file_actions_addclosefrom_np(&to, OTD_PROCESS_SETTINGS_FD + 1);
+#endif
+	e = e ? e : posix_spawn(pid, "/proc/self/exe", &to, &how, (char *const *)argv, env);
+	(void)posix_spawnattr_destroy(&how);
+	(void)posix_spawn_file_actions_destroy(&to);
+	return e;
+}
+
+otd_rc otd_process_start(pid_t *pid, int *fd, const char *const *argv, struct otd_span settings,
+			 struct otd_err *err)
+{
+	int ends[2] = {-1, -1}, e = 0, memory = settings_file(settings);
+	*fd = -1;
+	if (memory < 0)
+		return otd_fail(err, OTD_E_IO, "cannot start a process: %s", strerror(errno));
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0)
+		e = errno;
+	for (int i = 0; !e && i < 2; i++) {
+		ends[i] = above(ends[i]);
+		e = ends[i] < 0 ? errno : 0;
+	}
+	e = e ? e : spawn(pid, argv, ends[1], memory);
+	(void)close(memory);
+	if (ends[1] >= 0)
+		(void)close(ends[1]);
+	if (!e) {
+		*fd = ends[0];
+		return OTD_OK;
+	}
+	if (ends[0] >= 0)
+		(void)close(ends[0]);
+	return otd_fail(err, OTD_E_IO, "cannot start a process: %s", strerror(e));
+}
+
+bool otd_process_ended(pid_t pid, char *how, size_t cap)
+{
+	int status = 0;
+	pid_t got = waitpid(pid, &status, WNOHANG);
+	if (got == 0 || (got < 0 && errno == EINTR))
+		return false;
+	if (got < 0)
+		snprintf(how, cap, "unknown");
+	else if (WIFSIGNALED(status))
+		snprintf(how, cap, "%s", otd_child_signal(WTERMSIG(status)));
+	else
+		snprintf(how, cap, "exit status %d", WEXITSTATUS(status));
+	return true;
+}
+
+void otd_process_kill(pid_t pid)
+{
+	(void)kill(pid, SIGKILL);
+}
+
+void otd_process_signal(pid_t pid, int signum)
+{
+	(void)kill(pid, signum);
+}
+
+otd_rc otd_process_settings(struct otd_bytes *out, struct otd_err *err)
+{
+	uint8_t block[4096];
+	ssize_t n;
+	otd_rc rc = OTD_OK;
+	do {
+		n = read(OTD_PROCESS_SETTINGS_FD, block, sizeof(block));
+		if (n > 0)
+			rc = otd_bytes_add(out, block, (size_t)n);
+	} while (rc == OTD_OK && (n > 0 || (n < 0 && errno == EINTR)));
+	if (n < 0)
+		rc = OTD_E_IO;
+	(void)close(OTD_PROCESS_SETTINGS_FD);
+	if (rc != OTD_OK)
+		return otd_fail(err, rc, "cannot read what the pool gave: %s", otd_rc_name(rc));
+	return OTD_OK;
+}
+
+uint64_t otd_process_files(void)
+{
+	struct rlimit r;
+	if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur == RLIM_INFINITY)
+		return 0;
+	return r.rlim_cur;
+}

@@ -1,0 +1,275 @@
+"""Reactors in processes of their own (threads.processes): one port, one ledger, and any of them may die."""
+import json
+import os
+import re
+import signal
+import time
+
+from devnet import NO_BLOCKS, SOME_BLOCKS, Database, Miner, devnet, fixed, refused, verified
+from pool import Pool, address, free_port, kept, wait_for
+from reload import BLOCK, Live, pool_of
+from stratum import Client
+from test_faults import SMALL, every_share_is_there, starts_and_ends
+
+TWO = "threads: {processes: 2}"
+FOUR = "threads: {processes: 2, reactors: 2}"
+
+
+def top(threads, more=SMALL):
+    return threads + "\n" + more
+
+
+def processes(pool):
+    return pool.status()["processes"]
+
+
+def all_up(pool, n=2):
+    """What status says of them, once all serve."""
+    def up():
+        got = processes(pool)
+        return len(got) == n and all(p["state"] == "up" for p in got) and got
+    return wait_for(up, 30, about="the reactor processes")
+
+
+def is_alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def series(pool, name):
+    """{labels: value} of one name in /metrics, which has it once."""
+    text = pool.get("/metrics", pool.metrics)
+    assert text.count(f"# TYPE {name} ") <= 1, f"{name} has two types"
+    found = re.findall(rf"^{name}(\{{[^}}]*\}})? (\S+)$", text, re.M)
+    assert len({k for k, _ in found}) == len(found), f"a series of {name} is there twice"
+    return {k: float(v) for k, v in found}
+
+
+def connected(pool, users, **how):
+    """Miners, and how many each process has of them."""
+    miners = [Miner(pool.port, u, **how) for u in users]
+    wait_for(lambda: sum(p["sessions"] for p in processes(pool)) == len(miners), 20, about="the sessions in status")
+    return miners, [p["sessions"] for p in processes(pool)]
+
+
+def test_one_port_and_one_ledger():
+    with Pool(devnet(top=top(FOUR))) as pool:
+        pool.start()
+        all_up(pool)
+        miners, spread = connected(pool, [f"{address(100 + i)}.w" for i in range(8)], ahead=4)
+        assert spread == [4, 4], spread
+        # All of one extranonce1 length, none of it twice: no process knows of the other.
+        assert len({m.client.en1 for m in miners}) == 8
+        wait_for(lambda: all(m.acknowledged > 30 for m in miners), 60, about="shares of all")
+        for m in miners:
+            m.stop()
+            assert not m.refused, m.refused[:3]
+        total = sum(m.acknowledged for m in miners)
+        # What the processes counted is one sum in /metrics; they tell it every second.
+        wait_for(lambda: sum(v for k, v in series(pool, "otd_shares_total").items() if "accepted" in k) == total, 20,
+                 about=f"{total} accepted shares in /metrics")
+        wait_for(lambda: list(series(pool, "otd_sessions").values()) == [0], 20, about="no session in /metrics")
+        assert list(series(pool, "otd_reactor_processes").values()) == [2]
+        pids = [p["pid"] for p in processes(pool)]
+        assert pool.stop() == 0
+        assert not any(is_alive(p) for p in pids), "a process outlived its pool"
+        assert "flushed=yes" in pool.output()
+        assert every_share_is_there(pool, miners) == total
+
+
+def test_a_block_is_found_in_a_process():
+    with Pool(devnet(bits=SOME_BLOCKS, top=top(TWO))) as pool:
+        pool.start()
+        all_up(pool)
+        clients = [Client(pool.port) for _ in range(2)]  # one each
+        jobs = [c.login(f"{address(120 + i)}.w") for i, c in enumerate(clients)]
+        assert jobs[0].prev == jobs[1].prev
+        block = clients[0].mine(jobs[0], easier_than=BLOCK)
+        assert clients[0].submit(block) is True
+        hash_ = f"{block[4]:064x}"
+        wait_for(lambda: kept(pool, hash_), 10, about="the candidate on disk")
+        # Both are told of the new tip.
+        wait_for(lambda: all(c.job.prev != jobs[0].prev for c in clients), 20, about="the new tip")
+        assert refused(21, clients[1].submit, clients[1].mine(jobs[1])), "a stale share"
+        found = wait_for(lambda: [b for b in pool.status()["blocks"] if b["hash"] == hash_], 20, about="the block")
+        assert found[0]["account"] == address(120)
+        for c in clients:
+            c.close()
+        assert pool.stop() == 0
+        verified(pool)
+
+
+def test_kill_9_of_a_process_loses_nothing():
+    with Pool(devnet(top=top(TWO))) as pool:
+        pool.start()
+        all_up(pool)
+        everyone = []
+        for turn in range(3):
+            now, spread = connected(pool, [f"{address(130 + i)}.t{turn}" for i in range(4)], ahead=(1, 16)[turn % 2])
+            assert spread == [2, 2], spread
+            wait_for(lambda: all(m.acknowledged > 5 for m in now), 60, about="shares of all")
+            victim, other = processes(pool)[turn % 2], processes(pool)[1 - turn % 2]
+            os.kill(victim["pid"], signal.SIGKILL)
+            wait_for(lambda: sum(m.client.closed.is_set() for m in now) == 2, 20, about="the end of its connections")
+            # Who was on the other one notices nothing, and who comes back is served.
+            stay = [m for m in now if not m.client.closed.is_set()]
+            before = [m.acknowledged for m in stay]
+            back = [Miner(pool.port, m.user, ahead=4) for m in now if m.client.closed.is_set()]
+            wait_for(lambda: all(m.acknowledged > n + 5 for m, n in zip(stay, before)), 60, about="shares of who stayed")
+            wait_for(lambda: all(m.acknowledged > 5 for m in back), 60, about="shares of who came back")
+            said = [a for a in pool.status()["attention"] if "reactor process" in a]
+            assert any(f"process {victim['number']} ended (SIGKILL" in a for a in said), said
+            fresh = all_up(pool)
+            assert fresh[other["number"]]["pid"] == other["pid"]
+            assert fresh[victim["number"]]["pid"] != victim["pid"] and fresh[victim["number"]]["deaths"] == 1 + turn // 2
+            for m in now + back:
+                m.stop()
+                assert not m.refused, m.refused[:3]
+            everyone += now + back
+            wait_for(lambda: sum(p["sessions"] for p in processes(pool)) == 0, 20, about="no session")
+        # Its journals were merged while the pool ran: before any restart.
+        by_user = {}
+        for m in everyone:
+            low, high = by_user.get(m.user, (0, 0))
+            by_user[m.user] = (low + m.acknowledged, high + m.acknowledged + m.unanswered)
+        wait_for(lambda: pool.status()["accounting"]["waiting"] == 0, 20, about="the journals in the database")
+        assert pool.stop() == 0
+        verified(pool)
+        with Database(pool) as db:
+            accepted = db.accepted()
+            for user, (low, high) in by_user.items():
+                assert low <= accepted.get(user, 0) <= high, (user, low, accepted.get(user, 0), high)
+        starts_and_ends(pool)
+
+
+def test_kill_9_of_the_pool_ends_them_all():
+    with Pool(devnet(top=top(TWO))) as pool:
+        miners = []
+        for turn in range(3):
+            pool.start()
+            pids = [p["pid"] for p in all_up(pool)]
+            now = [Miner(pool.port, f"{address(140 + i)}.t{turn}", ahead=(1, 4, 16)[i]) for i in range(3)]
+            wait_for(lambda: sum(m.acknowledged for m in now) > 20, 60, about="shares")
+            pool.kill()
+            wait_for(lambda: not any(is_alive(p) for p in pids), 10, about="the end of its processes")
+            for m in now:
+                m.stop()
+                assert not m.refused, m.refused[:3]
+            miners += now
+        starts_and_ends(pool)
+        every_share_is_there(pool, miners)
+
+
+def test_one_that_stands_still_holds_nobody_up():
+    """Stopped, it takes nothing and says nothing; the others serve, and a drain does not wait for ever."""
+    with Pool(devnet(top=top(TWO))) as pool:
+        pool.start()
+        first = all_up(pool)
+        miners, spread = connected(pool, [f"{address(150 + i)}.w" for i in range(4)], ahead=1)
+        assert spread == [2, 2]
+        os.kill(first[0]["pid"], signal.SIGSTOP)
+        before = [m.acknowledged for m in miners]
+        moving = lambda: sum(m.acknowledged > n + 10 for m, n in zip(miners, before)) == 2
+        wait_for(moving, 60, about="shares of who is on the other")
+        os.kill(first[0]["pid"], signal.SIGCONT)
+        wait_for(lambda: all(m.acknowledged > n + 10 for m, n in zip(miners, before)), 60, about="shares of all again")
+        os.kill(first[0]["pid"], signal.SIGSTOP)
+        began = time.monotonic()
+        assert pool.stop(15) in (0, 1)
+        assert time.monotonic() - began < 10
+        assert not is_alive(first[0]["pid"])
+        for m in miners:
+            m.stop()
+        starts_and_ends(pool)
+        every_share_is_there(pool, miners)
+
+
+def test_reload_reaches_them():
+    with Live(witness=False, threads={"processes": 2}) as t:
+        all_up(t.pool)
+        port, second = free_port(), free_port()
+        t.tree["pools"]["b"] = pool_of(port)
+        t.tree["limits"] = {"bad_lines": 2}
+        assert set(t.reload().values()) == {"applied"}
+        with Client(port) as c:
+            c.login(f"{address(160)}.w")
+            assert c.submit(c.mine()) is True
+        t.tree["threads"]["processes"] = 3
+        assert t.reload() == {"threads.processes": "needs restart"}
+        t.tree["threads"]["processes"] = 2
+        # One that begins anew has what was reloaded before.
+        for p in all_up(t.pool):
+            os.kill(p["pid"], signal.SIGKILL)
+        wait_for(lambda: all(p["deaths"] == 1 for p in processes(t.pool)), 20, about="their ends")
+        all_up(t.pool)
+        for i in range(2):
+            with Client(port) as c:
+                c.login(f"{address(161 + i)}.w")
+                assert c.submit(c.mine()) is True
+        # A pool goes: its miners with it, and its number is not given again.
+        with Client(port) as c:
+            c.login(f"{address(163)}.w")
+            del t.tree["pools"]["b"]
+            assert set(t.reload().values()) == {"applied"}
+            wait_for(c.closed.is_set, 20, about="the end of a connection to a pool that went")
+        os.kill(all_up(t.pool)[0]["pid"], signal.SIGKILL)
+        wait_for(lambda: processes(t.pool)[0]["deaths"] == 2, 20, about="its end")
+        all_up(t.pool)
+        t.tree["pools"]["c"] = pool_of(second)
+        assert set(t.reload().values()) == {"applied"}
+        for i in range(2):
+            with Client(second) as c:
+                c.login(f"{address(164 + i)}.w")
+                assert c.submit(c.mine()) is True
+
+
+def test_what_does_not_go_with_processes_is_refused():
+    script = 'function on_authorize(a)\n  return { tag = "x" }\nend\n'
+    with Pool("") as pool:
+        with open(os.path.join(pool.folder, "a.lua"), "w", encoding="utf-8") as f:
+            f.write(script)
+        pool.write(devnet(top=top(TWO), pool="policies: [{file: a.lua}]"))
+        pool.start(wait=False)
+        assert pool.process.wait(20) == 1
+        words = pool.output()
+        assert "on_authorize" in words and "threads.processes" in words, words
+        pool.out.close()
+        pool.write(devnet(top=top("threads: {processes: 33, reactors: 2}")))
+        pool.start(wait=False)
+        assert pool.process.wait(20) == 1
+        assert "threads.processes" in pool.output().replace(words, "")
+        pool.out.close()
+        pool.process = None
+
+
+def test_bans_and_words_reach_them():
+    with Pool(devnet(bits=NO_BLOCKS, top=top(TWO))) as pool:
+        pool.start()
+        all_up(pool)
+        clients = [Client(pool.port) for _ in range(4)]
+        for i, c in enumerate(clients):
+            c.login(f"{address(170 + i)}.w")
+        pool.command("miners", "--socket", pool.socket, "message", "the cellar is wet")
+        for c in clients:
+            wait_for(lambda: any(n["method"] == "client.show_message" and n["params"] == ["the cellar is wet"]
+                                 for n in c.notices), 10, about="a message to everybody")
+        for i in (0, 1):
+            pool.command("ban", "--socket", pool.socket, "add", "account", f"dev/{address(170 + i)}", "--for", "1h",
+                         "--reason", "test")
+            wait_for(clients[i].closed.is_set, 10, about="the end of a banned miner")
+        assert not clients[2].closed.is_set() and not clients[3].closed.is_set()
+        # Also by a process that began after the ban.
+        for p in all_up(pool):
+            os.kill(p["pid"], signal.SIGKILL)
+        wait_for(lambda: all(p["deaths"] == 1 for p in processes(pool)), 20, about="their ends")
+        all_up(pool)
+        for i in (0, 1, 0, 1):
+            with Client(pool.port) as c:
+                c.subscribe()
+                assert "test" in refused(24, c.authorize, f"{address(170 + i)}.w")
+        for c in clients:
+            c.close()
+        assert pool.stop() == 0
