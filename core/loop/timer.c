@@ -1,5 +1,6 @@
 /* Timers whose next run is due by the clock. */
 #include "loop/real.h"
+#include "loop/timer_next.h"
 #include <stdlib.h>
 
 struct otd_timer {
@@ -21,10 +22,7 @@ static void on_timer(uv_timer_t *h)
 	struct real_loop *l = t->loop;
 	if (t->repeat_ms) {
 		uint64_t now = uv_now(&l->uv);
-		t->due_ms += t->repeat_ms;
-		/* Repeats that were missed are missed; the phase stays. */
-		if (t->due_ms <= now)
-			t->due_ms += (now - t->due_ms) / t->repeat_ms * t->repeat_ms + t->repeat_ms;
+		t->due_ms = real_timer_next(t->due_ms, t->repeat_ms, now);
 		/* Before the call: it may stop, restart or destroy the timer. */
 		uv_timer_start(h, on_timer, t->due_ms - now, 0);
 	}
