@@ -27,6 +27,7 @@ usage: ./mk COMMAND [ARGUMENTS]
   run [ARGUMENTS]      setup, build, then build/otedama serve -c etc/devnet.yaml ARGUMENTS
   test [PART..]        setup, build, then all tests or the parts named:
                        lint unit plugin integration sim fault e2e asan tsan fuzz arm64
+  sim [SEEDS] [FROM]   the whole pool in virtual time, so many seeds (1000) from this one on (1)
   soak [TIME]          a pool that serves for so long (2h; 90s, 10m): no slope in memory or descriptors
   bench [NAME]         the benchmarks, printed; --write keeps them in docs/performance.md
   lint                 the gates: layers, seams, sizes, names, floats near money, format
@@ -126,6 +127,12 @@ test)
   say "building"
   build release
   exec python3 tools/run_tests.py "$@"
+  ;;
+sim)
+  # shellcheck disable=SC2086
+  setup $BUILD_PACKAGES $TEST_PACKAGES
+  build release
+  cd build && OTEDAMA_SIM_SEEDS=${1:-1000} OTEDAMA_SIM_FIRST=${2:-1} exec ./test_sim_host
   ;;
 soak)
   # shellcheck disable=SC2086

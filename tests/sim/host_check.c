@@ -498,6 +498,10 @@ static void check_records_of_blocks(struct look *k, const struct blocks *b)
 		for (uint64_t seq = 1; seq < k->next[e->epoch]; seq++) {
 			const struct host_record *r = &e->rec[seq - 1];
 			bool same = r->kind != RECORD_BLOCK;
+			if (r->kind == RECORD_SHARE && h->model.share[r->share - 1].block &&
+			    (seq + 1 >= k->next[e->epoch] || r[1].kind != RECORD_BLOCK))
+				host_fail(h, "share %llu-%llu made a block, which is not on record",
+					  (unsigned long long)e->epoch, (unsigned long long)seq);
 			found += r->kind == RECORD_BLOCK;
 			for (size_t j = 0; !same && j < b->n; j++)
 				same = b->row[j].epoch == e->epoch &&

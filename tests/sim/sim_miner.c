@@ -654,7 +654,9 @@ static void one_share(struct miner *m)
 		   {SHARE_VERSION, MINER_VERSION}, {SHARE_FOREIGN, MINER_FOREIGN},
 		   {SHARE_STALE, MINER_STALE},     {SHARE_STALE, MINER_STALE}};
 	if (all->calm || !sim_chance(s, 60000)) {
-		share_of(m, &m->job[0], SHARE_GOOD);
+		/* Now and then it is still at the job before. */
+		bool slow = m->n_jobs > 1 && !m->job[1].stale && sim_chance(s, 100000);
+		share_of(m, &m->job[slow], SHARE_GOOD);
 		return;
 	}
 	uint64_t i = sim_below(s, 9);

@@ -32,8 +32,12 @@ endif()
 target_sources(${test_target} PRIVATE ${sqlite_plugin})
 target_link_libraries(${test_target} PRIVATE sim_pplns sim_bitcoin sim_sha256d PkgConfig::sqlite3
   PkgConfig::jansson)
-# Once, and not under sanitizers: it builds a tree of its own.
+if(name STREQUAL "host")
+  cmake_language(DEFER CALL set_tests_properties sim.sim.host PROPERTIES TIMEOUT 900)
+endif()
+# Once, and not under sanitizers: it compiles parts of the tree anew.
 if(name STREQUAL "sim" AND NOT OTEDAMA_SANITIZE)
-  add_test(NAME sim.mutants COMMAND ${CMAKE_SOURCE_DIR}/tests/sim/run_mutants.sh)
+  add_test(NAME sim.mutants COMMAND ${CMAKE_SOURCE_DIR}/tests/sim/run_mutants.sh
+    --build ${CMAKE_BINARY_DIR})
   set_tests_properties(sim.mutants PROPERTIES LABELS sim TIMEOUT 900 RUN_SERIAL ON)
 endif()

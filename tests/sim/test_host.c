@@ -1,14 +1,16 @@
 /*
  * The whole pool in virtual time, seed by seed (host.h): miners come and go, tips change, chains are
- * reorganised, nodes lie and hang, disks tear, fill up and fail, packets are late, the process dies at any
+ * reorganised, nodes lie and hang, disks tear, fill up, fail and flip bits, packets are late, the process dies at any
  * step and starts again. What it must never do is checked after every step that can do it, and in full at
  * the end, when everything has to be settled.
- *   OTEDAMA_SIM_FIRST=1 OTEDAMA_SIM_SEEDS=20    seeds; a failing one says how to have it again
+ *   OTEDAMA_SIM_FIRST=1 OTEDAMA_SIM_SEEDS=200   seeds; a failing one says how to have it again
  *   OTEDAMA_SIM_LOG=1                           with the pool's log
- *   OTEDAMA_SIM_DIGESTS=FILE                    the digest of every step of the first seed goes there
+ *   OTEDAMA_SIM_ONLY_SEEDS=1                    and not whether a seed replays
+ *   OTEDAMA_SIM_DIGESTS=FILE                    the digest of every step goes there
  */
 #include "base/log.h"
 #include "host.h"
+#include "pool/journal_format.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -47,6 +49,7 @@ enum site {
 	DRAINED,
 	DISK_FULL,
 	START_REFUSED,
+	BIT_FLIPPED,
 	SITES
 };
 static const char *const site_names[SITES] = {
@@ -178,6 +181,61 @@ static void no_faults(struct story *t)
 	t->h.may_refuse = false;
 }
 
+/* --- a bit of a journal that the disk has lost --- */
+
+struct flip {
+	struct sim *sim;
+	uint64_t seen, bit;
+	char path[256];
+};
+
+/* One of all frames that have a good one behind them; the last may be a torn one, and is cut. */
+static void look_for_frames(void *arg, const char *path, size_t n)
+{
+	struct flip *f = arg;
+	struct otd_journal_frame frame, next;
+	const char *file = strrchr(path, '/');
+	size_t need, after, len;
+	if (!strstr(path, "/journal/") || !strstr(path, ".otj") || n < OTD_JOURNAL_HEADER)
+		return;
+	uint64_t id = strtoull(file + 1, NULL, 10);
+	const uint8_t *p = sim_file(f->sim, path, &len);
+	for (size_t at = OTD_JOURNAL_HEADER;
+	     otd_journal_frame_get(&frame, &need, p + at, len - at, id) == OTD_JOURNAL_GOOD;
+	     at += need) {
+		if (otd_journal_frame_get(&next, &after, p + at + need, len - at - need, id) !=
+			    OTD_JOURNAL_GOOD ||
+		    frame.n == 0 || sim_below(f->sim, ++f->seen))
+			continue;
+		f->bit = 8 * (at + OTD_JOURNAL_FRAME + sim_below(f->sim, frame.n)) +
+			 sim_below(f->sim, 8);
+		(void)snprintf(f->path, sizeof(f->path), "%s", path);
+	}
+}
+
+/* The pool must not start over it, and say where it is; then a copy of the file is put back. */
+static void flip_a_bit(struct story *t)
+{
+	struct sim *s = t->h.sim;
+	struct flip f = {.sim = s};
+	sim_list(s, look_for_frames, &f);
+	if (!f.seen)
+		return;
+	sim_flip(s, f.path, f.bit);
+	t->h.may_refuse = true;
+	if (host_start(&t->h))
+		host_fail(&t->h, "it starts though bit %llu of %s is another",
+			  (unsigned long long)f.bit, f.path);
+	t->h.may_refuse = false;
+	if (!strstr(t->h.err.text, strrchr(f.path, '/') + 1))
+		host_fail(&t->h, "it refuses bit %llu of %s without naming the file: %s",
+			  (unsigned long long)f.bit, f.path, t->h.err.text);
+	host_end(&t->h);
+	sim_restart(s);
+	sim_flip(s, f.path, f.bit);
+	fired[BIT_FLIPPED]++;
+}
+
 /* --- lives --- */
 
 static void die(struct story *t)
@@ -195,6 +253,8 @@ static void die(struct story *t)
 		sim_reboot(s);
 	t->crashes++;
 	sim_sleep(s, (int64_t)sim_below(s, sim_chance(s, 700000) ? 8000 : 120000));
+	if (sim_chance(s, 100000))
+		flip_a_bit(t);
 }
 
 static void leave(struct story *t)
@@ -343,6 +403,19 @@ struct total {
 	uint64_t steps, digest;
 };
 
+/* --- the digest of every step --- */
+
+static FILE *digests; /* NULL: nobody wants them */
+
+static void on_step(void *arg)
+{
+	struct host *h = arg;
+	uint64_t digest = sim_digest(h->sim);
+	host_on_step(h);
+	if (digests && fwrite(&digest, sizeof(digest), 1, digests) != 1)
+		host_fail(h, "a digest cannot be written");
+}
+
 static void seed_run(uint64_t seed, struct total *sum)
 {
 	struct story *t = calloc(1, sizeof(*t));
@@ -350,6 +423,7 @@ static void seed_run(uint64_t seed, struct total *sum)
 	uint64_t taken, refused, side;
 	assert_non_null(t);
 	host_init(h, seed);
+	sim_each_step(h->sim, on_step, h);
 	sim_outside(h->sim, 20000, make_trouble, t);
 	for (uint64_t n = LIVES - 1 + sim_below(h->sim, 3);
 	     n > 0 || t->crashes<LIVES - 1; n -= n> 0)
@@ -406,9 +480,59 @@ static bool all_fired(void)
 	return say_fired("a commit's fate unknown, done", unknown_fired[1]) && all;
 }
 
+/* A seed once more, in a process of its own with other addresses of everything. */
+static pid_t again(const char *file, const char *seed)
+{
+	pid_t child = fork();
+	if (child == 0) {
+		int null = open("/dev/null", O_WRONLY);
+		(void)dup2(null, 1);
+		(void)setenv("OTEDAMA_SIM_DIGESTS", file, 1);
+		(void)setenv("OTEDAMA_SIM_FIRST", seed, 1);
+		(void)setenv("OTEDAMA_SIM_SEEDS", "1", 1);
+		(void)execl("/proc/self/exe", "test_sim_host", (char *)NULL);
+		_exit(127);
+	}
+	return child;
+}
+
+static void replays(void **state)
+{
+	char file[2][64], seed[24];
+	uint64_t a, b, n = 0;
+	int status;
+	(void)state;
+	if (digests || getenv("OTEDAMA_SIM_ONLY_SEEDS"))
+		skip();
+	(void)snprintf(seed, sizeof(seed), "%llu",
+		       (unsigned long long)number("OTEDAMA_SIM_FIRST", 1));
+	for (int i = 0; i < 2; i++) {
+		(void)snprintf(file[i], sizeof(file[i]), "sim-digests-%ld-%d", (long)getpid(), i);
+		pid_t child = again(file[i], seed);
+		assert_true(child > 0 && waitpid(child, &status, 0) == child);
+		assert_int_equal(status, 0);
+	}
+	FILE *one = fopen(file[0], "r"), *two = fopen(file[1], "r");
+	assert_true(one && two);
+	while (fread(&a, sizeof(a), 1, one) == 1) {
+		n++;
+		if (fread(&b, sizeof(b), 1, two) != 1 || a != b)
+			fail_msg("seed %s does not replay: step %llu differs", seed,
+				 (unsigned long long)n);
+	}
+	assert_int_equal(fread(&b, sizeof(b), 1, two), 0);
+	(void)fclose(one);
+	(void)fclose(two);
+	for (int i = 0; i < 2; i++)
+		(void)unlink(file[i]);
+	(void)printf("seed %s has the same digest at each of %llu steps, twice\n", seed,
+		     (unsigned long long)n);
+	assert_true(n > 10000);
+}
+
 static void seeds(void **state)
 {
-	uint64_t first = number("OTEDAMA_SIM_FIRST", 1), n = number("OTEDAMA_SIM_SEEDS", 20);
+	uint64_t first = number("OTEDAMA_SIM_FIRST", 1), n = number("OTEDAMA_SIM_SEEDS", 200);
 	struct total sum = {0};
 	double begin = real_s();
 	(void)state;
@@ -426,9 +550,13 @@ static void seeds(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(seeds)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(replays), cmocka_unit_test(seeds)};
+	const char *to = getenv("OTEDAMA_SIM_DIGESTS");
+	if (to)
+		digests = fopen(to, "w");
 	host_log_init(number("OTEDAMA_SIM_LOG", 0));
 	otd_thread_is(OTD_THREAD_COORDINATOR | OTD_THREAD_REACTOR | OTD_THREAD_STORE |
 		      OTD_THREAD_COMPUTE);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	return digests && fclose(digests) ? 1 : failed;
 }
