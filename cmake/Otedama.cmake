@@ -14,7 +14,8 @@ function(otedama_sha256_library)
     $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/core/include> $<INSTALL_INTERFACE:include>
     PRIVATE ${CMAKE_SOURCE_DIR}/core)
   target_compile_options(otedama-sha256 PRIVATE -O3)
-  foreach(pair IN ITEMS "_shani:-msha;-msse4.1;-mssse3" "_avx2:-mavx2"
+  foreach(pair IN ITEMS "_shani:-msha;-msse4.1;-mssse3"
+      "_wide_shani:-msha;-msse4.1;-mssse3;-mavx512f;-mavx512bw;-mavx512vl" "_avx2:-mavx2"
       "_avx512:-mavx512f;-mavx512bw;-mavx512vl" "_armce:-march=armv8-a+crypto")
     string(REGEX REPLACE ":.*" "" suffix "${pair}")
     string(REGEX REPLACE "^[^:]*:" "" flags "${pair}")
@@ -66,6 +67,13 @@ function(otedama_program)
   target_compile_definitions(otedama PRIVATE
     OTEDAMA_PLUGIN_DIR="${CMAKE_INSTALL_FULL_LIBDIR}/otedama" OTEDAMA_PLUGIN_REL="${lib}"
     OTEDAMA_SDK_DIR="${CMAKE_INSTALL_FULL_DATADIR}/otedama/sdk" OTEDAMA_SDK_REL="${sdk}")
+  # For the tests of 'otedama upgrade': the same, but that sessions' records say more.
+  if(BUILD_TESTING)
+    add_executable(otedama-next ${src} core/stratum/image_record.c)
+    target_link_libraries(otedama-next PRIVATE ${libs})
+    get_target_property(definitions otedama COMPILE_DEFINITIONS)
+    target_compile_definitions(otedama-next PRIVATE ${definitions} OTD_SESSION_RECORD=2)
+  endif()
   # In the build folder the program finds them as in the tree.
   file(CREATE_LINK ${CMAKE_SOURCE_DIR}/sdk ${CMAKE_BINARY_DIR}/sdk SYMBOLIC)
   set_target_properties(otedama PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
@@ -357,6 +365,11 @@ function(otedama_benches)
       target_sources(${n} PRIVATE ${common})
       target_include_directories(${n} PRIVATE ${CMAKE_SOURCE_DIR}/bench)
       target_link_libraries(${n} PRIVATE otedama-sha256 m)
+      if(n STREQUAL "bench_validate") # the pool's own code, and the plugin's
+        target_sources(${n} PRIVATE plugins/algo/sha256d/sha256d.c)
+        target_include_directories(${n} PRIVATE ${CMAKE_SOURCE_DIR}/core)
+        target_link_libraries(${n} PRIVATE otd_pool)
+      endif()
     endif()
     if(NOT OTEDAMA_BENCH)
       set_target_properties(${n} PROPERTIES EXCLUDE_FROM_ALL ON)

@@ -15,6 +15,7 @@
 #include "app/data_dir.h"
 #include "app/notify.h"
 #include "app/processes.h"
+#include "app/upgrade.h"
 #include "app/where.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -152,16 +153,16 @@ static otd_rc start_history(struct otd_app *app, struct otd_err *err)
 static otd_rc start_archive(struct otd_app *app, struct otd_err *err)
 {
 	const struct otd_settings_journal *j = &app->settings->journal;
-	struct otd_archive_conf conf = {.loop = app->loop,
-					.data_dir = app->data_dir,
-					.metrics = app->metrics,
-					.keep_ms = j->keep_ms,
-					.keep_bytes = (uint64_t)j->keep_bytes,
-					.compress = j->compress,
-					/* What all journals may still come to, and as much again. */
-					.free_bytes = 2 * (uint64_t)j->segment_bytes *
-							      (app->n_reactors + 1) +
-						      (256u << 20)};
+	struct otd_archive_conf conf = {
+		.loop = app->loop,
+		.data_dir = app->data_dir,
+		.metrics = app->metrics,
+		.keep_ms = j->keep_ms,
+		.keep_bytes = (uint64_t)j->keep_bytes,
+		.compress = j->compress,
+		/* What all journals may still come to, and as much again. */
+		.free_bytes =
+			2 * (uint64_t)j->segment_bytes * (app->n_reactors + 1) + (256u << 20)};
 	return j->keep_ms || j->keep_bytes ? otd_archive_create(&app->archive, &conf, err) : OTD_OK;
 }
 
@@ -264,10 +265,33 @@ static otd_rc start_parts(struct otd_app *app, struct otd_err *err)
 	if (rc == OTD_OK)
 		rc = catch_signals(app, err);
 	if (rc == OTD_OK)
-		rc = otd_app_run_reactors(app, err);
-	if (rc == OTD_OK && app->settings->miner.on)
-		rc = otd_app_miner_start(app, err);
+		rc = otd_heir_load(app, err);
 	return rc;
+}
+
+/* From the first of these on clients are served, and there is no way back to the process before. */
+static otd_rc serve(struct otd_app *app, struct otd_err *err)
+{
+	otd_rc rc = otd_heir_go(app, err);
+	if (rc == OTD_OK)
+		rc = otd_app_run_reactors(app, err);
+	if (rc != OTD_OK || !app->settings->miner.on)
+		return rc;
+	rc = otd_app_miner_start(app, err);
+	if (rc == OTD_OK || !app->heir)
+		return rc;
+	otd_app_warn(app, "the built-in miner does not run: %s", err->text);
+	*err = (struct otd_err){0};
+	return OTD_OK;
+}
+
+static otd_rc take_data_dir(struct otd_app *app, struct otd_err *err)
+{
+	int inherited = otd_heir_lock(app);
+	if (inherited < 0)
+		return otd_data_dir_lock(&app->lock_fd, app->data_dir, true, err);
+	app->lock_fd = inherited;
+	return otd_data_dir_inherit(inherited, app->data_dir, err);
 }
 
 static otd_rc start_clocks(struct otd_app *app, struct otd_err *err)
@@ -288,14 +312,14 @@ otd_rc otd_app_start(struct otd_app *app, struct otd_err *err)
 	app->started_ms = otd_wall_ms(app->env);
 	app->on_terminal = isatty(STDOUT_FILENO);
 	snprintf(app->socket, sizeof(app->socket), "%s", s->socket);
-	otd_rc rc = otd_data_dir_lock(&app->lock_fd, app->data_dir, true, err);
+	otd_rc rc = take_data_dir(app, err);
 	if (rc == OTD_OK)
 		rc = otd_data_dir_whole(app->data_dir, err);
 	if (rc == OTD_OK)
 		rc = start_log(app, err);
 	if (rc == OTD_OK)
 		rc = app->env->ops->loop_create(app->env, &app->loop, "coordinator", err);
-	if (rc == OTD_OK)
+	if (rc == OTD_OK && !app->plugins) /* an heir has loaded them */
 		rc = otd_app_make_plugins(app, err);
 	if (rc == OTD_OK)
 		rc = make_store(app, err);
@@ -317,6 +341,8 @@ otd_rc otd_app_start(struct otd_app *app, struct otd_err *err)
 		rc = start_parts(app, err);
 	if (rc == OTD_OK)
 		rc = start_clocks(app, err);
+	if (rc == OTD_OK)
+		rc = serve(app, err);
 	if (rc != OTD_OK)
 		return rc;
 	otd_thread_is(OTD_THREAD_COORDINATOR | OTD_THREAD_COMPUTE);
@@ -332,6 +358,8 @@ otd_rc otd_app_start(struct otd_app *app, struct otd_err *err)
 int otd_app_run(struct otd_app *app)
 {
 	app->env->ops->loop_run(app->loop);
+	if (otd_app_upgrade_leaves(app))
+		return OTD_EXIT_OK;
 	if (app->flushed) {
 		otd_log(OTD_LOG_INFO, "app", "end.drained", "flushed=yes");
 		return OTD_EXIT_OK;
@@ -376,6 +404,7 @@ static void on_payer_drained(void *arg)
 void otd_app_drain(struct otd_app *app)
 {
 	app->draining = true;
+	otd_app_upgrade_cancel(app);
 	app->drain_began_ms = mono_ms(app);
 	otd_notify_stopping();
 	atomic_store(&app->healthy, false);
@@ -390,7 +419,10 @@ void otd_app_drain(struct otd_app *app)
 
 void otd_app_stop(struct otd_app *app)
 {
+	bool leaves = otd_app_upgrade_leaves(app);
 	atomic_store(&app->stopping, true);
+	if (!leaves)
+		otd_app_upgrade_free(app);
 	otd_app_miner_stop(app);
 	otd_control_destroy(app->control);
 	otd_app_plugins_stop(app);
@@ -400,6 +432,7 @@ void otd_app_stop(struct otd_app *app)
 	if (app->second)
 		app->env->ops->timer_destroy(app->second);
 	otd_app_reload_stop(app);
+	otd_app_upgrade_save_listeners(app);
 	otd_app_free_listeners(app);
 	otd_app_free_reactors(app);
 	otd_app_tls_stop(app);
@@ -407,6 +440,7 @@ void otd_app_stop(struct otd_app *app)
 	otd_app_bans_finish(app);
 	otd_app_ask_stop(app);
 	otd_payer_destroy(app->payer);
+	otd_app_upgrade_save_coordinator(app);
 	otd_coordinator_destroy(app->coordinator);
 	otd_app_backup_stop(app);
 	otd_history_destroy(app->history);
@@ -420,12 +454,16 @@ void otd_app_stop(struct otd_app *app)
 		otd_instance_destroy(app->store_plugin);
 	otd_app_plugins_free(app);
 	otd_app_free_chains(app);
+	otd_app_upgrade_release(app);
 	if (app->loop)
 		app->env->ops->loop_destroy(app->loop);
 	if (app->published)
 		otd_where_withdraw(app->socket);
+	otd_app_upgrade_save_lock(app);
 	if (app->lock_fd >= 0)
 		close(app->lock_fd); /* gives the lock back */
+	otd_heir_finish(app);
 	otd_app_reload_free(app);
-	otd_log_finish();
+	if (!leaves) /* the hand-over has a word to say */
+		otd_log_finish();
 }

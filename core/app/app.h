@@ -10,6 +10,7 @@
 
 #include "api/api.h"
 #include "app/control.h"
+#include "app/program.h"
 #include "app/setup.h"
 #include "chain/chain.h"
 #include "config/settings.h"
@@ -160,6 +161,11 @@ struct otd_app {
 	struct otd_app_fees *fees;     /* app_fee.c */
 	struct otd_app_tls *tls;       /* app_tls.c */
 	struct otd_app_reload *reload; /* app_reload.c; NULL before the first */
+	struct otd_program program;    /* how it was started */
+	struct otd_upgrade *upgrade;   /* app_upgrade.c; NULL: none is under way */
+	struct otd_heir *heir;         /* upgrade_heir.c; NULL: it was started by a person */
+	uint32_t upgrades;             /* since a person did */
+	int64_t first_started_ms;      /* when; 0: with this process */
 	int64_t started_ms;
 	char warning[4][300]; /* what went wrong at start and did not prevent it */
 	size_t n_warnings;

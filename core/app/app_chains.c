@@ -35,7 +35,7 @@ otd_rc otd_app_make_plugins(struct otd_app *app, struct otd_err *err)
 		.enable = s->plugins.enable.item,
 		.n_enable = s->plugins.enable.n,
 		/* A tool beside a running pool must not touch the pool's copies. */
-		.private_dir = app->lock_fd >= 0 ? private_dir : NULL,
+		.private_dir = app->lock_fd >= 0 || app->heir ? private_dir : NULL,
 		.trial_program = "/proc/self/exe",
 		.trial_ms = s->plugins.trial_ms,
 		.trial_stop = &app->stopping,

@@ -11,6 +11,7 @@
 #include "app/app_plugin.h"
 #include "app/app_policy.h"
 #include "app/processes.h"
+#include "app/upgrade.h"
 #include "base/log.h"
 
 /* "chain POOL WORDS.." */
@@ -110,6 +111,7 @@ static const struct {
 	{"plugin", otd_app_plugin_request},
 	{"policy", otd_app_policy_request},
 	{"reload", otd_app_reload_request},
+	{"upgrade", otd_app_upgrade_request},
 };
 
 void otd_app_request(void *arg, struct otd_control_request *r, const char *line)

@@ -6,8 +6,9 @@
 #include "app/app_limits.h"
 #include "app/app_parts.h"
 #include "app/app_policy.h"
-#include "app/processes.h"
 #include "app/app_tls.h"
+#include "app/processes.h"
+#include "app/upgrade.h"
 #include "base/text.h"
 #include "net/bans.h"
 #include "net/door.h"
@@ -224,8 +225,11 @@ otd_rc otd_app_listener_create(struct otd_app *app, struct otd_app_listener **ou
 	l->port = port->port;
 	l->port_index = port_index;
 	snprintf(l->host, sizeof(l->host), "%s", port->listen);
-	otd_rc rc = otd_listener_create(&l->listener, app->loop, app->gate, l->host, l->port, false,
-					&ops, l, &why);
+	int inherited = otd_heir_listener(app, l->host, l->port);
+	otd_rc rc = inherited >= 0 ? otd_listener_adopt(&l->listener, app->loop, app->gate,
+							inherited, &ops, l, &why)
+				   : otd_listener_create(&l->listener, app->loop, app->gate,
+							 l->host, l->port, false, &ops, l, &why);
 	if (rc != OTD_OK) {
 		free(l);
 		return otd_yaml_fail(err, rc, port->at, "pools.%s.ports.%s: %s", pool->name,

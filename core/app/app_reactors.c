@@ -7,6 +7,7 @@
 #include "app/app_parts.h"
 #include "app/app_policy.h"
 #include "app/processes.h"
+#include "app/upgrade.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -73,6 +74,11 @@ static otd_rc make_reactor(struct otd_app *app, struct otd_app_reactor *r, uint3
 	char folder[600], name[24];
 	r->app = app;
 	snprintf(name, sizeof(name), "reactor-%u", index);
+	/* Extranonces of sessions that come from another process have low bits of their epochs. */
+	for (int i = 0;
+	     i < 4096 && !otd_heir_epoch_is_free(app, otd_accounting_next_epoch(app->accounting));
+	     i++)
+		otd_accounting_skip_epoch(app->accounting);
 	otd_rc rc =
 		otd_accounting_new_epoch(app->accounting, &r->epoch, folder, sizeof(folder), err);
 	if (rc == OTD_OK)
@@ -150,12 +156,17 @@ otd_rc otd_app_run_reactors(struct otd_app *app, struct otd_err *err)
 void otd_app_free_reactors(struct otd_app *app)
 {
 	otd_app_processes_stop(app);
-	for (size_t i = 0; app->reactors && i < (size_t)app->settings->threads.reactors; i++) {
+	size_t n = app->reactors ? (size_t)app->settings->threads.reactors : 0;
+	for (size_t i = 0; i < n; i++) {
+		if (app->reactors[i].thread)
+			app->env->ops->loop_stop(app->reactors[i].loop);
+	}
+	for (size_t i = 0; i < n; i++) {
 		struct otd_app_reactor *r = &app->reactors[i];
-		if (r->thread) {
-			app->env->ops->loop_stop(r->loop);
+		if (r->thread)
 			app->env->ops->thread_join(app->env, r->thread);
-		}
+		if (r->thread)
+			otd_app_upgrade_save_reactor(app, i);
 		if (r->stratum)
 			otd_stratum_destroy(r->stratum);
 		if (r->reactor)

@@ -7,8 +7,9 @@
 
 #include "app/app_parts.h"
 #include "app/app_policy.h"
-#include "app/processes.h"
 #include "app/app_tls.h"
+#include "app/processes.h"
+#include "app/upgrade.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "ledger/ledger.h"
@@ -367,6 +368,8 @@ static void answer(struct status *st, const struct otd_err *err,
 			       ",\"accounting\":{\"waiting\":%" PRIu64 ",\"epochs\":%" PRIu64
 			       ",\"journal_bytes\":%" PRIu64 "}",
 			       s->waiting, s->epochs, s->journal_bytes);
+	otd_app_processes_status(app, &b);
+	otd_heir_status(app, &b);
 	otd_app_processes_status(app, &b);
 	write_pools(app, &b, s);
 	write_workers(app, &b, s);

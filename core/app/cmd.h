@@ -25,5 +25,6 @@ extern const struct otd_cmd otd_cmd_reload;
 extern const struct otd_cmd otd_cmd_restore;
 extern const struct otd_cmd otd_cmd_serve;
 extern const struct otd_cmd otd_cmd_status;
+extern const struct otd_cmd otd_cmd_upgrade;
 
 #endif

@@ -1,13 +1,16 @@
 /* otedama serve: the pool. */
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "app/app.h"
 #include "app/cmd.h"
 #include "app/settings_file.h"
+#include "app/upgrade.h"
+#include "base/log.h"
 
 static int serve(const struct otd_cmd *cmd, struct otd_app *app, const char *config,
-		 const struct otd_arg_list *set)
+		 const struct otd_arg_list *set, bool heir)
 {
 	struct otd_err err = {0};
 	app->config = config;
@@ -31,6 +34,8 @@ static int serve(const struct otd_cmd *cmd, struct otd_app *app, const char *con
 						 .metrics = app->metrics};
 		rc = otd_env_real_create(&app->env, &conf, &err);
 	}
+	if (rc == OTD_OK && heir)
+		rc = otd_heir_prepare(app, &err);
 	if (rc == OTD_OK)
 		rc = otd_app_start(app, &err);
 	int exit_status = OTD_EXIT_FAILED;
@@ -43,11 +48,17 @@ static int serve(const struct otd_cmd *cmd, struct otd_app *app, const char *con
 		exit_status = otd_app_run(app);
 	} else {
 		otd_cmd_fail(cmd, "%s", err.text[0] ? err.text : "unknown error");
+		if (heir)
+			otd_heir_fail(app, &err);
 	}
 	if (app->live_line)
 		printf("\n");
 	if (app->env)
 		otd_app_stop(app);
+	if (otd_app_upgrade_leaves(app)) {
+		exit_status = otd_app_upgrade_hand_over(app);
+		otd_log_finish();
+	}
 	otd_settings_destroy(app->settings);
 	otd_env_real_destroy(app->env);
 	otd_metrics_destroy(app->metrics);
@@ -66,6 +77,9 @@ static int run(const struct otd_cmd *cmd, int argc, char **argv)
 		{"--json", 0, NULL, "the line a second as JSON", .on = &app.json},
 	};
 	size_t n_words;
+	/* Not for people: the process before has started us, and stands at the other end. */
+	bool heir = argc > 0 && strcmp(argv[argc - 1], OTD_UPGRADE_OPTION) == 0;
+	argc -= heir;
 	int exit_status = otd_args_parse(cmd, args, 4, argc, argv, NULL, &n_words, 0, 0);
 	if (exit_status >= 0)
 		return exit_status;
@@ -73,7 +87,12 @@ static int run(const struct otd_cmd *cmd, int argc, char **argv)
 		otd_cmd_fail(cmd, "-c FILE is needed; to try it out: -c etc/devnet.yaml");
 		return OTD_EXIT_USAGE;
 	}
-	return serve(cmd, &app, config, &set);
+	if (heir && !otd_heir_begin()) {
+		otd_cmd_fail(cmd, OTD_UPGRADE_OPTION " is for 'otedama upgrade' alone");
+		return OTD_EXIT_USAGE;
+	}
+	otd_program_init(&app.program, argc, argv);
+	return serve(cmd, &app, config, &set, heir);
 }
 
 const struct otd_cmd otd_cmd_serve = {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "app/cmd.h"
 #include "app/control.h"
@@ -131,12 +132,27 @@ static void print_rest(const json_t *status)
 	printf("\n");
 }
 
+/* When another program took over, and what it cost. */
+static void print_upgraded(const json_t *up)
+{
+	long long seconds = number(up, "at_ms") / 1000;
+	char when[32] = "";
+	time_t t = (time_t)seconds;
+	struct tm at;
+	if (!up || !gmtime_r(&t, &at))
+		return;
+	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S UTC", &at);
+	printf("upgraded from %s at %s with %lld connections, in %lld ms\n", text(up, "from"), when,
+	       number(up, "sessions"), number(up, "pause_ms"));
+}
+
 static void print_status(const json_t *status)
 {
 	size_t i;
 	json_t *a, *attention = json_object_get(status, "attention");
 	printf("otedama %s, pid %lld, up %lld s\n", text(status, "version"), number(status, "pid"),
 	       number(status, "uptime_s"));
+	print_upgraded(json_object_get(status, "upgraded"));
 	if (json_array_size(attention) == 0)
 		printf("nothing needs attention\n");
 	json_array_foreach(attention, i, a)

@@ -12,8 +12,7 @@
 #include <unistd.h>
 
 #include "app/app_parts.h"
-
-#define PROBLEMS_MAX 256
+#include "app/processes.h"
 
 /* --- findings --- */
 
@@ -61,7 +60,7 @@ static void keep(struct otd_check *c, const struct otd_check_problem *p)
 	else
 		c->n_warnings++;
 	show(c, p);
-	if (c->n_problems < PROBLEMS_MAX)
+	if (c->n_problems < OTD_CHECK_PROBLEMS)
 		c->problem[c->n_problems++] = *p;
 }
 
@@ -161,6 +160,11 @@ static int remove_one(const char *path, const struct stat *st, int flag, struct 
 	return remove(path);
 }
 
+void otd_check_folder_remove(const char *folder)
+{
+	(void)nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
 static void on_policy(void *arg, const struct otd_err *err)
 {
 	otd_check_take(arg, OTD_CHECK_FAULT, err);
@@ -187,6 +191,8 @@ static void check_all(struct otd_check *c)
 	}
 	otd_check_plugins(c);
 	otd_check_tls(c);
+	if (otd_app_processes_fit(&s->threads, s, &err) != OTD_OK)
+		otd_check_take(c, OTD_CHECK_FAULT, &err);
 	(void)!otd_app_policy_check(c->app.env, s, on_policy, c);
 	if (c->offline)
 		return;
@@ -219,7 +225,7 @@ int otd_config_check(const struct otd_cmd *cmd, const char *file, const struct o
 	struct otd_check c = {.app = {.lock_fd = -1}, .cmd = cmd, .offline = offline, .json = json};
 	struct otd_err err = {0};
 	int status = OTD_EXIT_FAILED;
-	c.problem = calloc(PROBLEMS_MAX, sizeof(*c.problem));
+	c.problem = calloc(OTD_CHECK_PROBLEMS, sizeof(*c.problem));
 	c.nodes = json_array();
 	otd_log_only_warnings();
 	otd_thread_is(OTD_THREAD_COORDINATOR | OTD_THREAD_STORE | OTD_THREAD_COMPUTE);
@@ -236,7 +242,7 @@ int otd_config_check(const struct otd_cmd *cmd, const char *file, const struct o
 	(void)!otd_settings_load(&c.app.settings, c.app.env, &source, &err);
 	if (c.app.settings && mkdtemp(folder)) {
 		check_in(&c, folder);
-		(void)nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+		otd_check_folder_remove(folder);
 	} else if (c.app.settings) {
 		otd_check_say(&c, OTD_CHECK_FAULT, NULL, NULL,
 			      "cannot make a folder in /tmp; free some of its space");

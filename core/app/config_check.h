@@ -44,9 +44,14 @@ struct otd_check {
 	char key[256];
 };
 
+#define OTD_CHECK_PROBLEMS 256 /* room in problem */
+
 /* Runs all of it over the file, prints, and returns the exit status. */
 int otd_config_check(const struct otd_cmd *cmd, const char *file, const struct otd_arg_list *set,
 		     bool offline, bool json);
+
+/* The temporary folder of a check, with all that is in it. */
+void otd_check_folder_remove(const char *folder);
 
 /* --- for the parts --- */
 

@@ -36,6 +36,8 @@ struct otd_control_request {
 	pthread_cond_t answered;
 	int holders;
 	bool done, ending;
+	bool kept;  /* the client is somebody else's now */
+	int client; /* -1: it was not waited for any more */
 	struct otd_err err;
 	struct otd_bytes payload;
 	char line[];
@@ -129,16 +131,49 @@ static void end_client(struct otd_control *c)
 	pthread_mutex_unlock(&c->lock);
 }
 
-static void ask_loop(struct otd_control *c, int fd, const char *line, size_t n)
+int otd_control_keep(struct otd_control_request *r)
+{
+	pthread_mutex_lock(&r->lock);
+	int fd = r->client;
+	r->kept = fd >= 0;
+	r->done = true;
+	pthread_cond_signal(&r->answered);
+	pthread_mutex_unlock(&r->lock);
+	let_go(r);
+	return fd;
+}
+
+static void send_answer(int fd, const struct otd_err *err, const struct otd_bytes *payload)
+{
+	if (err && err->rc != OTD_OK) {
+		answer_error(fd, err->text);
+		return;
+	}
+	send_all(fd, "ok\n", 3);
+	if (payload)
+		send_all(fd, payload->ptr, payload->len);
+}
+
+void otd_control_answer_kept(int client, const struct otd_err *err, const struct otd_bytes *payload)
+{
+	if (client < 0)
+		return;
+	send_answer(client, err, payload);
+	close(client);
+}
+
+/* True: the client is not ours any more. */
+static bool ask_loop(struct otd_control *c, int fd, const char *line, size_t n)
 {
 	struct otd_control_request *r = calloc(1, sizeof(*r) + n + 1);
 	struct timespec until;
 	if (!r) {
 		answer_error(fd, "out of memory");
-		return;
+		return false;
 	}
 	memcpy(r->line, line, n);
 	r->owner = c;
+	r->client = fd;
 	r->holders = 2;
 	otd_bytes_init(&r->payload, 64u << 20);
 	pthread_mutex_init(&r->lock, NULL);
@@ -147,7 +182,7 @@ static void ask_loop(struct otd_control *c, int fd, const char *line, size_t n)
 		r->holders = 1;
 		let_go(r);
 		answer_error(fd, "the pool is ending");
-		return;
+		return false;
 	}
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += ANSWER_WAIT_S;
@@ -156,23 +191,23 @@ static void ask_loop(struct otd_control *c, int fd, const char *line, size_t n)
 	int waited = 0;
 	while (!r->done && !r->ending && waited == 0)
 		waited = pthread_cond_timedwait(&r->answered, &r->lock, &until);
-	bool done = r->done, ending = r->ending;
+	bool done = r->done, ending = r->ending, kept = r->kept;
+	if (!kept)
+		r->client = -1;
 	pthread_mutex_unlock(&r->lock);
 	set_asking(c, NULL);
-	if (!done && ending) {
+	if (!done && ending)
 		answer_error(fd, "the pool is ending");
-	} else if (!done) {
+	else if (!done)
 		answer_error(fd, "the pool did not answer within 10 s; see its log");
-	} else if (r->err.rc != OTD_OK) {
-		answer_error(fd, r->err.text);
-	} else {
-		send_all(fd, "ok\n", 3);
-		send_all(fd, r->payload.ptr, r->payload.len);
-	}
+	else if (!kept)
+		send_answer(fd, &r->err, &r->payload);
 	let_go(r);
+	return kept;
 }
 
-static void serve_one(struct otd_control *c, int fd, char *line)
+/* True: the client is not ours any more. */
+static bool serve_one(struct otd_control *c, int fd, char *line)
 {
 	struct timeval timeout = {.tv_sec = IO_TIMEOUT_S};
 	size_t n = 0;
@@ -181,15 +216,15 @@ static void serve_one(struct otd_control *c, int fd, char *line)
 	while (n < LINE_BYTES) {
 		ssize_t got = recv(fd, line + n, LINE_BYTES - n, 0);
 		if (got <= 0)
-			return;
+			return false;
 		char *end = memchr(line + n, '\n', (size_t)got);
 		n += (size_t)got;
 		if (end) {
-			ask_loop(c, fd, line, (size_t)(end - line));
-			return;
+			return ask_loop(c, fd, line, (size_t)(end - line));
 		}
 	}
 	answer_error(fd, "the request is too long");
+	return false;
 }
 
 static void *run(void *arg)
@@ -206,10 +241,10 @@ static void *run(void *arg)
 		int fd = p[0].revents ? accept4(c->listener, NULL, NULL, SOCK_CLOEXEC) : -1;
 		if (fd < 0)
 			continue;
-		if (set_client(c, fd))
-			serve_one(c, fd, line);
+		bool kept = set_client(c, fd) && serve_one(c, fd, line);
 		(void)set_client(c, -1);
-		close(fd);
+		if (!kept)
+			close(fd);
 	}
 	free(line);
 	return NULL;

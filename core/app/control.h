@@ -23,6 +23,15 @@ void otd_control_destroy(struct otd_control *c);
 void otd_control_answer(struct otd_control_request *r, const struct otd_err *err,
 			const struct otd_bytes *payload);
 
+/*
+ * The request is gone, its client stays: a descriptor, the caller's, which is answered later and from anywhere,
+ * also when the control socket is gone. -1: it has gone. [coordinator]
+ */
+int otd_control_keep(struct otd_control_request *r);
+/* Answers and closes it; -1: nobody is there. [any-thread] */
+void otd_control_answer_kept(int client, const struct otd_err *err,
+			     const struct otd_bytes *payload);
+
 /* The client's side: sends line to the pool behind path and appends its payload to out. Blocks up to
    timeout_ms. OTD_E_CLOSED: nobody listens there. */
 otd_rc otd_control_call(const char *path, const char *line, struct otd_bytes *out,

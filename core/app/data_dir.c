@@ -45,6 +45,21 @@ static otd_rc take_lock(int fd, const char *path, const char *data_dir, struct o
 	return OTD_OK;
 }
 
+otd_rc otd_data_dir_inherit(int fd, const char *data_dir, struct otd_err *err)
+{
+	char path[600];
+	struct stat ours, there;
+	snprintf(path, sizeof(path), "%s/" OTD_DATA_DIR_LOCK, data_dir);
+	if (fstat(fd, &ours) != 0 || stat(path, &there) != 0 || ours.st_dev != there.st_dev ||
+	    ours.st_ino != there.st_ino)
+		return otd_fail(
+			err, OTD_E_INVALID,
+			"the lock that was handed over is not that of %s; was data_dir changed?",
+			data_dir);
+	/* The lock belongs to the open file, whoever has a descriptor of it: this takes it once more. */
+	return take_lock(fd, path, data_dir, err);
+}
+
 otd_rc otd_data_dir_lock(int *fd, const char *data_dir, bool make, struct otd_err *err)
 {
 	char path[600];

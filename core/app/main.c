@@ -9,10 +9,11 @@
 #include "plugin/child.h"
 
 static const struct otd_cmd *const commands[] = {
-	&otd_cmd_account, &otd_cmd_backup,  &otd_cmd_ban,     &otd_cmd_bench,   &otd_cmd_chain,
-	&otd_cmd_config,  &otd_cmd_explain, &otd_cmd_fee,     &otd_cmd_hash,    &otd_cmd_journal,    &otd_cmd_ledger,
-	&otd_cmd_mine,    &otd_cmd_miners,  &otd_cmd_node,    &otd_cmd_payment, &otd_cmd_plugin,
-	&otd_cmd_policy,  &otd_cmd_reload,  &otd_cmd_restore, &otd_cmd_serve,   &otd_cmd_status,
+	&otd_cmd_account, &otd_cmd_backup,  &otd_cmd_ban,    &otd_cmd_bench,   &otd_cmd_chain,
+	&otd_cmd_config,  &otd_cmd_explain, &otd_cmd_fee,    &otd_cmd_hash,    &otd_cmd_journal,
+	&otd_cmd_ledger,  &otd_cmd_mine,    &otd_cmd_miners, &otd_cmd_node,    &otd_cmd_payment,
+	&otd_cmd_plugin,  &otd_cmd_policy,  &otd_cmd_reload, &otd_cmd_restore, &otd_cmd_serve,
+	&otd_cmd_status,  &otd_cmd_upgrade,
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

@@ -127,7 +127,8 @@ void otd_notify_stop(void)
 
 void otd_notify_ready(void)
 {
-	say_status("READY=1\n");
+	/* Of a process that has just become the service's: the last sign of life was another's. */
+	say_status(watchdog_ms() ? "READY=1\nWATCHDOG=1\n" : "READY=1\n");
 }
 
 /* The time is for Type=notify-reload, which knows by it which SIGHUP is answered. */
@@ -144,4 +145,11 @@ void otd_notify_reloading(void)
 void otd_notify_stopping(void)
 {
 	say("STOPPING=1\nSTATUS=draining");
+}
+
+void otd_notify_main(long pid)
+{
+	char text[40];
+	snprintf(text, sizeof(text), "MAINPID=%ld", pid);
+	say(text);
 }

@@ -22,5 +22,7 @@ void otd_notify_stop(void);
 void otd_notify_ready(void);     /* ports listen; or a reload has ended, either way */
 void otd_notify_reloading(void); /* until the next otd_notify_ready() */
 void otd_notify_stopping(void);
+/* Another process is the service's from now on; what it says is heard after this. */
+void otd_notify_main(long pid);
 
 #endif

@@ -137,6 +137,46 @@ otd_rc otd_listener_create(struct otd_listener **out, struct otd_loop *l, struct
 	return OTD_OK;
 }
 
+otd_rc otd_listener_adopt(struct otd_listener **out, struct otd_loop *l, struct otd_gate *g, int fd,
+			  const struct otd_listener_ops *ops, void *arg, struct otd_err *err)
+{
+	struct otd_listener *li = calloc(1, sizeof(*li));
+	char own[46];
+	otd_rc rc;
+	*out = NULL;
+	if (!li) {
+		struct otd_stream *s;
+		if (l->env->ops->stream_adopt(l->env, &s, fd) == OTD_OK)
+			l->env->ops->stream_close(s);
+		return otd_fail(err, OTD_E_NOMEM, "to listen: out of memory");
+	}
+	li->l = l;
+	li->gate = g;
+	li->ops = ops;
+	li->arg = arg;
+	rc = l->env->ops->listen_adopt(l, &li->s, fd, on_accept, li, err);
+	if (rc) {
+		free(li);
+		return rc;
+	}
+	l->env->ops->stream_peer(li->s, own, sizeof(own), &li->port);
+	*out = li;
+	return OTD_OK;
+}
+
+void otd_listener_rest(struct otd_listener *l, bool rests)
+{
+	if (l->s)
+		l->l->env->ops->stream_watch(l->s, rests ? 0 : OTD_READABLE);
+}
+
+int otd_listener_release(struct otd_listener *l)
+{
+	int fd = l->s ? l->l->env->ops->stream_release(l->s) : -1;
+	l->s = NULL;
+	return fd;
+}
+
 uint16_t otd_listener_port(const struct otd_listener *l)
 {
 	return l->port;

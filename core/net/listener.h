@@ -124,6 +124,15 @@ uint16_t otd_listener_port(const struct otd_listener *l);
  */
 OTD_WARN_UNUSED otd_rc otd_listener_proxies(struct otd_listener *l, const struct otd_ban_net *nets,
 					    size_t n, int64_t time_ms, size_t max);
+/* Rests, or goes on: who comes while it rests waits in the system's queue. */
+void otd_listener_rest(struct otd_listener *l, bool rests);
+/* The socket, for another process; from then on it is as if drained. -1: it is drained. */
+int otd_listener_release(struct otd_listener *l);
+/* As otd_listener_create() on such a socket, which is taken also on failure. */
+OTD_WARN_UNUSED otd_rc otd_listener_adopt(struct otd_listener **out, struct otd_loop *l,
+					  struct otd_gate *g, int fd,
+					  const struct otd_listener_ops *ops, void *arg,
+					  struct otd_err *err);
 /* Accepts no more; connections stay. Repeating it is harmless. */
 void otd_listener_drain(struct otd_listener *l);
 void otd_listener_destroy(struct otd_listener *l); /* takes NULL */

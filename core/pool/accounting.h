@@ -109,6 +109,9 @@ void otd_accounting_start(struct otd_accounting *a, const struct otd_accounting_
  */
 otd_rc otd_accounting_new_epoch(struct otd_accounting *a, uint64_t *epoch, char *dir, size_t cap,
 				struct otd_err *err);
+/* Which number it would be; and the next one is not to be given, ever. At start. */
+uint64_t otd_accounting_next_epoch(const struct otd_accounting *a);
+void otd_accounting_skip_epoch(struct otd_accounting *a);
 /* The journal of this epoch is durable up to seq. Never blocks, never fails: the least it does is to
    remember the number. */
 void otd_accounting_synced(struct otd_accounting *a, uint64_t epoch, uint64_t seq);

@@ -538,6 +538,8 @@ void otd_coordinator_block(struct otd_coordinator *c, const struct otd_acct_bloc
 void otd_coordinator_drain(struct otd_coordinator *c, otd_fn drained, void *arg)
 {
 	struct otd_msg *m = otd_msg_create(OTD_MSG_DRAIN, 0, sizeof(struct otd_msg), 0);
+	for (uint32_t i = 0; i < c->n_reactors; i++)
+		c->reactors[i].drained = false;
 	c->drained = drained;
 	c->drained_arg = arg;
 	if (m)

@@ -47,6 +47,8 @@ void otd_stratum_open_one(struct otd_stratum *st, struct otd_session *s)
 	st->open[st->n_open++] = s;
 	atomic_fetch_add_explicit(&st->sessions, 1, memory_order_relaxed);
 	otd_metric_add(st->m_sessions, 1);
+	if (st->freeze.on)
+		otd_conn_pause(s->conn, true);
 }
 
 static bool may_open(const struct otd_stratum *st, uint32_t port)

@@ -132,6 +132,16 @@ bool otd_session_policy_connect(struct otd_session *s)
 	return false;
 }
 
+void otd_session_policy_loaded(struct otd_session *s)
+{
+	if (!s->st->conf.policy)
+		return;
+	s->host = otd_hosts_enter(&s->st->policy.hosts, otd_conn_host(s->conn));
+	s->policy_revision = s->st->policy.revision;
+	for (size_t i = 0; s->host && i < s->n_workers; i++)
+		s->host->workers += s->workers[i].accepted > 0;
+}
+
 void otd_session_policy_end(struct otd_session *s)
 {
 	for (size_t i = 0; i < s->n_workers; i++) {

@@ -19,6 +19,8 @@
 
 /* Its connection stands: it is known by its address. False: it is refused, told and closing. */
 bool otd_session_policy_connect(struct otd_session *s);
+/* One that came from another process: known by its address; scripts were asked there. */
+void otd_session_policy_loaded(struct otd_session *s);
 /* Before it is gone. */
 void otd_session_policy_end(struct otd_session *s);
 /* A worker that the host lets in. False: refused, why is for its miner. */

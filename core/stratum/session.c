@@ -195,7 +195,7 @@ static void answers_flush(struct otd_session *s)
 		s->head++;
 	}
 	if (s->paused && s->tail - s->head <= s->st->conf.limits.outstanding / 2 && s->conn &&
-	    !s->st->draining && !s->leaving) {
+	    !s->st->draining && !s->st->freeze.on && !s->leaving) {
 		s->paused = false;
 		otd_conn_pause(s->conn, false);
 	}

@@ -164,6 +164,11 @@ struct otd_stratum {
 	struct otd_timer *timer;
 	size_t tick_cursor;
 	struct otd_bytes scratch; /* one answer at a time */
+	struct {
+		bool on, told;
+		struct otd_timer *timer;
+		size_t cursor;
+	} freeze; /* freeze.c */
 	/* The decimal written last: sessions mostly get the one that others got. */
 	struct {
 		struct otd_u256 target, diff1;
@@ -285,6 +290,9 @@ void otd_stratum_open_one(struct otd_stratum *st, struct otd_session *s);
 void otd_stratum_ended(struct otd_stratum *st, const struct otd_ticket *ticket);
 /* Who has not said a byte yet is sent away. */
 void otd_stratum_doors_clear(struct otd_stratum *st);
+
+/* freeze.c: for the reactor's front. */
+void otd_stratum_freeze(void *st, bool on);
 
 /* Out of otd_stratum: takes the session from the lists, ends its ticket. */
 void otd_stratum_forget(struct otd_stratum *st, struct otd_session *s);

@@ -286,6 +286,7 @@ otd_rc otd_stratum_create(struct otd_stratum **out, const struct otd_stratum_con
 	}
 	st->env->ops->timer_start(st->timer, TICK_MS, TICK_MS);
 	mine.arg = st;
+	mine.freeze = otd_stratum_freeze;
 	otd_reactor_set_front(conf->reactor, &mine);
 	*out = st;
 	return OTD_OK;
@@ -309,6 +310,8 @@ void otd_stratum_destroy(struct otd_stratum *st)
 	st->drained_told = true;
 	if (st->timer)
 		st->env->ops->timer_destroy(st->timer);
+	if (st->freeze.timer)
+		st->env->ops->timer_destroy(st->freeze.timer);
 	otd_doors_destroy(st->doors);
 	otd_conns_destroy(st->conns);
 	while (st->all)

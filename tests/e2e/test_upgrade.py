@@ -1,0 +1,448 @@
+"""otedama upgrade: another process takes ports, connections, sessions and work; nobody is disconnected, no share is
+refused for it, none is lost or counted twice, whatever dies in between."""
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+from devnet import NO_BLOCKS, SHARE, SOME_BLOCKS, Database, Miner, Raw, devnet, fixed, refused, verified
+from pool import BUILD, PROGRAM, address, kept, wait_for
+from skip import Skip
+from stratum import Client
+from test_faults import every_share_is_there
+from upgrade import UpPool, alive, wrapper
+
+STEERED = "{start: 2.384185791015625e-07, min: 9.5367431640625e-07, max: 1, vardiff: true, aim: 1s}"
+
+
+def untouched(miners):
+    for m in miners:
+        assert m.is_alive() and not m.client.closed.is_set(), f"{m.user} was disconnected"
+        assert not m.refused, f"{m.user}: {m.refused[:3]}"
+
+
+def pauses(pool):
+    return [int(x["pause_ms"]) for x in pool.said("upgrade.taken_over")]
+
+
+# --- it works ---
+
+def test_twenty_upgrades_under_load():
+    with UpPool(devnet()) as pool:
+        pool.start()
+        miners = [Miner(pool.port, f"{address(50 + i)}.up", ahead=(1, 2, 4, 8)[i % 4], pause=0.002,
+                        mask=0x1FFFE000 if i % 2 else None) for i in range(8)]
+        en1 = [m.client.en1 for m in miners]
+        for turn in range(20):
+            time.sleep(random.uniform(0.05, 0.4))
+            said = pool.upgraded("--json").stdout
+            assert json.loads(said)["sessions"] == len(miners), said
+            untouched(miners)
+        time.sleep(0.5)
+        for m in miners:
+            m.stop()
+            assert not m.refused and not m.unanswered, (m.refused[:3], m.unanswered)
+        assert [m.client.en1 for m in miners] == en1
+        status = pool.status()
+        assert status["upgraded"]["times"] == 20 and status["upgraded"]["left_out"] == 0, status["upgraded"]
+        ms = sorted(pauses(pool))
+        assert len(ms) == 20
+        print(f"    pause of 20 upgrades under load: median {ms[10]} ms, longest {ms[-1]} ms")
+        assert pool.stop() == 0
+        assert every_share_is_there(pool, miners) > 400
+
+
+def test_a_session_goes_on_where_it_stood():
+    with UpPool(devnet()) as pool:
+        pool.start()
+        with Client(pool.port) as c, Raw(pool.port) as half, socket.create_connection(("127.0.0.1", pool.port)) as silent:
+            job = c.login(address(60) + ".one", mask=0x1FFFE000)
+            share, other = c.mine(job), c.mine(job, version=0x20000000 | 0x2000)
+            assert c.submit(share) is True
+            # A line that is cut in two: the first half is with the old process, the second with the new one.
+            half.write('{"id": 7, "method": "mining.sub')
+            time.sleep(0.2)
+            before = len(c.lines)
+            pool.upgraded()
+            half.write('scribe", "params": ["half"]}\n')
+            lines = half.answer(7)
+            assert len(lines[-1]["result"][1]) == 8, lines
+            # The work of before is good, what was accepted of it is not accepted again.
+            assert "uplicate" in refused(22, c.submit, share)
+            assert c.submit(other) is True
+            assert c.submit(c.mine(job)) is True
+            assert not [m for m in c.lines[before:] if m.get("method") == "mining.notify"
+                        and m["params"][8]], "the work of before was called stale"
+            assert c.call("mining.subscribe", "again")[1] == c.en1.hex()
+            # Who had not said a word yet goes on, too.
+            silent.settimeout(10)
+            silent.sendall(b'{"id": 1, "method": "mining.subscribe", "params": []}\n')
+            first = json.loads(silent.makefile().readline())
+            assert first["id"] == 1 and first["result"][1] != c.en1.hex()
+            with Client(pool.port) as late:
+                late.login(address(61) + ".late")
+                assert late.submit(late.mine()) is True
+                assert len({late.en1, c.en1, bytes.fromhex(first["result"][1]),
+                            bytes.fromhex(lines[-1]["result"][1])}) == 4, "an extranonce1 was given twice"
+        assert pool.stop() == 0
+        with Database(pool) as db:
+            assert db.accepted()[address(60) + ".one"] == 3
+
+
+def test_difficulty_stays_where_it_was_steered():
+    start = STEERED.replace("9.5367431640625e-07", SHARE)
+    with UpPool(devnet(difficulty=start)) as pool:
+        pool.start()
+        m = Miner(pool.port, address(62) + ".v", ahead=2)
+        wait_for(lambda: m.client.difficulty > 4 * float(SHARE), 30, about="a raise of the difficulty")
+        m.pause = 0.2
+        time.sleep(1)
+        before = m.client.difficulty
+        n = len(m.client.notices)
+        pool.upgraded()
+        time.sleep(1)
+        told = [x["params"][0] for x in m.client.notices[n:] if x["method"] == "mining.set_difficulty"]
+        assert all(before / 8 <= d <= before * 8 and d > float(SHARE) for d in told), (before, told)
+        m.stop()
+        assert not m.refused, m.refused[:3]
+        assert pool.stop() == 0
+
+
+def test_a_block_of_a_job_of_before():
+    """Found right after the hand-over, on work that the new process never got from its node."""
+    with UpPool(devnet(bits=SOME_BLOCKS)) as pool:
+        pool.start()
+        with Client(pool.port) as c:
+            job = c.login(address(63) + ".b")
+            block = c.mine(job, easier_than=job.network_target())
+            pool.upgraded()
+            assert c.submit(block) is True
+            hash_ = f"{block[4]:064x}"
+            wait_for(lambda: kept(pool, hash_), 10, step=0.005, about="the candidate")
+            wait_for(lambda: [b for b in pool.status()["blocks"] if b["hash"] == hash_ and b["state"] == "confirming"], 20,
+                     about="the block in the chain")
+            new = c.wait_job(other_than=job.id)
+            assert c.submit(c.mine(new, harder_than=new.network_target())) is True
+        assert pool.stop() == 0
+        verified(pool)
+
+
+def test_blocks_all_the_time():
+    """Tips that change while it changes hands: shares may be stale, as always, but no block is lost."""
+    with UpPool(devnet(bits=SOME_BLOCKS)) as pool:
+        pool.start()
+        miners = [Miner(pool.port, f"{address(64 + i)}.b", ahead=2) for i in range(3)]
+        for _ in range(6):
+            time.sleep(0.4)
+            pool.upgraded()
+        for m in miners:
+            m.stop()
+            assert all("tale" in r or "ob not found" in r for r in m.refused), m.refused[:5]
+            assert not m.unanswered
+        found = {x["hash"] for x in pool.said("block.found")}
+        wait_for(lambda: all(kept(pool, h) for h in found), 10, about="all candidates")
+        assert found and not pool.said("block.lost"), pool.said("block.lost")[:2]
+        assert pool.stop() == 0
+        verified(pool)
+        with Database(pool) as db:
+            assert sum(db.accepted().values()) == sum(m.acknowledged for m in miners)
+
+
+def test_other_numbers_of_reactors():
+    with UpPool(devnet(top="threads: {reactors: 1}")) as pool:
+        pool.start()
+        miners = [Miner(pool.port, f"{address(70 + i)}.r", pause=0.002) for i in range(6)]
+        held = [(m, m.client.mine()) for m in miners]
+        for m, share in held:
+            m.client.submit(share)
+            m.acknowledged += 1
+            m.sent += 1
+        for n in (3, 2, 4, 1):
+            pool.write(devnet(top=f"threads: {{reactors: {n}}}"))
+            time.sleep(0.3)
+            pool.upgraded()
+            for m, share in held:
+                refused(22, m.client.submit, share)
+        for m in miners:
+            m.stop()
+            assert not m.refused and not m.unanswered, m.refused[:3]
+        assert pool.stop() == 0
+        every_share_is_there(pool, miners)
+
+
+def test_a_thousand_connections():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    n = 1500
+    if hard != resource.RLIM_INFINITY and hard < 2 * n + 200:
+        raise Skip(f"only {hard} open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2 * n + 200), hard))
+    text = devnet(top="limits: {connections_an_address: 5000, new_connections_a_second: 5000, new_connections_burst: 5000}")
+    with UpPool(text) as pool:
+        pool.start()
+        idle = []
+        for i in range(n):
+            s = socket.create_connection(("127.0.0.1", pool.port), timeout=20)
+            s.sendall(b'{"id":1,"method":"mining.subscribe","params":[]}\n'
+                      b'{"id":2,"method":"mining.authorize","params":["%s.i%d","x"]}\n' % (address(80).encode(), i % 500))
+            idle.append(s)
+        for s in idle:
+            got = b""
+            while b"mining.notify" not in got:
+                more = s.recv(65536)
+                assert more
+                got += more
+        busy = [Miner(pool.port, f"{address(81 + i)}.busy", pause=0.005) for i in range(4)]
+        for turn in range(3):
+            time.sleep(0.3)
+            assert f"{n + 4} connections" in pool.upgraded().stdout
+            untouched(busy)
+        for i, s in enumerate(idle):
+            s.sendall(b'{"id":9,"method":"mining.ping","params":[]}\n')
+        for i, s in enumerate(idle):
+            got = b""
+            while b'"id":9' not in got:
+                more = s.recv(65536)
+                assert more, f"connection {i} was closed"
+                got += more
+            s.close()
+        for m in busy:
+            m.stop()
+            assert not m.refused and not m.unanswered
+        print(f"    pause with {n} connections: {', '.join(map(str, pauses(pool)))} ms")
+        assert pool.stop() == 0
+
+
+def test_it_is_known_afterwards():
+    with UpPool(devnet()) as pool:
+        pool.start()
+        assert "upgraded" not in pool.status()
+        pool.upgraded()
+        up = pool.status()["upgraded"]
+        assert up["times"] == 1 and up["from"] and up["pause_ms"] >= 0 and up["first_started_ms"] <= up["at_ms"]
+        said = pool.command("status", "--socket", pool.socket).stdout
+        assert "upgraded" in said, said
+        # Without a word where it is: the new process has published its socket.
+        env = dict(os.environ, XDG_RUNTIME_DIR=pool.folder)
+        r = subprocess.run([PROGRAM, "status"], capture_output=True, text=True, timeout=30, env=env, cwd=pool.folder)
+        assert r.returncode == 0, r.stderr
+        assert '"ok"' in pool.get("/health")
+        assert pool.stop() == 0
+
+
+# --- the new program is no good ---
+
+def still_serves(pool, miners, words, said):
+    before = pool.pid()
+    r = pool.upgrade(*words, check=False)
+    assert r.returncode == 1, f"{r.returncode}: {r.stdout}{r.stderr}"
+    assert said in r.stderr, r.stderr
+    untouched(miners)
+    return before
+
+
+def test_one_that_fails_its_check():
+    with UpPool(devnet()) as pool:
+        pool.start()
+        miners = [Miner(pool.port, f"{address(90 + i)}.c", pause=0.005) for i in range(3)]
+        good, text = pool.text, pool.text
+        cases = [
+            (("--binary", "/nowhere/otedama"), "there is no such file"),
+            (("--binary", wrapper(pool.folder, "other", "exit 3")), "it ended with status 3"),
+            (("--binary", wrapper(pool.folder, "killed", "kill -SEGV $$")), "SIGSEGV"),
+            (("--binary", wrapper(pool.folder, "slow", "exec sleep 60"), "--wait", "1s"), "no word of it within 1000 ms"),
+            (("--binary", pool.config), "is no program that can be run"),
+        ]
+        for words, said in cases:
+            assert still_serves(pool, miners, words, said) == pool.pid()
+        loose = wrapper(pool.folder, "loose", 'exec "$PROGRAM" "$@"')
+        os.chmod(loose, 0o775)
+        still_serves(pool, miners, ("--binary", loose), "chmod go-w")
+        os.chmod(loose, 0o755)
+        os.chmod(os.path.dirname(loose), 0o777)
+        still_serves(pool, miners, ("--binary", loose), "chmod go-w")
+        os.chmod(os.path.dirname(loose), 0o755)
+        for change, said in ((("scheme: pplns", "scheme: nothing"), "nothing"),
+                             (("use: sqlite", "use: sqlight"), "sqlight"),
+                             (("bcrt1q3jzz8hqjs2nxnaweuge6lsxjca3kwr0kdkgd3d", "bcrt1nonsense"), "pools.dev.coinbase.address"),
+                             (("data_dir: {dir}", "data_dir: {dir}/elsewhere"), "data_dir")):
+            assert change[0] in text
+            pool.write(text.replace(*change))
+            assert still_serves(pool, miners, (), said) == pool.pid()
+        pool.write(good)
+        pool.upgraded()
+        untouched(miners)
+        for m in miners:
+            m.stop()
+            assert not m.refused
+        assert pool.stop() == 0
+        every_share_is_there(pool, miners)
+
+
+LATER = """
+# Lives through the check, and then: $1 of its own life.
+"$PROGRAM" "$@" &
+child=$!
+"""
+
+
+def test_one_that_dies_or_hangs_with_all_in_its_hands():
+    """After the freeze: the old program goes on, as another process."""
+    with UpPool(devnet()) as pool:
+        pool.start()
+        miners = [Miner(pool.port, f"{address(95 + i)}.d", pause=0.005) for i in range(4)]
+        share = miners[0].client.mine()
+        assert miners[0].client.submit(share) is True
+        miners[0].acknowledged, miners[0].sent = miners[0].acknowledged + 1, miners[0].sent + 1
+        # The port of the metrics is taken only where it is not needed any more: what fails late is the
+        # folder of the journals, which cannot be written.
+        for signum, seen in ((signal.SIGKILL, "ended"), (signal.SIGSTOP, "no word of it")):
+            before = pool.pid()
+            done = threading.Event()
+
+            def strike():
+                while not done.is_set():
+                    mine = [p for p in pool.all() if p != before]
+                    if mine and pool.said("upgrade.leaving") and len(pool.said("upgrade.leaving")) > count:
+                        os.kill(mine[0], signum)
+                        return
+                    time.sleep(0.001)
+            count = len(pool.said("upgrade.leaving"))
+            t = threading.Thread(target=strike)
+            t.start()
+            r = pool.upgrade("--wait", "2s", check=False)
+            done.set()
+            t.join()
+            wait_for(lambda: not alive(before), 10, about="the end of the old process")
+            if r.returncode == 0:
+                # Struck too late: all was its own by then, and a death is a death as any other.
+                raise Skip("this machine was too slow to strike in time")
+            assert "goes on as process" in r.stderr and "no miner was disconnected" in r.stderr, r.stderr
+            untouched(miners)
+            refused(22, miners[0].client.submit, share)
+            time.sleep(0.3)
+        assert len(pool.said("upgrade.taken_back")) == 2
+        pool.upgraded()
+        for m in miners:
+            m.stop()
+            assert not m.refused and not m.unanswered
+        assert pool.stop() == 0
+        every_share_is_there(pool, miners)
+
+
+def test_killed_at_any_moment():
+    """P1, P2 or both: what was acknowledged is there at the next start, once."""
+    rng = random.Random(5)
+    with UpPool(devnet(top="journal: {commit: 200ms}")) as pool:
+        everybody = []
+        for turn in range(10):
+            pool.start()
+            now = [Miner(pool.port, f"{address(100 + i)}.k{turn}", ahead=(1, 4, 8)[i]) for i in range(3)]
+            time.sleep(0.2)
+            first = pool.pid()
+            asker = subprocess.Popen([PROGRAM, "upgrade", "--socket", pool.socket, "--wait", "5s"], cwd=pool.folder,
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(rng.uniform(0, 0.6))
+            who = turn % 3
+            for pid in pool.all():
+                if who == 2 or (pid == first) == (who == 0):
+                    try:
+                        os.kill(pid, signal.SIGKILL)
+                    except ProcessLookupError:
+                        pass
+            time.sleep(rng.uniform(0, 0.3))
+            # Whoever is left serves, or has ended; a pool of this folder can be started in the end.
+            pool.kill()
+            asker.wait(60)
+            for m in now:
+                m.stop()
+                assert not m.refused, m.refused[:3]
+            everybody += now
+        pool.start()
+        wait_for(lambda: pool.status()["accounting"]["waiting"] == 0, 20, about="the journals in the database")
+        assert pool.stop() == 0
+        assert every_share_is_there(pool, everybody) > 100
+
+
+def test_sigterm_ends_an_upgrade():
+    with UpPool(devnet()) as pool:
+        pool.start()
+        asker = subprocess.Popen([PROGRAM, "upgrade", "--socket", pool.socket, "--binary",
+                                  wrapper(pool.folder, "slow", "exec sleep 60")], cwd=pool.folder,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        wait_for(lambda: pool.said("upgrade.begun"), 10, about="the beginning")
+        time.sleep(0.2)
+        assert pool.stop() == 0
+        assert "the pool is ending" in asker.communicate(timeout=20)[0]
+        assert asker.returncode == 1
+
+
+def test_two_at_a_time():
+    with UpPool(devnet()) as pool:
+        pool.start()
+        slow = wrapper(pool.folder, "slow", "exec sleep 60")
+        asker = subprocess.Popen([PROGRAM, "upgrade", "--socket", pool.socket, "--binary", slow, "--wait", "2s"],
+                                 cwd=pool.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for(lambda: pool.said("upgrade.begun"), 10, about="the beginning")
+        r = pool.upgrade(check=False)
+        assert r.returncode == 1 and "under way" in r.stderr, r.stderr
+        assert pool.status()["pools"], "the control socket waits for the upgrade"
+        assert asker.wait(20) == 1
+        pool.upgraded()
+        assert pool.stop() == 0
+
+
+# --- another version ---
+
+def test_records_of_another_version():
+    """To a build whose sessions' records say more, and back."""
+    newer = os.path.join(BUILD, "otedama-next")
+    if not os.path.exists(newer):
+        raise Skip("otedama-next is not built (cmake --build with the target otedama-next)")
+    with UpPool(devnet()) as pool:
+        pool.start()
+        miners = [Miner(pool.port, f"{address(110 + i)}.n", pause=0.002) for i in range(4)]
+        for turn in range(4):
+            time.sleep(0.2)
+            pool.upgraded("--binary", PROGRAM if turn % 2 else newer)
+            untouched(miners)
+        for m in miners:
+            m.stop()
+            assert not m.refused and not m.unanswered
+        assert pool.stop() == 0
+        every_share_is_there(pool, miners)
+
+
+def test_the_file_may_be_replaced():
+    """As a package does: the file of the running program is another one now, and the way back is still there."""
+    with UpPool(devnet()) as pool:
+        place = os.path.join(pool.folder, "installed")
+        os.makedirs(place, mode=0o755)
+        program = os.path.join(place, "otedama")
+        shutil.copy(PROGRAM, program)
+        os.chmod(program, 0o755)
+        os.symlink(os.path.join(BUILD, "plugins"), os.path.join(place, "plugins"))
+        pool.out = open(os.path.join(pool.folder, "out.txt"), "ab")
+        pool.process = subprocess.Popen([program, "serve", "-c", pool.config], stdout=pool.out, stderr=subprocess.STDOUT,
+                                        cwd=pool.folder, env=dict(os.environ, XDG_RUNTIME_DIR=pool.folder))
+        wait_for(pool.is_serving, 30)
+        m = Miner(pool.port, address(120) + ".f", pause=0.005)
+        os.unlink(program)
+        r = pool.upgrade(check=False)
+        assert r.returncode == 1 and "No such file" in r.stderr, r.stderr
+        shutil.copy(PROGRAM, program + ".new")
+        os.chmod(program + ".new", 0o755)
+        os.rename(program + ".new", program)
+        pool.upgraded()
+        assert os.readlink(f"/proc/{pool.pid()}/exe") == program
+        pool.upgraded()
+        untouched([m])
+        m.stop()
+        assert pool.stop() == 0
+        every_share_is_there(pool, [m])
