@@ -36,10 +36,26 @@ size_t otd_dupes_count(const struct otd_dupes *d)
 	return d->now.used + d->old.used;
 }
 
+static size_t first_slot(const struct otd_dupes_table *t, const uint64_t key[2])
+{
+	return (size_t)(key[0] ^ key[1] >> 32) & t->mask;
+}
+
+void otd_dupes_prefetch(const struct otd_dupes *d, const uint8_t hash[32])
+{
+	uint64_t key[2];
+
+	key_of(key, hash);
+	if (d->now.slots)
+		__builtin_prefetch(d->now.slots[first_slot(&d->now, key)]);
+	if (d->old.slots)
+		__builtin_prefetch(d->old.slots[first_slot(&d->old, key)]);
+}
+
 /* Where key stands, or the empty slot where it would. The table is never full. */
 static size_t probe(const struct otd_dupes_table *t, const uint64_t key[2], bool *found)
 {
-	size_t i = (size_t)(key[0] ^ key[1] >> 32) & t->mask;
+	size_t i = first_slot(t, key);
 
 	for (;; i = (i + 1) & t->mask) {
 		const uint64_t *s = t->slots[i];

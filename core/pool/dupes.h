@@ -28,6 +28,8 @@ void otd_dupes_finish(struct otd_dupes *d);
  * OTD_E_NOMEM: new, but the bound is reached.
  */
 otd_rc otd_dupes_look(struct otd_dupes *d, size_t *slot, const uint8_t hash[32]);
+/* Has the memory brought in that a look at this hash will need. */
+void otd_dupes_prefetch(const struct otd_dupes *d, const uint8_t hash[32]);
 void otd_dupes_fill(struct otd_dupes *d, size_t slot, const uint8_t hash[32]);
 size_t otd_dupes_count(const struct otd_dupes *d);
 /* Every entry once, as the first 16 bytes of its hash: a hash that begins so is the same to look(). */

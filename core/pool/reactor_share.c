@@ -247,6 +247,7 @@ static void hash_inline(struct otd_reactor *r, struct reactor_pool *p, struct ot
 {
 	r->work.scratch = r->scratch;
 	otd_shares_hash(s, n, s->job->algo, &r->work);
+	otd_shares_prefetch(&p->jobs, s, n);
 	for (size_t i = 0; i < n; i++)
 		share_finish(r, p, &s[i], now_ms);
 }

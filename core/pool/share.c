@@ -22,22 +22,53 @@ static void coinbase_hash(uint8_t out[32], const struct otd_share *s)
 	otd_sha256(out, first, sizeof(first));
 }
 
-/* Merkle roots of shares of one job, level by level so that the kernels have several to do. */
+/* What comes behind the whole blocks of coinbase1, padded: the part that is each share's own. */
+static void tail_write(uint8_t *to, const struct otd_share *s, size_t blocks)
+{
+	const struct otd_job *job = s->job;
+	uint8_t *p = to, *end = to + 64 * blocks;
+	size_t have = job->prefix.n % 64;
+	uint64_t bits = 8 * (uint64_t)otd_share_coinbase_len(job);
+
+	memcpy(p, job->prefix.block, have);
+	p += have;
+	memcpy(p, s->in.extranonce1, job->extranonce1_len);
+	p += job->extranonce1_len;
+	memcpy(p, s->in.extranonce2, job->extranonce2_len);
+	p += job->extranonce2_len;
+	memcpy(p, job->coinbase2.ptr, job->coinbase2.len);
+	p += job->coinbase2.len;
+	*p++ = 0x80;
+	memset(p, 0, (size_t)(end - p));
+	for (int i = 1; i <= 8; i++, bits >>= 8)
+		end[-i] = (uint8_t)bits;
+}
+
+static size_t tail_blocks(const struct otd_job *job)
+{
+	size_t n = job->prefix.n % 64 + job->extranonce1_len + job->extranonce2_len +
+		   job->coinbase2.len;
+	return (n + 1 + 8 + 63) / 64;
+}
+
+/* Merkle roots of shares of one job, all of them side by side in the kernels. */
 static void merkle_roots(const struct otd_share *shares, size_t n, struct otd_share_work *work,
 			 size_t base)
 {
 	const struct otd_job *job = shares[0].job;
 	uint8_t(*roots)[32] = work->roots + base;
+	size_t blocks = tail_blocks(job);
 
-	for (size_t i = 0; i < n; i++)
-		coinbase_hash(roots[i], &shares[i]);
-	for (uint32_t level = 0; level < job->n_branches; level++) {
-		for (size_t i = 0; i < n; i++) {
-			memcpy(work->pairs[i], roots[i], 32);
-			memcpy(work->pairs[i] + 32, job->branches[level], 32);
-		}
-		otd_sha256d_64(roots[0], 32, work->pairs[0], 64, n);
+	if (blocks > OTD_SHARE_TAIL_BLOCKS) {
+		for (size_t i = 0; i < n; i++)
+			coinbase_hash(roots[i], &shares[i]);
+	} else {
+		for (size_t i = 0; i < n; i++)
+			tail_write(work->tails + 64 * blocks * i, &shares[i], blocks);
+		otd_sha256d_tails(roots[0], 32, job->prefix.state, work->tails, 64 * blocks, blocks,
+				  n);
 	}
+	otd_sha256d_fold(roots[0], 32, job->branches, job->n_branches, n);
 }
 
 /* BIP 310: bits of the mask are the miner's, the others the job's. Bits outside of the mask are
@@ -84,6 +115,15 @@ void otd_shares_hash(struct otd_share *shares, size_t n, const struct otd_pool_a
 	for (size_t i = 0; i < n; i++) {
 		shares[i].rc = rc ? rc : work->items[i].rc;
 		memcpy(shares[i].hash, work->items[i].hash, 32);
+	}
+}
+
+void otd_shares_prefetch(struct otd_jobs *jobs, const struct otd_share *shares, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct otd_dupes *d = otd_job_dupes(jobs, shares[i].job);
+		if (d)
+			otd_dupes_prefetch(d, shares[i].hash);
 	}
 }
 

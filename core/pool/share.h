@@ -21,10 +21,13 @@ struct otd_share {
 	uint8_t hash[32]; /* little-endian number */
 };
 
+/* What of a coinbase follows its extranonces is mostly short: longer ones go one by one. */
+#define OTD_SHARE_TAIL_BLOCKS 8
+
 /* What one thread needs to hash a batch. */
 struct otd_share_work {
 	uint8_t roots[OTD_SHARE_BATCH][32];
-	uint8_t pairs[OTD_SHARE_BATCH][64];
+	uint8_t tails[OTD_SHARE_BATCH * OTD_SHARE_TAIL_BLOCKS * 64];
 	struct otd_algo_item items[OTD_SHARE_BATCH];
 	void *scratch; /* as the algorithm declares it; NULL where it needs none */
 };
@@ -33,6 +36,9 @@ struct otd_share_work {
    one pool, all with a job, and algo the one of all these jobs. */
 void otd_shares_hash(struct otd_share *shares, size_t n, const struct otd_pool_algo *algo,
 		     struct otd_share_work *work);
+
+/* Has the memory brought in that judging will need: for all of a batch, before the first. */
+void otd_shares_prefetch(struct otd_jobs *jobs, const struct otd_share *shares, size_t n);
 
 struct otd_share_result {
 	enum otd_share_verdict verdict;

@@ -48,5 +48,5 @@ static inline uint32_t top_hits8(__m256i h, uint32_t top)
 #include "base/sha256/vector.h"
 
 const struct otd_sha256_kernel otd_sha256_avx2 = {
-	"avx2", "avx2 x8", otd_sha256_have_avx2, blocks, d80, d64, 32, scan};
+	"avx2", "avx2 x8", otd_sha256_have_avx2, blocks, d80, d64, 32, scan, fold, tails};
 #endif

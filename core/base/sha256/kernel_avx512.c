@@ -37,5 +37,5 @@ static inline uint32_t top_hits16(__m512i h, uint32_t top)
 #include "base/sha256/vector.h"
 
 const struct otd_sha256_kernel otd_sha256_avx512 = {
-	"avx512", "avx512 x16", otd_sha256_have_avx512, blocks, d80, d64, 32, scan};
+	"avx512", "avx512 x16", otd_sha256_have_avx512, blocks, d80, d64, 32, scan, fold, tails};
 #endif

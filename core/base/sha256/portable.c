@@ -156,6 +156,31 @@ static void d64(uint8_t *out, size_t out_stride, const uint8_t *in, size_t strid
 	}
 }
 
+static void fold(uint8_t *roots, size_t stride, const uint8_t (*branches)[32], size_t n_branches,
+		 size_t n)
+{
+	uint8_t pair[64];
+	for (; n; n--, roots += stride) {
+		for (size_t b = 0; b < n_branches; b++) {
+			memcpy(pair, roots, 32);
+			memcpy(pair + 32, branches[b], 32);
+			d64(roots, 0, pair, 0, 1);
+		}
+	}
+}
+
+static void tails(uint8_t *out, size_t out_stride, const uint32_t state[8], const uint8_t *in,
+		  size_t stride, size_t n_blocks, size_t n)
+{
+	for (; n; n--, in += stride, out += out_stride) {
+		uint32_t s[8];
+		memcpy(s, state, 32);
+		blocks(s, in, n_blocks);
+		second(s);
+		put(out, s);
+	}
+}
+
 static uint32_t scan(const uint32_t midstate[8], const uint32_t tail[3], uint32_t first,
 		     uint32_t top)
 {
@@ -168,5 +193,5 @@ static uint32_t scan(const uint32_t midstate[8], const uint32_t tail[3], uint32_
 	return __builtin_bswap32(state[7]) <= top;
 }
 
-const struct otd_sha256_kernel otd_sha256_portable = {"portable", "portable", supported, blocks,
-						      d80,        d64,        1,         scan};
+const struct otd_sha256_kernel otd_sha256_portable = {
+	"portable", "portable", supported, blocks, d80, d64, 1, scan, fold, tails};

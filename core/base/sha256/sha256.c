@@ -7,9 +7,7 @@
 
 static const struct otd_sha256_kernel *const kernels[] = {
 #if defined(__x86_64__)
-	&otd_sha256_shani,
-	&otd_sha256_avx512,
-	&otd_sha256_avx2,
+	&otd_sha256_wide_shani, &otd_sha256_shani, &otd_sha256_avx512, &otd_sha256_avx2,
 #elif defined(__aarch64__)
 	&otd_sha256_armce,
 #endif
@@ -127,6 +125,62 @@ void otd_sha256d_80(uint8_t *out, size_t out_stride, const uint8_t *headers, siz
 void otd_sha256d_64(uint8_t *out, size_t out_stride, const uint8_t *pairs, size_t stride, size_t n)
 {
 	otd_sha256_kernel()->d64(out, out_stride, pairs, stride, n);
+}
+
+static void fold_by_pairs(const struct otd_sha256_kernel *k, uint8_t *roots, size_t stride,
+			  const uint8_t (*branches)[32], size_t n_branches, size_t n)
+{
+	enum { MANY = 16 };
+	uint8_t pairs[MANY][64];
+	for (size_t some; n; n -= some, roots += some * stride) {
+		some = n < MANY ? n : MANY;
+		for (size_t b = 0; b < n_branches; b++) {
+			for (size_t i = 0; i < some; i++) {
+				memcpy(pairs[i], roots + i * stride, 32);
+				memcpy(pairs[i] + 32, branches[b], 32);
+			}
+			k->d64(roots, stride, pairs[0], 64, some);
+		}
+	}
+}
+
+void otd_sha256d_fold(uint8_t *roots, size_t stride, const uint8_t (*branches)[32],
+		      size_t n_branches, size_t n)
+{
+	const struct otd_sha256_kernel *k = otd_sha256_kernel();
+	if (k->fold)
+		k->fold(roots, stride, branches, n_branches, n);
+	else
+		fold_by_pairs(k, roots, stride, branches, n_branches, n);
+}
+
+static void tail_alone(const struct otd_sha256_kernel *k, uint8_t out[32], const uint32_t state[8],
+		       const uint8_t *tail, size_t blocks)
+{
+	uint8_t block[64] = {0};
+	uint32_t s[8];
+	memcpy(s, state, sizeof(s));
+	k->blocks(s, tail, blocks);
+	for (int i = 0; i < 8; i++)
+		otd_sha256_store(block + 4 * i, s[i]);
+	block[32] = 0x80;
+	block[62] = 1; /* 256 bits */
+	memcpy(s, otd_sha256_iv, sizeof(s));
+	k->blocks(s, block, 1);
+	for (int i = 0; i < 8; i++)
+		otd_sha256_store(out + 4 * i, s[i]);
+}
+
+void otd_sha256d_tails(uint8_t *out, size_t out_stride, const uint32_t state[8],
+		       const uint8_t *tails, size_t stride, size_t blocks, size_t n)
+{
+	const struct otd_sha256_kernel *k = otd_sha256_kernel();
+	if (k->tails) {
+		k->tails(out, out_stride, state, tails, stride, blocks, n);
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		tail_alone(k, out + i * out_stride, state, tails + i * stride, blocks);
 }
 
 /* The kernel looked at the top word only: whether the whole digest is at most target. */

@@ -20,11 +20,17 @@ struct otd_sha256_kernel {
 	unsigned lanes; /* of one call of scan, at most 32 */
 	uint32_t (*scan)(const uint32_t midstate[8], const uint32_t tail[3], uint32_t first,
 			 uint32_t top);
+	/* As otd_sha256d_fold() and otd_sha256d_tails(); NULL: by blocks and d64. */
+	void (*fold)(uint8_t *roots, size_t stride, const uint8_t (*branches)[32],
+		     size_t n_branches, size_t n);
+	void (*tails)(uint8_t *out, size_t out_stride, const uint32_t state[8],
+		      const uint8_t *tails, size_t stride, size_t blocks, size_t n);
 };
 
 extern const struct otd_sha256_kernel otd_sha256_portable;
 #if defined(__x86_64__)
-extern const struct otd_sha256_kernel otd_sha256_shani, otd_sha256_avx2, otd_sha256_avx512;
+extern const struct otd_sha256_kernel otd_sha256_wide_shani, otd_sha256_shani, otd_sha256_avx2,
+	otd_sha256_avx512;
 #elif defined(__aarch64__)
 extern const struct otd_sha256_kernel otd_sha256_armce;
 #endif

@@ -131,19 +131,113 @@ static void d64_lanes(uint8_t *out, size_t out_stride, const uint8_t *in, size_t
 	store(out, out_stride, s);
 }
 
-/* The rest of a batch, fewer than LANES, goes one by one. */
+/*
+ * The rest of a batch, fewer than LANES: a few go one by one, more of them in lanes of which some are
+ * idle. All lanes together cost what two or three messages cost one by one.
+ */
+enum { ALONE = 2 };
+
+static void copy_rest(uint8_t *to, const uint8_t *in, size_t stride, size_t size, size_t n)
+{
+	memset(to, 0, LANES * size);
+	for (size_t i = 0; i < n; i++)
+		memcpy(to + i * size, in + i * stride, size);
+}
+
+static void copy_out(uint8_t *out, size_t out_stride, const uint8_t *from, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		memcpy(out + i * out_stride, from + 32 * i, 32);
+}
+
 static void d80(uint8_t *out, size_t out_stride, const uint8_t *in, size_t stride, size_t n)
 {
+	uint8_t rest[LANES * 80], digests[LANES * 32];
 	for (; n >= LANES; n -= LANES, in += LANES * stride, out += LANES * out_stride)
 		d80_lanes(out, out_stride, in, stride);
-	otd_sha256_portable.d80(out, out_stride, in, stride, n);
+	if (n <= ALONE) {
+		otd_sha256_portable.d80(out, out_stride, in, stride, n);
+		return;
+	}
+	copy_rest(rest, in, stride, 80, n);
+	d80_lanes(digests, 32, rest, 80);
+	copy_out(out, out_stride, digests, n);
 }
 
 static void d64(uint8_t *out, size_t out_stride, const uint8_t *in, size_t stride, size_t n)
 {
+	uint8_t rest[LANES * 64], digests[LANES * 32];
 	for (; n >= LANES; n -= LANES, in += LANES * stride, out += LANES * out_stride)
 		d64_lanes(out, out_stride, in, stride);
-	otd_sha256_portable.d64(out, out_stride, in, stride, n);
+	if (n <= ALONE) {
+		otd_sha256_portable.d64(out, out_stride, in, stride, n);
+		return;
+	}
+	copy_rest(rest, in, stride, 64, n);
+	d64_lanes(digests, 32, rest, 64);
+	copy_out(out, out_stride, digests, n);
+}
+
+/* The digest of one level is the first half of the next level's block as it stands in the registers. */
+static void fold_lanes(uint8_t *roots, size_t stride, const uint8_t (*branches)[32],
+		       size_t n_branches)
+{
+	VEC root[8], s[8], w[16];
+	for (int i = 0; i < 8; i++)
+		root[i] = GATHER(roots + 4 * i, stride);
+	for (size_t b = 0; b < n_branches; b++) {
+		for (int i = 0; i < 8; i++) {
+			w[i] = root[i];
+			w[8 + i] = SPLAT(otd_sha256_load(branches[b] + 4 * i));
+		}
+		set_iv(s);
+		compress(s, w);
+		pad(w, 0, 512);
+		compress(s, w);
+		second(s);
+		for (int i = 0; i < 8; i++)
+			root[i] = s[i];
+	}
+	store(roots, stride, root);
+}
+
+static void fold(uint8_t *roots, size_t stride, const uint8_t (*branches)[32], size_t n_branches,
+		 size_t n)
+{
+	uint8_t rest[LANES * 32];
+	for (; n >= LANES; n -= LANES, roots += LANES * stride)
+		fold_lanes(roots, stride, branches, n_branches);
+	if (n <= ALONE) {
+		otd_sha256_portable.fold(roots, stride, branches, n_branches, n);
+		return;
+	}
+	copy_rest(rest, roots, stride, 32, n);
+	fold_lanes(rest, 32, branches, n_branches);
+	copy_out(roots, stride, rest, n);
+}
+
+static void tails_lanes(uint8_t *out, size_t out_stride, const uint32_t state[8], const uint8_t *in,
+			size_t stride, size_t n_blocks)
+{
+	VEC s[8], w[16];
+	for (int i = 0; i < 8; i++)
+		s[i] = SPLAT(state[i]);
+	for (size_t b = 0; b < n_blocks; b++) {
+		for (int i = 0; i < 16; i++)
+			w[i] = GATHER(in + 64 * b + 4 * i, stride);
+		compress(s, w);
+	}
+	second(s);
+	store(out, out_stride, s);
+}
+
+/* Messages have no bound, so what is left of them goes one by one. */
+static void tails(uint8_t *out, size_t out_stride, const uint32_t state[8], const uint8_t *in,
+		  size_t stride, size_t n_blocks, size_t n)
+{
+	for (; n >= LANES; n -= LANES, in += LANES * stride, out += LANES * out_stride)
+		tails_lanes(out, out_stride, state, in, stride, n_blocks);
+	otd_sha256_portable.tails(out, out_stride, state, in, stride, n_blocks, n);
 }
 
 static void blocks(uint32_t state[8], const uint8_t *p, size_t n)

@@ -123,6 +123,59 @@ static void batches_match_portable(const struct otd_sha256_kernel *k)
 	}
 }
 
+/* Against single hashes of the portable kernel: 0 to 12 branches, 0 to 40 roots. */
+static void folds_match_portable(const struct otd_sha256_kernel *k)
+{
+	uint8_t branches[12][32], roots[41 * 40], expect[41 * 40];
+	for (size_t n = 0; n <= 40; n++) {
+		size_t n_branches = next_random() % 13;
+		fill(branches[0], sizeof(branches));
+		fill(roots, sizeof(roots));
+		memcpy(expect, roots, sizeof(roots));
+		otd_sha256_use(k);
+		otd_sha256d_fold(roots, 40, (const uint8_t(*)[32])branches, n_branches, n);
+		otd_sha256_use(&otd_sha256_portable);
+		for (size_t i = 0; i < n; i++) {
+			for (size_t b = 0; b < n_branches; b++) {
+				uint8_t pair[64];
+				memcpy(pair, expect + 40 * i, 32);
+				memcpy(pair + 32, branches[b], 32);
+				otd_sha256d(expect + 40 * i, pair, 64);
+			}
+		}
+		assert_memory_equal(roots, expect, sizeof(roots));
+	}
+}
+
+/* Messages of 64 to 447 bytes of which the first block is the same. */
+static void tails_match_portable(const struct otd_sha256_kernel *k)
+{
+	static uint8_t text[40][448];
+	for (size_t n = 0; n <= 40; n++) {
+		size_t len = 64 + next_random() % 384, blocks = (len - 64 + 9 + 63) / 64;
+		uint8_t tails[40 * 448] = {0}, out[41 * 40], expect[41 * 40];
+		struct otd_sha256 begun;
+		fill(text[0], sizeof(text));
+		memset(out, 0xee, sizeof(out));
+		memset(expect, 0xee, sizeof(expect));
+		otd_sha256_use(&otd_sha256_portable);
+		otd_sha256_init(&begun);
+		otd_sha256_update(&begun, text[0], 64);
+		for (size_t i = 0; i < n; i++) {
+			uint8_t *t = tails + 448 * i;
+			memcpy(text[i], text[0], 64);
+			otd_sha256d(expect + 40 * i, text[i], len);
+			memcpy(t, text[i] + 64, len - 64);
+			t[len - 64] = 0x80;
+			t[64 * blocks - 2] = (uint8_t)(len * 8 >> 8);
+			t[64 * blocks - 1] = (uint8_t)(len * 8);
+		}
+		otd_sha256_use(k);
+		otd_sha256d_tails(out, 40, begun.state, tails, 448, blocks, n);
+		assert_memory_equal(out, expect, sizeof(out));
+	}
+}
+
 /* The nonces that one hash each finds, for any start and length, and when found is full. */
 static void scan_matches_one_by_one(const struct otd_sha256_kernel *k)
 {
@@ -201,6 +254,9 @@ static void every_kernel(void **state)
 		genesis_block();
 		scan_edges();
 		batches_match_portable(k);
+		folds_match_portable(k);
+		tails_match_portable(k);
+		otd_sha256_use(k);
 		scan_matches_one_by_one(k);
 		ran++;
 	}

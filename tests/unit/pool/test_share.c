@@ -245,9 +245,49 @@ static void the_share_target_is_never_harder_than_a_block(void **state)
 	end(&f);
 }
 
+/* A batch gives each share the hash that it has alone, with coinbases of any length. */
+static void a_batch_is_hashed_as_each_alone(void **state)
+{
+	static uint8_t rest[1200];
+	static const size_t lengths[] = {1, 40, 55, 56, 110, 400, 440, 1200};
+	static struct otd_share many[OTD_SHARE_BATCH];
+	struct fixture f;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rest); i++)
+		rest[i] = (uint8_t)(i * 7);
+	for (size_t k = 0; k < sizeof(lengths) / sizeof(lengths[0]); k++) {
+		size_t n = 1 + 9 * k % OTD_SHARE_BATCH;
+		begin(&f, "1e6");
+		f.job->coinbase2 = (struct otd_span){rest, lengths[k]};
+		for (size_t i = 0; i < n; i++) {
+			many[i] = f.s;
+			many[i].in.extranonce1[0] = (uint8_t)(i * 3);
+			many[i].in.extranonce2[3] = (uint8_t)i;
+			many[i].in.nonce = (uint32_t)(i * 77);
+		}
+		otd_shares_hash(many, n, &algo, &work);
+		for (size_t i = 0; i < n; i++) {
+			uint8_t coinbase[2048], root[32], pair[64], hash[32];
+			otd_share_coinbase(coinbase, &many[i]);
+			otd_sha256d(root, coinbase, otd_share_coinbase_len(f.job));
+			for (uint32_t b = 0; b < f.job->n_branches; b++) {
+				memcpy(pair, root, 32);
+				memcpy(pair + 32, f.job->branches[b], 32);
+				otd_sha256d(root, pair, 64);
+			}
+			assert_memory_equal(many[i].header + 36, root, 32);
+			otd_sha256d(hash, many[i].header, 80);
+			assert_memory_equal(many[i].hash, hash, 32);
+		}
+		end(&f);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_batch_is_hashed_as_each_alone),
 		cmocka_unit_test(the_documented_example),
 		cmocka_unit_test(batches_hash_as_one_by_one),
 		cmocka_unit_test(the_rules_one_by_one),
