@@ -1,5 +1,4 @@
-/* Sessions of a server to another process, and from one: see stratum/image.h.
- */
+/* Sessions of a server to another process, and from one: see stratum/image.h. */
 #include "stratum/image.h"
 
 #include <stdio.h>
@@ -62,12 +61,13 @@ static void describe_workers(struct otd_bytes *out, const struct otd_session *s)
 {
 	for (size_t i = 0; i < s->n_workers; i++) {
 		const struct otd_session_worker *w = &s->workers[i];
-		const struct otd_session_record_worker r = {
-			.user = {(const uint8_t *)w->user, w->user_len},
-			.account = otd_worker_account(w->worker),
-			.name = otd_worker_name(w->worker),
-			.accepted = w->accepted,
-			.refused = w->refused};
+		char user[OTD_SESSION_USER_MAX];
+		const struct otd_session_record_worker r = {.user = otd_session_user(w, user),
+							    .account =
+								    otd_worker_account(w->worker),
+							    .name = otd_worker_name(w->worker),
+							    .accepted = w->accepted,
+							    .refused = w->refused};
 		otd_session_record_add_worker(out, &r);
 	}
 }
@@ -89,8 +89,7 @@ static bool save_one(struct otd_session *s, struct otd_bytes *out, struct otd_im
 	otd_bytes_clear(&b->workers);
 	describe(&r, s);
 	describe_workers(&b->workers, s);
-	/* Room for the whole record first: once it is released there is no way back.
-   */
+	/* Room for the whole record first: once it is released there is no way back. */
 	size_t most = sizeof(r) + b->workers.len + s->st->conf.limits.out_max +
 		      4 * s->st->conf.limits.line_max + 65536;
 	if (b->workers.failed || !otd_bytes_room(out, most))
@@ -152,15 +151,13 @@ static otd_rc load_workers(struct otd_session *s, struct otd_session_record *r)
 						    w.account, w.name);
 		if (rc)
 			return rc;
-		to->user = malloc(w.user.len);
-		if (!to->user) {
+		rc = otd_session_set_user(to, w.user);
+		if (rc) {
 			otd_reactor_worker_close(s->st->conf.reactor, to->worker);
-			return OTD_E_NOMEM;
+			return rc;
 		}
-		memcpy(to->user, w.user.ptr, w.user.len);
-		to->user_len = w.user.len;
-		to->accepted = w.accepted;
-		to->refused = w.refused;
+		to->accepted = (uint32_t)w.accepted;
+		to->refused = (uint32_t)w.refused;
 		s->n_workers++;
 	}
 	return OTD_OK;
@@ -192,12 +189,11 @@ static void load_difficulty(struct otd_session *s, const struct otd_session_reco
 	s->vardiff = r->vardiff;
 	if (!same_port(&r->vardiff, &of_port))
 		s->port_revision--; /* the next tick moves it between the limits of now */
-	/* What is more than we remember: the oldest go, and the next one is judged no
-   * harder. */
+	/* What is more than we remember: the oldest go, and the next one is judged no harder. */
 	size_t skip = r->n_targets > OTD_SESSION_TARGETS ? r->n_targets - OTD_SESSION_TARGETS : 0;
 	for (size_t i = skip; i < r->n_targets; i++) {
-		s->targets[s->n_targets++] = (struct otd_session_target){
-			sending_now(orders, r->targets[i].from), r->targets[i].target};
+		otd_session_target_add(s, sending_now(orders, r->targets[i].from),
+				       r->targets[i].target);
 	}
 	for (size_t i = 0; i < skip && s->n_targets; i++) {
 		if (otd_u256_cmp(r->targets[i].target, s->targets[0].target) > 0)
@@ -227,9 +223,7 @@ static otd_rc load_session(struct otd_session *s, struct otd_session_record *r,
 	int64_t now_ms = otd_session_now_ms(s);
 	s->opened_ms = r->opened_ms < now_ms ? r->opened_ms : now_ms;
 	if (r->agent.len) {
-		s->agent = calloc(1, r->agent.len + 1);
-		if (s->agent)
-			memcpy(s->agent, r->agent.ptr, r->agent.len);
+		s->agent = otd_agents_take(&s->st->agents, r->agent.ptr, r->agent.len);
 	}
 	load_difficulty(s, r, orders);
 	return load_workers(s, r);

@@ -2,6 +2,7 @@
 #include "stratum/policy.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -375,16 +376,23 @@ static bool count(struct otd_tally *t, enum otd_policy_offence_kind kind, int64_
 	return kind == OTD_OFFENCE_HANDSHAKE || (n >= OTD_POLICY_FIRST && !(n & (n - 1)));
 }
 
+/* Made at the first offence; NULL where memory is out. */
+static struct otd_tally *tally_of(struct otd_tally **t)
+{
+	if (!*t)
+		*t = calloc(1, sizeof(**t));
+	return *t;
+}
+
 static void offence(struct otd_session *s, struct otd_session_worker *w,
 		    enum otd_policy_offence_kind kind)
 {
 	const struct otd_stratum_policy *p = s->st->conf.policy;
 	struct otd_policy_offence_out out = {0};
-	struct otd_tally *t = w ? &w->tally : &s->tally;
+	struct otd_tally *t = p && !s->closing ? tally_of(w ? &w->tally : &s->tally) : NULL;
 	struct names n;
 
-	if (!p || s->closing || !count(t, kind, otd_session_now_ms(s)) ||
-	    !wants(s, OTD_HOOK_OFFENCE))
+	if (!t || !count(t, kind, otd_session_now_ms(s)) || !wants(s, OTD_HOOK_OFFENCE))
 		return;
 	names_of(&n, w);
 	const struct otd_policy_offence in = {
@@ -442,6 +450,8 @@ void otd_session_policy_verdict(struct otd_session *s, const struct otd_pool_wor
 	enum otd_policy_offence_kind kind;
 	struct otd_session_worker *w = NULL;
 
+	if (!s->st->conf.policy)
+		return;
 	for (size_t i = 0; worker && i < s->n_workers && !w; i++)
 		w = s->workers[i].worker == worker ? &s->workers[i] : NULL;
 	if (v == OTD_SHARE_ACCEPTED) {

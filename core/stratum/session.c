@@ -8,6 +8,7 @@
 
 /* Most miners ask one thing at a time, and there may be very many of them. */
 #define ANSWERS_FIRST 2
+#define SPARE_ANSWERS 256
 /* Points of net/conn.h: for a line that jansson reads, and one more for so many bytes of it. */
 #define POINTS_PARSED  4
 #define PARSED_A_POINT 64
@@ -53,14 +54,17 @@ void otd_session_destroy(struct otd_session *s)
 	for (size_t i = 0; i < s->n_workers; i++) {
 		otd_reactor_worker_close(r, s->workers[i].worker);
 		free(s->workers[i].user);
+		free(s->workers[i].tally);
 	}
 	free(s->workers);
+	free(s->tally);
+	free(s->targets);
 	for (uint64_t i = s->head; i < s->tail; i++)
 		free(s->answers[i & (s->answers_cap - 1)].text);
 	free(s->answers);
 	if (s->has_extranonce1)
 		otd_reactor_extranonce_give(r, s->port->pool, s->extranonce1);
-	free(s->agent);
+	otd_agents_drop(&s->st->agents, s->agent);
 	otd_stratum_forget(s->st, s);
 	free(s);
 }
@@ -132,16 +136,54 @@ static struct otd_answer *answer_at(struct otd_session *s, uint64_t i)
 	return &s->answers[i & (s->answers_cap - 1)];
 }
 
+/* Most sessions wait for nothing most of the time: the small rings go round among those who do. */
+static struct otd_answer *ring_take(struct otd_stratum *st, uint32_t cap)
+{
+	struct otd_answer *ring = st->spare_answers;
+
+	if (cap != ANSWERS_FIRST || !ring)
+		return malloc(cap * sizeof(*ring));
+	memcpy(&st->spare_answers, &ring->text, sizeof(ring->text));
+	st->n_spare_answers--;
+	return ring;
+}
+
+static void ring_give(struct otd_stratum *st, struct otd_answer *ring, uint32_t cap)
+{
+	if (!ring || cap != ANSWERS_FIRST || st->n_spare_answers >= SPARE_ANSWERS) {
+		free(ring);
+		return;
+	}
+	memcpy(&ring->text, &st->spare_answers, sizeof(ring->text));
+	st->spare_answers = ring;
+	st->n_spare_answers++;
+}
+
+void otd_session_ring_idle(struct otd_session *s, bool of_any_size)
+{
+	if (s->head != s->tail || !s->answers || (!of_any_size && s->answers_cap > ANSWERS_FIRST))
+		return;
+	ring_give(s->st, s->answers, s->answers_cap);
+	s->answers = NULL;
+	s->answers_cap = 0;
+}
+
+void otd_stratum_rings_finish(struct otd_stratum *st)
+{
+	while (st->spare_answers)
+		free(ring_take(st, ANSWERS_FIRST));
+}
+
 static struct otd_answer *answer_begin(struct otd_session *s, struct otd_span id, uint64_t *number)
 {
 	if (s->tail - s->head == s->answers_cap) {
-		size_t cap = s->answers_cap ? 2 * s->answers_cap : ANSWERS_FIRST;
-		struct otd_answer *at = malloc(cap * sizeof(*at));
+		uint32_t cap = s->answers_cap ? 2 * s->answers_cap : ANSWERS_FIRST;
+		struct otd_answer *at = ring_take(s->st, cap);
 		if (!at)
 			return NULL;
 		for (uint64_t i = s->head; i < s->tail; i++)
 			at[i & (cap - 1)] = *answer_at(s, i);
-		free(s->answers);
+		ring_give(s->st, s->answers, s->answers_cap);
 		s->answers = at;
 		s->answers_cap = cap;
 	}
@@ -201,6 +243,7 @@ static void answers_flush(struct otd_session *s)
 	}
 	if (s->head < s->tail)
 		return;
+	otd_session_ring_idle(s, false);
 	if (s->job_due)
 		otd_session_first_job(s);
 	if ((s->st->draining || s->leaving) && !s->closing)
@@ -257,9 +300,7 @@ otd_rc otd_session_subscribe(struct otd_session *s, struct otd_span agent)
 	}
 	if (!s->agent && agent.len) {
 		size_t n = agent.len < OTD_SESSION_AGENT_MAX ? agent.len : OTD_SESSION_AGENT_MAX;
-		s->agent = calloc(1, n + 1);
-		if (s->agent)
-			memcpy(s->agent, agent.ptr, n);
+		s->agent = otd_agents_take(&s->st->agents, agent.ptr, n);
 	}
 	s->job_due = !s->subscribed;
 	s->subscribed = true;
@@ -278,11 +319,53 @@ void otd_session_first_job(struct otd_session *s)
 		otd_session_send_job(s, job, true);
 }
 
+/* Whether user is ACCOUNT or ACCOUNT.NAME of w. */
+static bool is_name_of(const struct otd_pool_worker *w, struct otd_span user)
+{
+	struct otd_span account = otd_worker_account(w), name = otd_worker_name(w);
+
+	if (user.len < account.len || memcmp(user.ptr, account.ptr, account.len) != 0)
+		return false;
+	if (!name.len)
+		return user.len == account.len;
+	return user.len == account.len + 1 + name.len && user.ptr[account.len] == '.' &&
+	       !memcmp(user.ptr + account.len + 1, name.ptr, name.len);
+}
+
+otd_rc otd_session_set_user(struct otd_session_worker *w, struct otd_span user)
+{
+	w->user = NULL;
+	if (is_name_of(w->worker, user))
+		return OTD_OK;
+	w->user = calloc(1, user.len + 1);
+	if (!w->user)
+		return OTD_E_NOMEM;
+	memcpy(w->user, user.ptr, user.len);
+	return OTD_OK;
+}
+
+struct otd_span otd_session_user(const struct otd_session_worker *w, char buf[OTD_SESSION_USER_MAX])
+{
+	struct otd_span account = otd_worker_account(w->worker), name = otd_worker_name(w->worker);
+	size_t n = account.len;
+
+	if (w->user)
+		return (struct otd_span){(const uint8_t *)w->user, strlen(w->user)};
+	memcpy(buf, account.ptr, n);
+	if (name.len) {
+		buf[n++] = '.';
+		memcpy(buf + n, name.ptr, name.len);
+		n += name.len;
+	}
+	return (struct otd_span){(const uint8_t *)buf, n};
+}
+
 struct otd_pool_worker *otd_session_worker(const struct otd_session *s, struct otd_span user)
 {
 	for (size_t i = 0; i < s->n_workers; i++) {
 		const struct otd_session_worker *w = &s->workers[i];
-		if (w->user_len == user.len && !memcmp(w->user, user.ptr, user.len))
+		if (w->user ? strlen(w->user) == user.len && !memcmp(w->user, user.ptr, user.len)
+			    : is_name_of(w->worker, user))
 			return otd_budget_refused(&s->st->budget, w->rig) ? NULL : w->worker;
 	}
 	return NULL;
@@ -465,16 +548,15 @@ static otd_rc add_worker(struct otd_session *s, struct otd_span user, struct otd
 	s->workers = all;
 	all = &all[s->n_workers];
 	*all = (struct otd_session_worker){0};
-	all->user = malloc(user.len);
-	if (!all->user)
-		return OTD_E_NOMEM;
-	memcpy(all->user, user.ptr, user.len);
-	all->user_len = user.len;
 	rc = otd_reactor_worker_open(s->st->conf.reactor, &all->worker, s->port->pool,
 				     s->port->scheme ? s->port->scheme : "", account, name);
 	if (rc) {
 		*why = "this account has too many worker names: use one of them";
-		free(all->user);
+		return rc;
+	}
+	rc = otd_session_set_user(all, user);
+	if (rc) {
+		otd_reactor_worker_close(s->st->conf.reactor, all->worker);
 		return rc;
 	}
 	if (!s->n_workers++)

@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/text.h"
 #include "net/conn.h"
+#include "stratum/agents.h"
 #include "stratum/hosts.h"
 #include "stratum/stratum.h"
 #include "stratum/vardiff.h"
@@ -52,13 +53,11 @@ struct otd_tally {
 };
 
 struct otd_session_worker {
-	char *user; /* as the miner writes it */
-	size_t user_len;
+	char *user; /* as the miner writes it; NULL: as ACCOUNT.NAME of worker */
 	struct otd_pool_worker *worker;
-	/* of this connection; counted where there is policy */
-	uint64_t accepted, refused;
-	struct otd_tally tally;
-	struct otd_rig *rig; /* budget.h; NULL: nothing of it was refused */
+	struct otd_tally *tally;    /* NULL: nothing yet */
+	struct otd_rig *rig;        /* budget.h; NULL: nothing of it was refused */
+	uint32_t accepted, refused; /* of this connection; counted where there is policy */
 };
 
 /* A request whose answer is not written yet, or waits for one before it. */
@@ -109,27 +108,28 @@ struct otd_session {
 	uint32_t bad_lines;
 	uint64_t line_ns; /* when the line in hand came */
 	int64_t opened_ms;
-	char *agent; /* NULL: not told */
+	const char *agent; /* agents.h; NULL: not told */
 
 	struct otd_session_worker *workers;
-	size_t n_workers;
+	uint32_t n_workers;
 
-	/* answers: a ring from head to tail; cap is a power of two, 0 before the first */
+	/* answers: a ring from head to tail; cap is a power of two, 0 while there are none: an idle
+	   session has no ring */
+	uint32_t answers_cap;
 	struct otd_answer *answers;
 	uint64_t head, tail;
-	size_t answers_cap;
-	size_t outstanding; /* verdicts and address checks that will still come back */
+	uint32_t outstanding; /* verdicts and address checks that will still come back */
 
+	uint32_t n_targets;                 /* at most OTD_SESSION_TARGETS */
+	struct otd_session_target *targets; /* as many; NULL: none */
 	struct otd_vardiff vardiff;
-	struct otd_session_target targets[OTD_SESSION_TARGETS];
-	size_t n_targets;
 	uint64_t sent_order; /* of the job sent last; 0: none */
-	uint32_t sent_repeat;
 	int64_t sent_ms;
+	uint32_t sent_repeat;
 
 	/* policy.c */
 	struct otd_host *host;    /* NULL: not counted */
-	struct otd_tally tally;   /* of no worker */
+	struct otd_tally *tally;  /* of no worker; NULL: nothing yet */
 	int64_t difficulty_ms;    /* when scripts were asked last; 0: not yet */
 	int64_t steer_ms;         /* how long the window was that the host would steer by, */
 	int64_t steer_shares;     /* and its shares */
@@ -164,6 +164,10 @@ struct otd_stratum {
 	struct otd_timer *timer;
 	size_t tick_cursor;
 	struct otd_bytes scratch; /* one answer at a time */
+	struct otd_agents agents;
+	struct otd_answer
+		*spare_answers; /* rings of the least size that nobody uses; n_spare_answers */
+	uint32_t n_spare_answers;
 	struct {
 		bool on, told;
 		struct otd_timer *timer;
@@ -235,6 +239,9 @@ void otd_session_floor(struct otd_session *s, struct otd_u256 target);
 struct otd_session *otd_session_create(struct otd_stratum *st, const struct otd_stratum_port *port,
 				       const struct otd_ticket *ticket);
 void otd_session_destroy(struct otd_session *s);
+/* Lets go of its ring of answers where nothing waits: a small one, or of any size. */
+void otd_session_ring_idle(struct otd_session *s, bool of_any_size);
+void otd_stratum_rings_finish(struct otd_stratum *st);
 /* Its connection is gone: destroyed now or with the last verdict. */
 void otd_session_gone(struct otd_session *s);
 void otd_session_send_job(struct otd_session *s, struct otd_job *job, bool clean);
@@ -242,6 +249,15 @@ void otd_session_send_job(struct otd_session *s, struct otd_job *job, bool clean
 void otd_session_send_again(struct otd_session *s);
 /* By what a share of this sending (order of the job * 256 + repeat) is judged. */
 struct otd_u256 otd_session_target(const struct otd_session *s, uint64_t sending);
+/* From sending on, target: behind those that are there. Where memory is out, the newest of them is
+   made no harder. */
+void otd_session_target_add(struct otd_session *s, uint64_t sending, struct otd_u256 target);
+/* How the miner of w writes its name, of len bytes, in buf or not. */
+#define OTD_SESSION_USER_MAX (OTD_WORKER_ACCOUNT_MAX + OTD_WORKER_NAME_MAX + 2)
+struct otd_span otd_session_user(const struct otd_session_worker *w,
+				 char buf[OTD_SESSION_USER_MAX]);
+/* Sets how it does; NUL does not occur in it. OTD_E_NOMEM. */
+otd_rc otd_session_set_user(struct otd_session_worker *w, struct otd_span user);
 /* An accepted share, judged by target: its pace may change the difficulty. */
 void otd_session_paced(struct otd_session *s, struct otd_u256 target);
 /* A change that the miner should know of now: where it was sent work already, that work again. */

@@ -1,6 +1,7 @@
 /* Jobs and difficulty of a session: what it was sent, and by what a share is judged. */
 #include "stratum/policy.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define LOGIN_REASON "no login in time"
@@ -22,10 +23,15 @@ struct otd_u256 otd_session_target(const struct otd_session *s, uint64_t sending
  */
 static void target_push(struct otd_session *s, uint64_t sending, struct otd_u256 target)
 {
-	for (size_t i = 0; i < s->n_targets; i++) {
+	for (uint32_t i = 0; i < s->n_targets; i++) {
 		if (otd_u256_cmp(s->targets[i].target, target) < 0)
 			s->targets[i].target = target;
 	}
+	otd_session_target_add(s, sending, target);
+}
+
+void otd_session_target_add(struct otd_session *s, uint64_t sending, struct otd_u256 target)
+{
 	if (s->n_targets == OTD_SESSION_TARGETS) {
 		/* Shares of the oldest sending are judged as the next one's, but no harder. */
 		if (otd_u256_cmp(s->targets[1].target, s->targets[0].target) < 0)
@@ -34,6 +40,17 @@ static void target_push(struct otd_session *s, uint64_t sending, struct otd_u256
 			(OTD_SESSION_TARGETS - 1) * sizeof(s->targets[0]));
 		s->n_targets--;
 	}
+	/* Most sessions have one: as many as there are. */
+	struct otd_session_target *all =
+		realloc(s->targets, (s->n_targets + 1) * sizeof(s->targets[0]));
+	if (!all) {
+		struct otd_session_target *newest =
+			s->n_targets ? &s->targets[s->n_targets - 1] : NULL;
+		if (newest && otd_u256_cmp(newest->target, target) < 0)
+			newest->target = target;
+		return;
+	}
+	s->targets = all;
 	s->targets[s->n_targets++] = (struct otd_session_target){sending, target};
 }
 
@@ -168,6 +185,7 @@ void otd_session_tick(struct otd_session *s, int64_t now_ms)
 {
 	const struct otd_stratum_conf *conf = &s->st->conf;
 
+	otd_session_ring_idle(s, true);
 	if (s->closing)
 		return;
 	if ((!s->subscribed || !s->n_workers) && now_ms - s->opened_ms > conf->limits.login_ms) {

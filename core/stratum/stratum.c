@@ -326,6 +326,8 @@ void otd_stratum_destroy(struct otd_stratum *st)
 	free(st->open);
 	free(st->broadcasts);
 	otd_bytes_finish(&st->scratch);
+	otd_stratum_rings_finish(st);
+	otd_agents_finish(&st->agents);
 	free(st);
 }
 
