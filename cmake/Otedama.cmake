@@ -326,7 +326,7 @@ function(otedama_install)
   endforeach()
   install(DIRECTORY scripts/lua DESTINATION ${CMAKE_INSTALL_DATADIR}/otedama FILES_MATCHING PATTERN "*.lua")
   file(GLOB docs CONFIGURE_DEPENDS docs/*.md)
-  install(FILES ${docs} DESTINATION ${CMAKE_INSTALL_DOCDIR})
+  install(FILES ${docs} deploy/haproxy.cfg DESTINATION ${CMAKE_INSTALL_DOCDIR})
 endfunction()
 
 # bench/NAME.c -> build/bench/NAME, with bench/common/*.c; the target "benches" is all of them, and

@@ -19,6 +19,9 @@ struct entry {
 	struct otd_tls *tls;
 	bool named; /* in the settings in force */
 	bool was_named;
+	/* of a change: the first port that has it, as long as its settings */
+	const struct otd_settings_pool *pool;
+	const struct otd_settings_port *port;
 };
 
 struct otd_app_tls {
@@ -42,25 +45,30 @@ struct otd_app_tls_change {
 
 /* --- files --- */
 
-/* Whatever is wrong with the file itself. */
-static otd_rc look_at(const char *path, int fd, bool secret, struct otd_err *err)
+static otd_rc look_at(const char *path, int fd, mode_t *mode, struct otd_err *err)
 {
 	struct stat st;
 	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
 		return otd_fail(err, OTD_E_INVALID, "%s: is no file", path);
 	if (st.st_size > OTD_TLS_PEM_MAX)
 		return otd_fail(err, OTD_E_RANGE, "%s: is too large for a certificate", path);
-	if (secret && (st.st_mode & (S_IRWXO | S_IWGRP)))
-		return otd_fail(
-			err, OTD_E_REFUSED,
-			"%s: the key in it is open to others (mode %04o); chmod 640 %s, and "
-			"make a new key if anybody may have read it",
-			path, (unsigned)(st.st_mode & 07777), path);
+	*mode = st.st_mode & 07777;
 	return OTD_OK;
 }
 
+/* With a secret in it, it is its owner's, and its group may read. */
+static otd_rc closed(const char *path, mode_t mode, struct otd_err *err)
+{
+	if (!(mode & (S_IRWXO | S_IWGRP)))
+		return OTD_OK;
+	return otd_fail(err, OTD_E_REFUSED,
+			"%s: the key in it is open to others (mode %04o); chmod 640 %s, and make a "
+			"new key if anybody may have read it",
+			path, (unsigned)mode, path);
+}
+
 /* The file's bytes in *text, to be wiped and freed. */
-static otd_rc read_file(const char *path, bool secret, char **text, size_t *n, struct otd_err *err)
+static otd_rc read_file(const char *path, char **text, size_t *n, mode_t *mode, struct otd_err *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	ssize_t got = 1;
@@ -72,7 +80,7 @@ static otd_rc read_file(const char *path, bool secret, char **text, size_t *n, s
 				"%s: cannot be read: %s; name a PEM file that the pool's user may "
 				"read",
 				path, strerror(errno));
-	rc = look_at(path, fd, secret, err);
+	rc = look_at(path, fd, mode, err);
 	if (rc == OTD_OK) {
 		*text = calloc(1, OTD_TLS_PEM_MAX + 1);
 		if (!*text)
@@ -103,10 +111,14 @@ otd_rc otd_app_tls_read(struct otd_tls **out, struct otd_env *env,
 	char *certificate = NULL, *key = NULL;
 	size_t n_certificate = 0, n_key = 0;
 	bool one = strcmp(from->certificate, from->key) == 0;
-	otd_rc rc = read_file(from->certificate, one, &certificate, &n_certificate, err);
+	mode_t mode = 0;
+	otd_rc rc = read_file(from->certificate, &certificate, &n_certificate, &mode, err);
 	*out = NULL;
 	if (rc == OTD_OK && !one)
-		rc = read_file(from->key, true, &key, &n_key, err);
+		rc = read_file(from->key, &key, &n_key, &mode, err);
+	/* Where there is none in it, that is what is said. */
+	if (rc == OTD_OK && strstr(one ? certificate : key, "PRIVATE KEY"))
+		rc = closed(from->key, mode, err);
 	if (rc == OTD_OK) {
 		const struct otd_span text = {(const uint8_t *)certificate, n_certificate};
 		const struct otd_span own = {(const uint8_t *)key, n_key};
@@ -258,7 +270,10 @@ static void take_keys(struct otd_app_tls *a)
 	struct otd_err err = {0};
 	char *text = NULL;
 	size_t n = 0;
-	otd_rc rc = read_file(a->file, true, &text, &n, &err);
+	mode_t mode = 0;
+	otd_rc rc = read_file(a->file, &text, &n, &mode, &err);
+	if (rc == OTD_OK)
+		rc = closed(a->file, mode, &err);
 	if (rc == OTD_OK)
 		rc = otd_tls_tickets_import(a->tickets, (struct otd_span){(const uint8_t *)text, n},
 					    &err);
@@ -339,6 +354,13 @@ void otd_app_tls_stop(struct otd_app *app)
 
 /* --- a reload --- */
 
+static otd_rc fail_at(struct otd_err *err, otd_rc rc, const struct entry *e,
+		      const struct otd_err *why)
+{
+	return otd_yaml_fail(err, rc, e->port->tls.at, "pools.%s.ports.%s.tls: %s", e->pool->name,
+			     e->port->name, why->text);
+}
+
 static otd_rc prepare_port(struct otd_app *app, struct otd_app_tls_change *c,
 			   const struct otd_settings_pool *pool,
 			   const struct otd_settings_port *port, struct otd_err *err)
@@ -349,12 +371,11 @@ static otd_rc prepare_port(struct otd_app *app, struct otd_app_tls_change *c,
 	struct entry *e = add(&c->entry, &c->n, &c->cap, &port->tls);
 	if (!e)
 		return otd_fail(err, OTD_E_NOMEM, "out of memory");
+	e->pool = pool;
+	e->port = port;
 	otd_rc rc = otd_app_tls_read(&e->tls, app->env, &port->tls, otd_app_tls_tickets(app),
 				     app->metrics, &why);
-	if (rc != OTD_OK)
-		return otd_yaml_fail(err, rc, port->tls.at, "pools.%s.ports.%s.tls: %s", pool->name,
-				     port->name, why.text);
-	return OTD_OK;
+	return rc == OTD_OK ? rc : fail_at(err, rc, e, &why);
 }
 
 otd_rc otd_app_tls_prepare(struct otd_app *app, struct otd_app_tls_change **out,
@@ -380,12 +401,14 @@ static otd_rc no_worse(const struct otd_app *app, const struct entry *old, const
 		       struct otd_err *err)
 {
 	struct otd_tls_facts f;
+	struct otd_err why = {0};
 	int64_t now_ms = otd_wall_ms(app->env);
 	otd_tls_facts(old->tls, &f);
 	if (otd_tls_validity(&f, old->certificate, now_ms, NULL) != OTD_OK)
 		return OTD_OK;
 	otd_tls_facts(now->tls, &f);
-	return otd_tls_validity(&f, now->certificate, now_ms, err);
+	otd_rc rc = otd_tls_validity(&f, now->certificate, now_ms, &why);
+	return rc == OTD_OK ? rc : fail_at(err, rc, now, &why);
 }
 
 otd_rc otd_app_tls_offer(struct otd_app *app, struct otd_app_tls_change *c, struct otd_err *err)

@@ -17,6 +17,7 @@ import subprocess
 import threading
 import time
 
+import certificates
 from litecoin import Peer
 from node import real_node
 from pool import BUILD, free_port
@@ -453,7 +454,25 @@ def of(f, *args, **kw):
     return functools.partial(f, **kw) if not args else lambda plant: f(plant, *args, **kw)
 
 
+@contextlib.contextmanager
+def pem_files(plant):
+    """Certificates of all kinds, each with its key in one file, and a pair in two."""
+    folder = os.path.join(plant.folder, "certs")
+    os.mkdir(folder)
+    for name, kw in (("good", {}), ("over", {"begin": -20, "end": -1}), ("tomorrow", {"begin": 1}), ("soon", {"end": 5}),
+                     ("open", {"name": "open.example"}), ("locked", {"passphrase": "hidden-word"})):
+        pair = certificates.make(folder, **kw)
+        path = certificates.one_file(os.path.join(folder, name + ".pem"), *pair)
+        if name == "open":
+            os.chmod(path, 0o644)
+        if name == "good":
+            for part, own in zip(pair, ("certificate.pem", "key.pem")):
+                os.link(part, os.path.join(folder, own))
+    yield Around({"certs": folder}, ("--offline",))
+
+
 NEEDS = {
+    "certificates": pem_files,
     "a plugin that is cut off": of(plugins, lambda path: os.truncate(path, 3000)),
     "a plugin that others may write": of(plugins, lambda path: os.chmod(path, 0o777)),
     "a machine": machine,
@@ -502,6 +521,6 @@ ALONE = ("plugin", "a machine", "folder", "disk", "files", "database", "program"
 
 
 def group_of(need):
-    if "plugin" in need:
+    if "plugin" in need or need == "certificates":
         return "nothing"
     return "a machine" if any(w in need for w in ALONE) else "a node"

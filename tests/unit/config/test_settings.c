@@ -137,6 +137,9 @@ static void test_defaults(void **state)
 	assert_int_equal(p->ports[0].difficulty.aim_ms, 10000);
 	assert_true(p->ports[0].difficulty.vardiff);
 	assert_null(p->ports[0].payout.id);
+	assert_null(p->ports[0].tls.certificate);
+	assert_true(p->ports[0].plain);
+	assert_int_equal(p->ports[0].proxy_from.n, 0);
 	assert_int_equal(p->refresh_ms, 30000);
 	assert_string_equal(p->difficulty_floor, "");
 	assert_int_equal(s->limits.line_bytes, 10240);
@@ -378,7 +381,12 @@ static void test_ports(void **state)
 		{"{70000: {}}", "no port"},
 		{"{x: {}}", "no port"},
 		{"{}", "has 0 entries"},
-		{"{1: {tls: x.pem}}", "not available yet"},
+		{"{1: {tls: [x.pem]}}", "ports.1.tls: is not a file, or two"},
+		{"{1: {tls: ''}}", "ports.1.tls: is not a file, or two"},
+		{"{1: {tls: {certificate: a}}}", "ports.1.tls.key: is missing"},
+		{"{1: {tls: {certificate: a, key: [b]}}}", "tls.key: is not the path"},
+		{"{1: {tls: {certificate: a, key: b, cert: c}}}", "'cert' is no key of tls"},
+		{"{1: {proxy_from: 10.0.0.0/8}}", "is not a list"},
 		{"{1: {difficulty: {start: 1, min: 2}}}", "below min"},
 		{"{1: {difficulty: {start: 3, max: 2}}}", "above max"},
 		{"{1: {difficulty: {start: 3, min: 5, max: 2}}}", "exchange"},
@@ -403,6 +411,19 @@ static void test_ports(void **state)
 		"{scheme: s}, ports: {5: {listen: 127.0.0.1}}}\n  q: {coin: test, coinbase: "
 		"{address: a}, payout: {scheme: s}, ports: {5: {listen: 127.0.0.2}}}\n");
 	assert_int_equal(s->n_coins, 1);
+	otd_settings_destroy(s);
+	/* both forms of tls */
+	s = load("store: {use: db-a}\npools:\n  p: {coin: test, coinbase: {address: a}, payout: "
+		 "{scheme: s}, ports: {5: {tls: a.pem, plain: no}, 6: {tls: {certificate: b.pem, "
+		 "key: c.pem}, proxy_from: [10.0.0.0/8, \"::1\"]}}}\n");
+	const struct otd_settings_port *port = s->pools[0].ports;
+	assert_string_equal(port[0].tls.certificate, "a.pem");
+	assert_string_equal(port[0].tls.key, "a.pem");
+	assert_false(port[0].plain);
+	assert_string_equal(port[1].tls.certificate, "b.pem");
+	assert_string_equal(port[1].tls.key, "c.pem");
+	assert_int_equal(port[1].proxy_from.n, 2);
+	assert_string_equal(port[1].proxy_from.item[1], "::1");
 	otd_settings_destroy(s);
 }
 
