@@ -182,6 +182,11 @@ otd_rc otd_heir_prepare(struct otd_app *app, struct otd_err *err)
 			err, OTD_E_UNSUPPORTED,
 			"threads.processes: reactors in processes of their own cannot take over "
 			"connections so far; set it to 0");
+	/* Another folder is found by its number; one that is not there is not made here. */
+	if (rc == OTD_OK && access(app->data_dir, X_OK) != 0)
+		rc = otd_fail(err, OTD_E_INVALID,
+			      "data_dir %s is not there: it cannot move in an upgrade",
+			      app->data_dir);
 	if (rc == OTD_OK)
 		rc = otd_app_make_plugins(app, err);
 	if (rc == OTD_OK)
