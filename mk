@@ -30,6 +30,7 @@ usage: ./mk COMMAND [ARGUMENTS]
   sim [SEEDS] [FROM]   the whole pool in virtual time, so many seeds (1000) from this one on (1)
   soak [TIME]          a pool that serves for so long (2h; 90s, 10m): no slope in memory or descriptors
   bench [NAME]         the benchmarks, printed; --write keeps them in docs/performance.md
+  bench million        as many miners as fit, over processes on one port (docs/scaling.md)
   lint                 the gates: layers, seams, sizes, names, floats near money, format
   fmt                  clang-format over the tree
   install [DESTDIR=DIR] [PREFIX=DIR]
@@ -151,6 +152,7 @@ bench)
   setup $BUILD_PACKAGES $TEST_PACKAGES
   build release
   ninja -C build -j "$JOBS" benches >build/bench.log 2>&1 || die "the benches do not build, see build/bench.log"
+  [ "${1:-}" = million ] && shift && exec python3 bench/million.py "$@"
   exec python3 bench/run.py "$@"
   ;;
 lint) exec python3 tools/lint.py "$@" ;;

@@ -755,6 +755,8 @@ static void print_all(const struct figures *f)
 			printf(", \"server_cpu_us_per_tip\": %.0f", f->server_cpu_us);
 		print_percentiles("kernel_after_first", &g.kernel_after_first);
 		print_percentiles("read_after_trigger", &g.read_after_trigger);
+		/* Of the last round, since 1970: to set several generators beside each other. */
+		printf(", \"first_real_ns\": %lld", (long long)g.first_real_ns);
 	}
 	printf("}\n");
 }

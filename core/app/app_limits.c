@@ -147,7 +147,9 @@ size_t otd_app_files_left(const struct otd_settings *s)
 		return SIZE_MAX;
 	all = (size_t)r.rlim_cur;
 	/* Where there is hardly any room, half of it each. */
-	return all > 2 * own ? all - own : all / 2;
+	all = all > 2 * own ? all - own : all / 2;
+	/* Processes have a file table each. */
+	return s->threads.processes ? all * (size_t)s->threads.processes : all;
 }
 
 otd_rc otd_app_limits_start(struct otd_app *app, struct otd_err *err)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "app/app_policy_impl.h"
+#include "app/processes.h"
 #include "config/yaml_change.h"
 #include "loop/loop.h"
 #include "plugin/plugin.h"
@@ -266,6 +267,8 @@ otd_rc otd_app_policy_check(struct otd_env *e, const struct otd_settings *s,
 				rc = read_list(g, e, &one, NULL, &err);
 			if (rc == OTD_OK && g->n)
 				rc = build(&set, e, g, OTD_POLICY_BOTH, &err);
+			if (rc == OTD_OK)
+				rc = otd_app_processes_policy(s, set, &err);
 			otd_policy_set_destroy(set);
 			policy_gen_drop(g);
 			if (rc && problem)

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "app/app_limits.h"
 #include "app/processes_impl.h"
 #include "app/reactor_process.h"
 #include "base/log.h"
@@ -23,7 +24,6 @@
 #define WATCH_MS         1000
 #define STOP_MS          1000
 #define PENDING_MS       10000 /* a newcomer waits so long for one that serves */
-#define FILES_KEPT       128   /* of a process, for journals and what libraries open */
 
 int64_t processes_now_ms(const struct otd_app *app)
 {
@@ -62,9 +62,11 @@ otd_rc otd_app_processes_policy(const struct otd_settings *s, const struct otd_p
 	return OTD_OK;
 }
 
-otd_rc otd_app_processes_fit(struct otd_app *app, const struct otd_settings *s, struct otd_err *err)
+otd_rc otd_app_processes_fit(const struct otd_settings_threads *t, const struct otd_settings *s,
+			     struct otd_err *err)
 {
-	const struct otd_settings_threads *t = &app->settings->threads;
+	if (t->processes == 0)
+		return OTD_OK;
 	if (t->processes * t->reactors > OTD_PROCESSES_REACTORS)
 		return otd_fail(err, OTD_E_RANGE,
 				"threads.processes: %" PRId64 " of %" PRId64
@@ -300,11 +302,10 @@ static void on_timer(void *arg)
 	switch (p->state) {
 	case PROCESS_ENDING: reap(p); break;
 	case PROCESS_DOWN:
-		if (p->app->draining)
-			break;
-		next_epoch(p);
+	case PROCESS_EPOCHS:
+		if (!p->app->draining)
+			next_epoch(p);
 		break;
-	case PROCESS_EPOCHS: next_epoch(p); break;
 	case PROCESS_STARTING:
 	case PROCESS_UP: break;
 	}
@@ -357,6 +358,8 @@ void process_is_up(struct process *p)
 	}
 	p->state = PROCESS_UP;
 	otd_metric_add(all->m_up, 1);
+	if (app->draining)
+		return; /* it was counted as drained, and gets nobody */
 	for (size_t i = 0; i < all->reactors; i++) {
 		struct telling t = {app, p->first + (uint32_t)i};
 		struct seat *s = &all->seat[t.index];
@@ -370,16 +373,6 @@ void process_is_up(struct process *p)
 	otd_log(OTD_LOG_INFO, "app", "process.serves", "process=%u pid=%ld reactors=%zu", p->number,
 		(long)p->pid, all->reactors);
 	processes_admit(app, INT64_MIN);
-	if (app->draining) {
-		struct otd_msg drain = {.size = sizeof(drain),
-					.type = OTD_MSG_DRAIN,
-					.version = 1,
-					.fixed = sizeof(drain)};
-		for (size_t i = 0; i < all->reactors; i++) {
-			drain.reactor = p->first + (uint32_t)i;
-			process_on_message(&all->seat[drain.reactor], &drain);
-		}
-	}
 }
 
 /* One that stands still (stopped, or in a loop without end) serves nobody, and its miners wait. */
@@ -449,12 +442,12 @@ otd_rc otd_app_processes_start(struct otd_app *app, struct otd_err *err)
 	const struct otd_settings_threads *t = &app->settings->threads;
 	static const struct otd_app_ports none;
 	struct otd_app_processes *all = calloc(1, sizeof(*all));
-	uint64_t files = otd_process_files();
+	size_t room = otd_app_files_left(app->settings);
 	if (!all)
 		return otd_fail(err, OTD_E_NOMEM, "out of memory");
 	app->processes = all;
 	all->reactors = (size_t)t->reactors;
-	all->capacity = files > FILES_KEPT ? (size_t)(files - FILES_KEPT) : SIZE_MAX;
+	all->capacity = room == SIZE_MAX ? room : room / (size_t)t->processes;
 	all->process = calloc((size_t)t->processes, sizeof(*all->process));
 	all->seat = calloc((size_t)t->processes * all->reactors, sizeof(*all->seat));
 	all->pending = calloc(PENDING_MAX, sizeof(*all->pending));
@@ -467,7 +460,7 @@ otd_rc otd_app_processes_start(struct otd_app *app, struct otd_err *err)
 				   "", "Reactor processes that ended while the pool ran");
 	all->m_refused = otd_metric(app->metrics, OTD_COUNTER, "otd_reactor_process_refused_total",
 				    "", "Connections that no reactor process had room for");
-	otd_rc rc = otd_app_processes_fit(app, app->settings, err);
+	otd_rc rc = otd_app_processes_fit(t, app->settings, err);
 	if (rc == OTD_OK)
 		rc = otd_app_ports_make(app, &app->ports, &none, app->pools, app->n_pools, err);
 	if (rc == OTD_OK)
@@ -598,7 +591,7 @@ otd_rc otd_app_processes_change(const struct otd_app_plan *p, char **out, struct
 	*out = NULL;
 	if (!p->app->processes)
 		return OTD_OK;
-	otd_rc rc = otd_app_processes_fit(p->app, p->live, err);
+	otd_rc rc = otd_app_processes_fit(&p->app->settings->threads, p->live, err);
 	if (rc != OTD_OK)
 		return rc;
 	json_t *change = otd_process_change_make(p, err);

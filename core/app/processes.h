@@ -21,10 +21,11 @@
 struct otd_app_processes;
 struct otd_app_plan;
 
-/* Whether these settings want processes, and then whether all of them can go into processes: err names
-   the key that cannot. */
+/* Whether these settings want processes. [any-thread] */
 bool otd_app_processes_wanted(const struct otd_settings *s);
-otd_rc otd_app_processes_fit(struct otd_app *app, const struct otd_settings *s,
+/* Whether what s says goes into so many processes (t: of s, or those in force): err names the key that does
+   not. [any-thread] */
+otd_rc otd_app_processes_fit(const struct otd_settings_threads *t, const struct otd_settings *s,
 			     struct otd_err *err);
 /* Whether these scripts, built for reactors, can do without any: hooks about connections are asked by
    reactors, and processes have no scripts. [any-thread] */

@@ -142,8 +142,8 @@ void process_on_message(void *arg, const struct otd_msg *m)
 {
 	struct seat *s = arg;
 	struct process *p = s->process;
-	if (!p->link) {
-		/* Nobody is there. What is in force is told to the next one when it begins. */
+	if (p->state != PROCESS_UP) {
+		/* Nobody is there. What is in force is told to the next one when it serves. */
 		if (m->type == OTD_MSG_DRAIN)
 			process_say_drained(p);
 		return;

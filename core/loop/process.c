@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -161,12 +160,4 @@ otd_rc otd_process_settings(struct otd_bytes *out, struct otd_err *err)
 	if (rc != OTD_OK)
 		return otd_fail(err, rc, "cannot read what the pool gave: %s", otd_rc_name(rc));
 	return OTD_OK;
-}
-
-uint64_t otd_process_files(void)
-{
-	struct rlimit r;
-	if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur == RLIM_INFINITY)
-		return 0;
-	return r.rlim_cur;
 }

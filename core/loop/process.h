@@ -29,7 +29,5 @@ void otd_process_signal(pid_t pid, int signum);
 
 /* In the child: all of the settings. Closes their descriptor. */
 OTD_WARN_UNUSED otd_rc otd_process_settings(struct otd_bytes *out, struct otd_err *err);
-/* Open files that a process may have; 0: no limit is known. */
-uint64_t otd_process_files(void);
 
 #endif

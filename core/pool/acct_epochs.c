@@ -143,6 +143,9 @@ static void recovered(void *arg)
 		if (o->range.last > ep->durable)
 			ep->durable = o->range.last;
 		ep->left_over = true;
+		/* Of one that wrote nothing there is nothing to save. */
+		if (ep->durable == 0 && ep->saved == 0)
+			ep->saved = 1;
 		otd_log(OTD_LOG_INFO, "pool", "accounting.epoch_over", "epoch=%llu last=%llu",
 			(unsigned long long)ep->epoch, (unsigned long long)ep->durable);
 	}
