@@ -208,9 +208,9 @@ otd_rc otd_journal_ids_all(struct otd_journal_ids *out, struct otd_env *e, const
 	bool there = false;
 	size_t n = 0;
 	*out = (struct otd_journal_ids){0};
-	otd_rc rc = f->exists(f->ctx, dir, &there);
-	if (rc == OTD_OK && there)
-		rc = otd_journal_ids(out, e, dir, err);
+	otd_rc rc = otd_journal_ids(out, e, dir, err);
+	if (rc == OTD_E_NOT_FOUND)
+		rc = OTD_OK;
 	/* After the folder itself: what is moved meanwhile is seen twice, and never missed. */
 	if (rc == OTD_OK && otd_journal_archive_dir(archive, sizeof(archive), dir) &&
 	    f->exists(f->ctx, archive, &there) == OTD_OK && there)

@@ -2,8 +2,10 @@
  * Journal segments: as raw bytes, or as frames with good checksums that the fuzzer then damages, so
  * that what lies behind the checksums is reached too. Recovery, then reading to the end.
  */
+#include "base/text.h"
 #include "fuzz/memory.h"
 #include "pool/journal.h"
+#include "pool/journal_check.h"
 #include "pool/journal_format.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
@@ -59,12 +61,36 @@ static size_t build(uint8_t *to, size_t cap, struct input *in, uint64_t id, uint
 	return at;
 }
 
-static void read_all(struct otd_env *env, struct otd_err *err)
+/* A look changes nothing, finds all that a start would refuse, and the same sequences. */
+static void look(struct memory *m, struct otd_env *env, struct otd_journal_report *found,
+		 otd_rc *rc)
+{
+	uint32_t before = 0, after = 0;
+	struct otd_err err = {0};
+	for (int i = 0; i < MEMORY_FILES; i++)
+		before = otd_crc32c(before, m->file[i].data, m->file[i].used ? m->file[i].len : 0);
+	*rc = otd_journal_check(found, env, "journal", false, &err);
+	for (int i = 0; i < MEMORY_FILES; i++)
+		after = otd_crc32c(after, m->file[i].data, m->file[i].used ? m->file[i].len : 0);
+	if (before != after || (*rc && !err.text[0]))
+		abort();
+}
+
+static void read_all(struct memory *m, struct otd_env *env, struct otd_err *err)
 {
 	struct otd_journal_range range;
 	struct otd_journal_reader *r = NULL;
 	struct otd_record rec;
-	if (otd_journal_recover(env, "journal", &range, err))
+	struct otd_journal_report found;
+	otd_rc checked;
+	look(m, env, &found, &checked);
+	otd_rc recovered = otd_journal_recover(env, "journal", &range, err);
+	if (checked == OTD_OK && recovered && recovered != OTD_E_NOT_FOUND)
+		abort();
+	if (checked == OTD_OK && recovered == OTD_OK &&
+	    (found.first != range.first || found.last != range.last || found.epoch != range.epoch))
+		abort();
+	if (recovered)
 		return;
 	if (otd_journal_reader_open(&r, env, "journal", range.first, err))
 		return;
@@ -105,7 +131,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 			memory_put(&m, name, segment, len);
 		}
 	}
-	read_all(&env, &err);
+	read_all(&m, &env, &err);
 	memory_finish(&m);
 	return 0;
 }
