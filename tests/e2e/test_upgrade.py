@@ -4,6 +4,7 @@ import json
 import os
 import random
 import resource
+import select
 import shutil
 import signal
 import socket
@@ -15,8 +16,10 @@ import time
 from devnet import NO_BLOCKS, SHARE, SOME_BLOCKS, Database, Miner, Raw, devnet, fixed, refused, verified
 from pool import BUILD, PROGRAM, address, kept, wait_for
 from skip import Skip
+from payments import LITECOIN, Bank
 from stratum import Client
 from test_faults import every_share_is_there
+from test_systemd import Manager
 from upgrade import UpPool, alive, wrapper
 
 STEERED = "{start: 2.384185791015625e-07, min: 9.5367431640625e-07, max: 1, vardiff: true, aim: 1s}"
@@ -177,6 +180,30 @@ def test_other_numbers_of_reactors():
         every_share_is_there(pool, miners)
 
 
+def answers_of(sockets, turn):
+    """Asks all of them at once: seconds until each had its answer."""
+    poll, began, took = select.poll(), {}, []
+    for s in sockets:
+        s.sendall(b'{"id":"t%d","method":"mining.ping","params":[]}\n' % turn)
+        began[s.fileno()] = (time.monotonic(), s, b"")
+        poll.register(s, select.POLLIN)
+    while began:
+        ready = poll.poll(30000)
+        assert ready, f"{len(began)} connections have no answer within 30 s"
+        for fd, _ in ready:
+            since, s, got = began[fd]
+            more = s.recv(65536)
+            assert more, "a connection was closed"
+            got = (got + more)[-300000:]
+            if b'"t%d"' % turn in got:
+                took.append(time.monotonic() - since)
+                poll.unregister(s)
+                del began[fd]
+            else:
+                began[fd] = (since, s, got)
+    return took
+
+
 def test_a_thousand_connections():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     n = 1500
@@ -199,9 +226,16 @@ def test_a_thousand_connections():
                 assert more
                 got += more
         busy = [Miner(pool.port, f"{address(81 + i)}.busy", pause=0.005) for i in range(4)]
+        waits = []
         for turn in range(3):
             time.sleep(0.3)
-            assert f"{n + 4} connections" in pool.upgraded().stdout
+            asker = subprocess.Popen([PROGRAM, "upgrade", "--socket", pool.socket], cwd=pool.folder, text=True,
+                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            # Each asks when all is frozen, and has its answer from the new process.
+            frozen = len(pool.said("upgrade.checked"))
+            wait_for(lambda: len(pool.said("upgrade.checked")) > frozen or asker.poll() is not None, 20, step=0.001)
+            waits += answers_of(idle, turn)
+            assert f"{n + 4} connections" in asker.communicate(timeout=60)[0]
             untouched(busy)
         for i, s in enumerate(idle):
             s.sendall(b'{"id":9,"method":"mining.ping","params":[]}\n')
@@ -215,7 +249,10 @@ def test_a_thousand_connections():
         for m in busy:
             m.stop()
             assert not m.refused and not m.unanswered
-        print(f"    pause with {n} connections: {', '.join(map(str, pauses(pool)))} ms")
+        waits.sort()
+        print(f"    {n} connections, asked in the middle of an upgrade, have their answers after: median "
+              f"{1000 * waits[len(waits) // 2]:.0f} ms, p99 {1000 * waits[len(waits) * 99 // 100]:.0f} ms, longest "
+              f"{1000 * waits[-1]:.0f} ms; nobody was read for {', '.join(map(str, pauses(pool)))} ms")
         assert pool.stop() == 0
 
 
@@ -234,6 +271,57 @@ def test_it_is_known_afterwards():
         assert r.returncode == 0, r.stderr
         assert '"ok"' in pool.get("/health")
         assert pool.stop() == 0
+
+
+def test_systemd_is_told():
+    with UpPool(devnet()) as pool:
+        manager = Manager(os.path.join(pool.folder, "notify"))
+        pool.env = {"NOTIFY_SOCKET": os.path.join(pool.folder, "notify"), "WATCHDOG_USEC": "400000"}
+        pool.start()
+        wait_for(lambda: manager.messages("READY=1"), 20, about="READY=1")
+        pool.env["WATCHDOG_PID"] = str(pool.process.pid)
+        n = len(manager.said)
+        pool.upgraded()
+        wait_for(lambda: [m for _, m in manager.said[n:] if "READY=1" in m], 10, about="READY=1 of the new process")
+        said = [m for _, m in manager.said[n:]]
+        order = [next(i for i, m in enumerate(said) if word in m) for word in
+                 ("RELOADING=1", f"MAINPID={pool.pid()}", "READY=1")]
+        assert order == sorted(order), said
+        assert "MONOTONIC_USEC=" in said[order[0]] and "WATCHDOG=1" in said[order[2]], said
+        assert not manager.messages("STOPPING=1")
+        n = len(manager.said)
+        wait_for(lambda: sum("WATCHDOG=1" in m for _, m in manager.said[n:]) >= 4, 10, about="signs of life")
+        # Refused while it serves: not a word of it. Taken back: the service goes on.
+        n = len(manager.said)
+        assert pool.upgrade("--binary", wrapper(pool.folder, "no", "exit 1"), check=False).returncode == 1
+        assert not [m for _, m in manager.said[n:] if "RELOADING" in m or "MAINPID" in m]
+        assert pool.stop() == 0
+        manager.sock.close()
+
+
+def test_payments_under_way():
+    """Upgrades while payments are made: each is made once."""
+    with Bank(LITECOIN, "minimum: 0.0001, every: 1s, max_fee: 50%, recipients: 2") as bank:
+        bank.pool.__class__ = UpPool
+        bank.pool.start()
+        bank.mine([3] * 12)
+        due = bank.balances("spendable")
+        assert len(due) == 12
+        bank.turn_on()
+        for _ in range(8):
+            bank.run()
+            time.sleep(random.uniform(0, 0.5))
+            bank.pool.upgraded()
+            bank.generate(1)
+
+        def all_paid():
+            bank.run()
+            bank.generate(1)
+            return not any(bank.balances("spendable").values()) and \
+                all(p["state"] in ("paid", "cancelled") for p in bank.payments())
+        wait_for(all_paid, 90, step=0.5, about="the end of all payments")
+        assert bank.received(due) == due
+        assert bank.verify() == 0
 
 
 # --- the new program is no good ---
