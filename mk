@@ -29,6 +29,8 @@ usage: ./mk COMMAND [ARGUMENTS]
                        lint unit plugin integration sim fault e2e asan tsan fuzz arm64
   sim [SEEDS] [FROM]   the whole pool in virtual time, so many seeds (1000) from this one on (1)
   soak [TIME]          a pool that serves for so long (2h; 90s, 10m): no slope in memory or descriptors
+  fuzz [SECONDS [TARGET..]]
+                       each fuzz target (or those named) for SECONDS, 60 where not said; what is found stays in build-fuzz/corpus
   bench [NAME]         the benchmarks, printed; --write keeps them in docs/performance.md
   bench million        as many miners as fit, over processes on one port (docs/scaling.md)
   lint                 the gates: layers, seams, sizes, names, floats near money, format
@@ -146,6 +148,14 @@ soak)
   *) t=${t%s} ;;
   esac
   OTEDAMA_SOAK=$t OTEDAMA_E2E_SECONDS=$((t + 600)) exec python3 tests/e2e/run.py soak:
+  ;;
+fuzz)
+  # shellcheck disable=SC2086
+  setup $BUILD_PACKAGES $TEST_PACKAGES
+  OTEDAMA_FUZZ_SECONDS=${1:-60}
+  export OTEDAMA_FUZZ_SECONDS
+  [ $# -gt 0 ] && shift
+  OTEDAMA_FUZZ_TARGETS=$* exec python3 tools/run_tests.py fuzz
   ;;
 bench)
   # shellcheck disable=SC2086

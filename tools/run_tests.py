@@ -2,8 +2,8 @@
 """Runs the tests that ./mk test names and closes with one line: N passed, N failed, N skipped.
 
 Parts: lint, the labels of ctest (unit plugin integration sim fault), e2e, asan (unit, plugin and sim
-tests and swaps of plugins under address and undefined-behaviour sanitizers), tsan, fuzz (each target for OTEDAMA_FUZZ_SECONDS,
-5 where not said), arm64 (unit tests cross-built, run under qemu-user).
+tests and swaps of plugins under address and undefined-behaviour sanitizers), tsan, fuzz (each target, or those in
+OTEDAMA_FUZZ_TARGETS, for OTEDAMA_FUZZ_SECONDS, 5 where not said), arm64 (unit tests cross-built, run under qemu-user).
 """
 import os
 import re
@@ -111,7 +111,19 @@ def fuzz_one(target):
 def fuzz():
     if not build("fuzz"):
         return
-    targets = sorted(x for x in os.listdir(os.path.join(ROOT, "build-fuzz")) if re.fullmatch(r"fuzz_\w+", x))
+    # By their sources: the folder may hold one whose source is gone.
+    targets = sorted(x[:-2] for x in os.listdir(os.path.join(ROOT, "tests", "fuzz")) if re.fullmatch(r"fuzz_\w+\.c", x))
+    wanted = os.environ.get("OTEDAMA_FUZZ_TARGETS", "").split()
+    unknown = [x for x in wanted if x not in targets and f"fuzz_{x}" not in targets]
+    if unknown:
+        count(failed=1)
+        failures.append(f"fuzz: there is no target {unknown[0]}; targets: {' '.join(x[5:] for x in targets)}")
+        return
+    for target in targets:
+        if not os.path.isdir(os.path.join(ROOT, "tests", "fuzz", "corpus", target[5:])):
+            count(failed=1)
+            failures.append(f"fuzz {target}: it has no corpus; put inputs that it should begin with in tests/fuzz/corpus/{target[5:]}")
+    targets = [x for x in targets if not wanted or x in wanted or x[5:] in wanted]
     with ThreadPoolExecutor(max_workers=int(JOBS)) as beside:
         for target, r in zip(targets, beside.map(fuzz_one, targets)):
             ok = r.returncode == 0

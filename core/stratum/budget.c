@@ -238,13 +238,16 @@ static bool place_is_bad(struct otd_budget *b, struct otd_rig *r, uint32_t good,
 }
 
 /* Where others of its address were over theirs, one has less: each name is a new budget otherwise. */
-static uint32_t allowance(const struct otd_budget *b, const struct otd_rig *r)
+static uint32_t allowance(const struct otd_budget *b, const struct otd_rig *r, int64_t now)
 {
-	uint64_t at;
+	const struct otd_place *p = NULL;
 	uint32_t others = 0, n;
+	uint64_t at;
 
 	if (otd_map_count(b->places) && otd_map_get(b->places, r->key, ADDRESS, &at))
-		others = ((const struct otd_place *)(uintptr_t)at)->over;
+		p = (const struct otd_place *)(uintptr_t)at;
+	if (p && now - p->since_ms < b->conf.window_ms)
+		others = p->over;
 	n = b->conf.shares >> (others < 4 ? others : 4);
 	return n ? n : 1;
 }
@@ -260,7 +263,7 @@ enum otd_budget_step otd_budget_bad(struct otd_budget *b, struct otd_rig *rig, b
 				    uint32_t good)
 {
 	int64_t now = now_ms(b);
-	uint32_t allowed = allowance(b, rig);
+	uint32_t allowed = allowance(b, rig, now);
 
 	if (!b->conf.shares || otd_budget_refused(b, rig))
 		return OTD_BUDGET_FINE;

@@ -450,8 +450,6 @@ void otd_session_policy_verdict(struct otd_session *s, const struct otd_pool_wor
 	enum otd_policy_offence_kind kind;
 	struct otd_session_worker *w = NULL;
 
-	if (!s->st->conf.policy)
-		return;
 	for (size_t i = 0; worker && i < s->n_workers && !w; i++)
 		w = s->workers[i].worker == worker ? &s->workers[i] : NULL;
 	if (v == OTD_SHARE_ACCEPTED) {

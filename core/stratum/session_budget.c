@@ -120,8 +120,12 @@ void otd_session_budget(struct otd_session *s, struct otd_session_worker *w,
 		return;
 	uint32_t good = s->host ? s->host->workers - (w && w->accepted) : 0;
 	enum otd_budget_step step = otd_budget_bad(b, rig, v == OTD_SHARE_STALE, good);
-	if (!w)
+	if (!w) {
+		/* Who has no name cannot be kept out by it. */
+		rig->until_ms = 0;
+		step = step == OTD_BUDGET_REFUSE ? OTD_BUDGET_CLOSE : step;
 		otd_budget_leave(rig);
+	}
 	if (step != OTD_BUDGET_FINE)
 		act(s, w, step);
 }

@@ -221,14 +221,23 @@ def comes_and_goes(port, rng, until):
 
 
 def bad_shares(port, rng, until):
-    """Well formed and worthless, as fast as they go."""
+    """Well formed and worthless, as fast as they go, under name after name as each is shut out."""
+    while time.monotonic() < until:
+        try:
+            worthless(port, rng, until)
+        except (OSError, TypeError):
+            time.sleep(0.05)
+
+
+def worthless(port, rng, until):
+    user = f"{address(92)}.bad{rng.randrange(1 << 30)}"
     with Raw(port) as r:
         r.send(1, "mining.subscribe", "worthless")
-        r.send(2, "mining.authorize", address(92) + ".bad", "x")
+        r.send(2, "mining.authorize", user, "x")
         job = None
         while job is None or job.get("method") != "mining.notify":
             job = r.line()
-        params = [address(92) + ".bad", job["params"][0], "00000000", job["params"][7], "00000000"]
+        params = [user, job["params"][0], "00000000", job["params"][7], "00000000"]
         nonce = rng.randrange(1 << 32)
         while time.monotonic() < until:
             for _ in range(20):

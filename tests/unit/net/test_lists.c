@@ -137,11 +137,12 @@ static void a_hundred_thousand(void **state)
 
 	(void)state;
 	for (int i = 0; i < N; i++)
-		at += sprintf(at, "%d.%d.%d.0/24\n", 1 + i / 65536, i / 256 % 256, i % 256);
+		at += snprintf(at, 20, "%d.%d.%d.0/24\n", 1 + i / 65536, i / 256 % 256, i % 256);
 	assert_int_equal(read_text(l, text, &err), OTD_OK);
 	assert_int_equal(otd_lists_count(l, OTD_LIST_DENY), N);
 	for (int i = 0; i < N; i++) {
-		sprintf(host, "%d.%d.%d.%d", 1 + i / 65536, i / 256 % 256, i % 256, i % 255);
+		snprintf(host, sizeof(host), "%d.%d.%d.%d", 1 + i / 65536, i / 256 % 256, i % 256,
+			 i % 255);
 		assert_int_equal(otd_lists_find(l, host), OTD_LIST_DENY);
 	}
 	assert_int_equal(otd_lists_find(l, "200.0.0.1"), OTD_LIST_NONE);
