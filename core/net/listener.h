@@ -14,7 +14,7 @@
 struct otd_bans; /* net/bans.h */
 struct otd_ban_net;
 struct otd_preface; /* net/door.h */
-struct otd_lists; /* net/lists.h */
+struct otd_lists;   /* net/lists.h */
 struct otd_gate;
 struct otd_listener;
 

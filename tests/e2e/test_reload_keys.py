@@ -439,7 +439,7 @@ def pace(t):
 @looks_at("limits.outstanding")
 @grouped("main")
 def outstanding(t):
-    """That reading stops is looked at in tests/unit/stratum/test_submit.c; here that it goes on."""
+    """One at a time: each is answered, and reading goes on behind it."""
     t.tree["limits"] = {"outstanding": 1}
     t.apply("limits.outstanding")
     with t.client() as c:
