@@ -10,10 +10,11 @@ import time
 
 import certificates
 import tls
-from devnet import Miner, Raw, devnet, fixed
+from devnet import Miner, devnet, fixed
 from pool import PROGRAM, Pool, address, free_port, wait_for
 from stratum import Client
 from tls import connect, context, pings
+from upgrade import UpPool
 
 
 def config(more, top="threads: {reactors: 2}"):
@@ -108,10 +109,10 @@ def test_old_and_weak_are_refused():
 def test_plain_no():
     with pool_with("tls: pool.pem, plain: no") as pool:
         pool.start()
-        raw = Raw(pool.port)
-        raw.write(tls.PING + "\n")
-        answer = raw.read() if hasattr(raw, "read") else raw.sock.recv(4096).decode()
-        assert "stratum+ssl://" in str(answer), answer
+        with socket.create_connection(("127.0.0.1", pool.port), timeout=10) as s:
+            answer = json.loads(tls.ask(s, tls.PING))
+            assert "stratum+ssl://" in answer["error"][1], answer
+            assert closed_within(s, 5)
         assert serves(pool)
         wait_for(lambda: "event=plain.refused" in pool.log(), 5, about="the log of it")
         # A reload takes plain ones in again; nobody is dropped for it.
@@ -214,8 +215,7 @@ def test_a_flood_of_handshakes_beside_miners():
                 assert m.acknowledged > n + 10, f"{m.acknowledged - n} shares beside {len(done)} handshakes"
                 m.stop()
                 assert not m.refused and not m.unanswered, (m.refused, m.unanswered)
-        wait_for(lambda: pool.status()["pools"][0]["connections"] == 0 if "connections" in pool.status()["pools"][0]
-                 else True, 10, about="the end of all connections")
+        wait_for(lambda: metric(pool, "otd_connections{") == 0, 10, about="the end of all connections")
         assert pool.stop() == 0
 
 
@@ -375,6 +375,28 @@ def test_tickets_over_reactors_and_a_restart():
         with open(file, "rb") as f:
             keys = f.read()
         assert keys[32:64].hex() not in pool.log()
+        assert pool.stop() == 0
+
+
+def test_an_upgrade_by_ticket():
+    """A TLS connection does not go to another process; its miner comes back by its ticket, and plain ones stay."""
+    with UpPool(config("tls: pool.pem")) as pool:
+        certificates.one_file(os.path.join(pool.folder, "pool.pem"), *certificates.make(pool.folder))
+        pool.start()
+        plain = Client(pool.port)
+        plain.login(address(1) + ".rig")
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            ctx = context(version)
+            s = connect(pool.port, ctx)
+            assert pings(s)
+            session = s.session
+            pool.upgraded()
+            assert closed_within(s, 5), "who holds this connection?"
+            was, session = session_of(pool.port, ctx, session)
+            assert was, f"{version}: the new process does not know the ticket"
+            pool.upgraded()
+            assert session_of(pool.port, ctx, session)[0]
+        assert plain.submit(plain.mine()) is True and not plain.closed.is_set()
         assert pool.stop() == 0
 
 
