@@ -239,6 +239,7 @@ static void bury(struct otd_conn *c)
 	g->env->stream_close(c->s);
 	conn_buf_return(g, &c->in);
 	conn_buf_return(g, &c->out);
+	conn_text_done(c);
 	filter_free(c->filter);
 	free(c->host);
 	free(c);
@@ -538,8 +539,10 @@ struct otd_stream *otd_conn_release(struct otd_conn *c, struct otd_bytes *in, st
 	/* There is room: neither fails. */
 	if (n_in)
 		(void)otd_bytes_add(in, c->in->b.ptr + c->in->at, n_in);
-	if (n_out)
-		(void)otd_bytes_add(out, c->out->b.ptr + c->out->at, n_out);
+	(void)otd_bytes_add(out, conn_text_left(c).ptr, conn_text_left(c).len);
+	if (c->out)
+		(void)otd_bytes_add(out, c->out->b.ptr + c->out->at, conn_buf_left(c->out));
+	conn_text_done(c);
 	conn_buf_return(g, &c->in);
 	conn_buf_return(g, &c->out);
 	conn_die(c, OTD_CONN_HANDED_OVER);

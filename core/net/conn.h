@@ -103,6 +103,15 @@ uint16_t otd_conn_port(const struct otd_conn *c);
  * OTD_E_CLOSED. Callers may ignore both: closed() follows.
  */
 otd_rc otd_conn_write(struct otd_conn *c, const void *p, size_t n);
+/*
+ * Text that many connections of a loop are sent: written by reference where nothing else waits for that
+ * peer, copied else. create counts one holder, its maker; a connection is one while bytes of it wait.
+ */
+struct otd_conn_text;
+OTD_WARN_UNUSED otd_rc otd_conn_text_create(struct otd_conn_text **out,
+					    const struct otd_span *parts, size_t n_parts);
+void otd_conn_text_drop(struct otd_conn_text *t);                        /* takes NULL */
+otd_rc otd_conn_write_text(struct otd_conn *c, struct otd_conn_text *t); /* as otd_conn_write() */
 /* Bytes that wait for the peer. */
 size_t otd_conn_pending(const struct otd_conn *c);
 /* While paused no lines are delivered and nothing is read (the first-line and idle clocks stop);

@@ -1,5 +1,7 @@
 /* What is written to peers: gathered during a round, sent at its end. */
 #include "net/conn_priv.h"
+#include <stdlib.h>
+#include <string.h>
 
 /* --- filters --- */
 
@@ -46,18 +48,41 @@ void conn_farewell(struct otd_conn *c)
 
 /* --- sending --- */
 
+void conn_text_done(struct otd_conn *c)
+{
+	otd_conn_text_drop(c->text);
+	c->text = NULL;
+	c->text_at = 0;
+}
+
+/* So many bytes have left: first of the text, then of out. */
+static void sent_some(struct otd_conn *c, size_t n)
+{
+	size_t of_text = conn_text_left(c).len;
+	if (n < of_text) {
+		c->text_at += n;
+		return;
+	}
+	conn_text_done(c);
+	if (n > of_text)
+		c->out->at += n - of_text;
+}
+
 /* OTD_OK: all has left. */
 static otd_rc send_out(struct otd_conn *c)
 {
 	struct otd_conns *g = c->g;
 	otd_rc rc = OTD_OK;
-	while (conn_buf_left(c->out) && !rc) {
-		struct otd_span part = {c->out->b.ptr + c->out->at, conn_buf_left(c->out)};
+	while (c->text || conn_buf_left(c->out)) {
+		struct otd_span parts[2] = {conn_text_left(c), {NULL, 0}};
 		size_t sent = 0;
-		rc = g->env->stream_write(c->s, &sent, &part, 1);
+		if (c->out)
+			parts[1] = (struct otd_span){c->out->b.ptr + c->out->at,
+						     conn_buf_left(c->out)};
+		rc = g->env->stream_write(c->s, &sent, parts, 2);
 		if (rc)
 			break;
-		c->out->at += sent;
+		sent_some(c, sent);
 		c->moved_ms = g->now_ms;
 		if (g->m_out)
 			otd_metric_add(g->m_out, (int64_t)sent);
@@ -109,24 +134,75 @@ static otd_rc gather(struct otd_conn *c, const void *p, size_t n)
 	return rc ? rc : otd_bytes_add(&c->out->b, p, n);
 }
 
-otd_rc otd_conn_write(struct otd_conn *c, const void *p, size_t n)
+/* Whether n more may wait. */
+static otd_rc may_write(struct otd_conn *c, size_t n)
 {
 	struct otd_conns *g = c->g;
 	size_t waits = conn_unsent(c);
 	if (c->state != CONN_OPEN)
 		return OTD_E_CLOSED;
-	if (!n)
-		return OTD_OK;
 	if (n > g->conf.out_max || waits > g->conf.out_max - n) {
 		conn_die(c, OTD_CONN_OUTPUT_FULL);
 		return OTD_E_NOMEM;
 	}
 	if (!waits)
 		c->moved_ms = g->now_ms;
+	return OTD_OK;
+}
+
+otd_rc otd_conn_write(struct otd_conn *c, const void *p, size_t n)
+{
+	otd_rc rc = may_write(c, n);
+	if (rc || !n)
+		return rc;
 	if (gather(c, p, n)) {
 		conn_die(c, OTD_CONN_NO_MEMORY);
 		return OTD_E_NOMEM;
 	}
+	conn_enqueue(c, Q_FLUSH);
+	return OTD_OK;
+}
+
+/* --- text for many --- */
+
+otd_rc otd_conn_text_create(struct otd_conn_text **out, const struct otd_span *parts,
+			    size_t n_parts)
+{
+	size_t n = 0;
+	*out = NULL;
+	for (size_t i = 0; i < n_parts; i++)
+		n += parts[i].len;
+	struct otd_conn_text *t = malloc(sizeof(*t) + n);
+	if (!t)
+		return OTD_E_NOMEM;
+	t->holders = 1;
+	t->len = 0;
+	for (size_t i = 0; i < n_parts; i++) {
+		if (parts[i].len)
+			memcpy(t->bytes + t->len, parts[i].ptr, parts[i].len);
+		t->len += parts[i].len;
+	}
+	*out = t;
+	return OTD_OK;
+}
+
+void otd_conn_text_drop(struct otd_conn_text *t)
+{
+	if (t && --t->holders == 0)
+		free(t);
+}
+
+otd_rc otd_conn_write_text(struct otd_conn *c, struct otd_conn_text *t)
+{
+	otd_rc rc;
+	if (c->filter || conn_unsent(c))
+		return otd_conn_write(c, t->bytes, t->len);
+	rc = may_write(c, t->len);
+	if (rc || !t->len)
+		return rc;
+	t->holders++;
+	c->text = t;
+	c->text_at = 0;
 	conn_enqueue(c, Q_FLUSH);
 	return OTD_OK;
 }

@@ -29,6 +29,12 @@ struct conn_buf {
 	struct conn_buf *next_spare;
 };
 
+struct otd_conn_text {
+	uint32_t holders;
+	size_t len;
+	uint8_t bytes[];
+};
+
 /* What a connection with a filter has besides. */
 struct conn_filter {
 	struct otd_filter *f;
@@ -43,6 +49,8 @@ struct otd_conn {
 	struct otd_conn *prev, *next; /* of all */
 	struct otd_conn *q_next[N_LINKS];
 	struct conn_buf *in;        /* what of the input is not yet delivered; NULL: nothing */
+	struct otd_conn_text *text; /* what waits for the peer, before out; NULL: nothing */
+	size_t text_at;             /* of it, sent */
 	struct conn_buf *out;       /* what waits for the peer; NULL: nothing */
 	struct conn_filter *filter; /* NULL: plain */
 	const char *reason;
@@ -122,6 +130,8 @@ void conn_fade(struct otd_conn *c);
 
 /* conn_out.c: sends what can be sent. */
 void conn_flush(struct otd_conn *c);
+/* Lets go of a text that others have too. */
+void conn_text_done(struct otd_conn *c);
 /* Says the filter's farewell, as far as the socket takes it at once. */
 void conn_farewell(struct otd_conn *c);
 
@@ -135,9 +145,17 @@ static inline size_t conn_undelivered(const struct otd_conn *c)
 	return conn_buf_left(c->in);
 }
 
+static inline struct otd_span conn_text_left(const struct otd_conn *c)
+{
+	if (!c->text)
+		return (struct otd_span){NULL, 0};
+	return (struct otd_span){c->text->bytes + c->text_at, c->text->len - c->text_at};
+}
+
 static inline size_t conn_unsent(const struct otd_conn *c)
 {
-	return conn_buf_left(c->out) + (c->filter ? c->filter->plain.len : 0);
+	return conn_text_left(c).len + conn_buf_left(c->out) +
+	       (c->filter ? c->filter->plain.len : 0);
 }
 
 /* A peer that asks much and reads little waits until it has read. */

@@ -13,9 +13,13 @@
  * whether older work is worthless.
  */
 struct rendered {
+	struct otd_conn_text
+		*whole[2]; /* as it is sent first, by whether it is clean; NULL: not yet */
 	size_t repeat_at, time_at, len;
 	char text[];
 };
+
+static const char *const ends[2] = {"false]}\n", "true]}\n"};
 
 static void reverse_words(uint8_t to[32], const uint8_t from[32])
 {
@@ -64,6 +68,7 @@ void *otd_v1_job_render(const struct otd_job *job)
 	r = malloc(sizeof(*r) + b.len);
 	if (!r)
 		goto out;
+	r->whole[0] = r->whole[1] = NULL;
 	r->repeat_at = repeat_at;
 	r->time_at = time_at;
 	r->len = b.len;
@@ -75,7 +80,30 @@ out:
 
 void otd_v1_job_free(void *rendered)
 {
-	free(rendered);
+	struct rendered *r = rendered;
+
+	if (!r)
+		return;
+	otd_conn_text_drop(r->whole[0]);
+	otd_conn_text_drop(r->whole[1]);
+	free(r);
+}
+
+/* The line as nearly all sessions get it, made once and shared. */
+static void send_whole(struct otd_session *s, struct rendered *r, bool clean)
+{
+	const struct otd_span parts[2] = {
+		{(const uint8_t *)r->text, r->len},
+		{(const uint8_t *)ends[clean], strlen(ends[clean])},
+	};
+
+	if (!s->conn)
+		return;
+	if (!r->whole[clean] && otd_conn_text_create(&r->whole[clean], parts, 2)) {
+		otd_session_close(s, OTD_CONN_NO_MEMORY);
+		return;
+	}
+	(void)otd_conn_write_text(s->conn, r->whole[clean]);
 }
 
 static const char *difficulty_text(struct otd_session *s, struct otd_u256 target)
@@ -104,7 +132,7 @@ static void send_difficulty(struct otd_session *s, struct otd_u256 target)
 void otd_v1_job_send(struct otd_session *s, const struct otd_job *job, uint8_t repeat,
 		     int64_t time_s, bool clean, const struct otd_u256 *new_target)
 {
-	const struct rendered *r = job->front;
+	struct rendered *r = job->front;
 	char digits[9];
 
 	if (!r)
@@ -114,20 +142,17 @@ void otd_v1_job_send(struct otd_session *s, const struct otd_job *job, uint8_t r
 	if (new_target)
 		send_difficulty(s, *new_target);
 	if (!repeat) {
-		otd_session_notice(s, r->text, r->len);
-	} else {
-		otd_session_notice(s, r->text, r->repeat_at);
-		snprintf(digits, sizeof(digits), "%02x", repeat);
-		otd_session_notice(s, digits, 2);
-		otd_session_notice(s, r->text + r->repeat_at + 2, r->time_at - r->repeat_at - 2);
-		snprintf(digits, sizeof(digits), "%08x", (uint32_t)time_s);
-		otd_session_notice(s, digits, 8);
-		otd_session_notice(s, r->text + r->time_at + 8, r->len - r->time_at - 8);
+		send_whole(s, r, clean);
+		return;
 	}
-	if (clean)
-		otd_session_notice(s, "true]}\n", 7);
-	else
-		otd_session_notice(s, "false]}\n", 8);
+	otd_session_notice(s, r->text, r->repeat_at);
+	snprintf(digits, sizeof(digits), "%02x", repeat);
+	otd_session_notice(s, digits, 2);
+	otd_session_notice(s, r->text + r->repeat_at + 2, r->time_at - r->repeat_at - 2);
+	snprintf(digits, sizeof(digits), "%08x", (uint32_t)time_s);
+	otd_session_notice(s, digits, 8);
+	otd_session_notice(s, r->text + r->time_at + 8, r->len - r->time_at - 8);
+	otd_session_notice(s, ends[clean], strlen(ends[clean]));
 }
 
 /* What the codes of the first pool meant, and texts that say what to do. */

@@ -246,6 +246,85 @@ static void much_asking_little_reading_waits(void **state)
 	net_close();
 }
 
+/* --- text for many --- */
+
+#define TEXT_LEN (3 << 20) /* more than two sockets take at once */
+
+static size_t drain_fd(int fd, char *to, size_t cap)
+{
+	ssize_t got = recv(fd, to, cap, 0);
+	return got > 0 ? (size_t)got : 0;
+}
+
+/* Each gets all of it in order, with what was written before and behind it, however slowly it reads. */
+static void a_text_for_many_reaches_each(void **state)
+{
+	struct otd_conn_conf conf = {.out_max = 16 << 20};
+	static char text[TEXT_LEN], got[PEERS][TEXT_LEN + 16];
+	struct otd_span parts[2] = {{(uint8_t *)text, TEXT_LEN / 2},
+				    {(uint8_t *)text + TEXT_LEN / 2, TEXT_LEN / 2}};
+	struct otd_conn_text *t;
+	size_t len[PEERS] = {0};
+	(void)state;
+	for (size_t i = 0; i < TEXT_LEN; i++)
+		text[i] = (char)(i * 2654435761u >> 24);
+	net_open(&conf);
+	for (int i = 0; i < PEERS; i++)
+		dial();
+	while (net->n_conns < PEERS)
+		turn();
+	assert_int_equal(otd_conn_text_create(&t, parts, 2), OTD_OK);
+	assert_int_equal(otd_conn_write(net->conn[0], "first", 5), OTD_OK); /* copied behind it */
+	for (int i = 0; i < PEERS; i++) {
+		assert_int_equal(otd_conn_write_text(net->conn[i], t), OTD_OK);
+		assert_int_equal(otd_conn_pending(net->conn[i]), TEXT_LEN + (i ? 0 : 5));
+	}
+	assert_int_equal(otd_conn_write(net->conn[1], "after", 5), OTD_OK);
+	otd_conn_text_drop(t); /* they hold it */
+	otd_conn_close(net->conn[2], "kicked");
+	for (int rounds = 0;
+	     rounds < 2000 && (len[0] < TEXT_LEN + 5 || len[1] < TEXT_LEN + 5 || len[3] < TEXT_LEN);
+	     rounds++) {
+		turn();
+		for (int i = 0; i < PEERS; i++)
+			len[i] += drain_fd(net->fd[i], got[i] + len[i], 200000 / (i + 1));
+	}
+	assert_int_equal(len[0], TEXT_LEN + 5);
+	assert_memory_equal(got[0], "first", 5);
+	assert_memory_equal(got[0] + 5, text, TEXT_LEN);
+	assert_int_equal(len[1], TEXT_LEN + 5);
+	assert_memory_equal(got[1], text, TEXT_LEN);
+	assert_memory_equal(got[1] + TEXT_LEN, "after", 5);
+	assert_int_equal(len[3], TEXT_LEN);
+	assert_memory_equal(got[3], text, TEXT_LEN);
+	net_close();
+}
+
+static void a_text_that_waits_is_handed_over(void **state)
+{
+	struct otd_conn_conf conf = {0};
+	struct otd_span part = {(const uint8_t *)"a job", 5};
+	struct otd_conn_text *t;
+	struct otd_bytes in, out;
+	(void)state;
+	otd_bytes_init(&in, 1000);
+	otd_bytes_init(&out, 1000);
+	net_open(&conf);
+	dial();
+	while (!net->conn[0])
+		turn();
+	assert_int_equal(otd_conn_text_create(&t, &part, 1), OTD_OK);
+	assert_int_equal(otd_conn_write_text(net->conn[0], t), OTD_OK);
+	assert_int_equal(otd_conn_write(net->conn[0], ", more", 6), OTD_OK);
+	otd_conn_text_drop(t);
+	net->ops->stream_close(otd_conn_release(net->conn[0], &in, &out));
+	assert_int_equal(out.len, 11);
+	assert_memory_equal(out.ptr, "a job, more", 11);
+	net_close();
+	otd_bytes_finish(&in);
+	otd_bytes_finish(&out);
+}
+
 /* --- fairness --- */
 
 #define FLOOD 100000
@@ -441,6 +520,8 @@ int main(void)
 		cmocka_unit_test(never_reading_client_is_closed_at_the_limit),
 		cmocka_unit_test(stalled_client_is_closed_in_time),
 		cmocka_unit_test(much_asking_little_reading_waits),
+		cmocka_unit_test(a_text_for_many_reaches_each),
+		cmocka_unit_test(a_text_that_waits_is_handed_over),
 		cmocka_unit_test(flooder_does_not_starve_the_quiet),
 		cmocka_unit_test(paused_hears_nothing),
 		cmocka_unit_test(paused_amid_a_batch_goes_on_where_it_was),
