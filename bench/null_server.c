@@ -3,6 +3,8 @@
  * journal, no ledger. With -V every share is validated in full (coinbase, 12 branches, header, target,
  * duplicate table); without it every submit is answered "true", which is the ceiling of the generator.
  *
+ * On SIGUSR1 every client that has authorized is sent the job again, as that of a new tip.
+ *
  *   null_server [-V] [-d DIFFICULTY] [PORT]     prints "PORT" on a line when it listens
  */
 #include "common/wire.h"
@@ -35,7 +37,9 @@ static const char coinb2[] = "0d2f6f746564616d612f62656e6368ffffffff0200f9029500
 			     "974e8cf900000000";
 
 struct client {
+	struct client *prev, *next;
 	int fd;
+	bool authorized;
 	uint32_t en1;
 	char *in, *out;
 	size_t in_len, in_cap, out_len;
@@ -54,7 +58,9 @@ static uint8_t target[32];
 static struct seen *table;
 static size_t table_cap, table_n;
 static char job_line[8192], reply[OUT_MAX], buffer[READ_MAX];
-static size_t job_line_len, reply_len;
+static size_t job_line_len, notify_at, reply_len;
+static struct client *clients;
+static volatile sig_atomic_t new_tip;
 static uint32_t next_en1 = 0x01000000;
 
 static void fail(const char *what)
@@ -72,6 +78,7 @@ static void make_job(void)
 		      "{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[%g]}\n",
 		      difficulty);
 	char *notify = p;
+	notify_at = (size_t)(p - job_line);
 	p += snprintf(p, (size_t)(end - p),
 		      "{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"0000000100\","
 		      "\"%064x\",\"%s\",\"%s\",[",
@@ -200,6 +207,7 @@ static bool on_line(struct client *c, const char *p, size_t n)
 	} else if (wire_is(method, "mining.authorize")) {
 		answer(l.id, NULL);
 		add(job_line, job_line_len);
+		c->authorized = true;
 	} else {
 		answer(l.id, "[20,\"Method not found\",null]");
 	}
@@ -208,6 +216,12 @@ static bool on_line(struct client *c, const char *p, size_t n)
 
 static void drop(struct client *c)
 {
+	if (c->prev)
+		c->prev->next = c->next;
+	else
+		clients = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
 	close(c->fd);
 	free(c->in);
 	free(c->out);
@@ -295,8 +309,29 @@ static void accept_all(void)
 			fail("memory");
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 		c->fd = fd;
+		c->next = clients;
+		if (c->next)
+			c->next->prev = c;
+		clients = c;
 		c->en1 = next_en1++;
 		watch(c, EPOLL_CTL_ADD, EPOLLIN);
+	}
+}
+
+static void on_signal(int signum)
+{
+	(void)signum;
+	new_tip = 1;
+}
+
+static void broadcast(void)
+{
+	struct client *next;
+	new_tip = 0;
+	for (struct client *c = clients; c; c = next) {
+		next = c->next;
+		if (c->authorized && !put_out(c, job_line + notify_at, job_line_len - notify_at))
+			drop(c);
 	}
 }
 
@@ -336,6 +371,7 @@ int main(int argc, char **argv)
 		}
 	}
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGUSR1, on_signal);
 	if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
 		r.rlim_cur = r.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &r);
@@ -343,7 +379,9 @@ int main(int argc, char **argv)
 	make_job();
 	listen_on(optind < argc ? (unsigned)strtoul(argv[optind], NULL, 10) : 0);
 	for (;;) {
-		int n = epoll_wait(epoll_fd, e, EVENTS, -1);
+		int n = epoll_wait(epoll_fd, e, EVENTS, new_tip ? 0 : 1000);
+		if (new_tip)
+			broadcast();
 		for (int i = 0; i < n; i++) {
 			struct client *cl = e[i].data.ptr;
 			bool fine = true;
