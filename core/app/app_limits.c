@@ -130,8 +130,7 @@ void otd_app_lists_take(struct otd_app *app, struct otd_lists **l)
 
 /* Each of these is the most that one of them has open at once. */
 enum {
-	FILES_BASE =
-		96, /* log, database with its journals, control socket, HTTP of both listeners */
+	FILES_BASE = 176,   /* HTTP of both listeners, 64 each; log, database, control socket */
 	FILES_REACTOR = 12, /* loop, journal, its folder */
 	FILES_NODE = 24     /* calls of libcurl, a long poll, notices of blocks */
 };

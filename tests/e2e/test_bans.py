@@ -27,13 +27,19 @@ def told(client):
 
 
 def shut_out(port, host="127.0.0.1"):
-    """Whether a new connection is closed without a word."""
+    """Whether a new connection is closed at once, told that it is for a ban."""
+    said = b""
     try:
         with socket.create_connection((host, port), timeout=5) as s:
             s.settimeout(5)
-            return s.recv(1) == b""
+            while got := s.recv(4096):
+                said += got
     except ConnectionError:
-        return True
+        pass
+    except TimeoutError:
+        return False
+    assert b"your address is banned" in said, said
+    return True
 
 
 def test_an_account_is_told_closed_and_refused():
