@@ -56,6 +56,7 @@ struct otd_app_pool {
 	const struct otd_settings_pool *was;
 	struct otd_app_chain *chain; /* NULL: nothing is left */
 	bool serving;                /* every reactor knows it: it gets work */
+	bool owed_tip; /* there was a first job of this tip, which it does not take */
 	uint8_t script[128];
 	size_t script_len;
 	struct otd_app_scheme schemes[OTD_APP_SCHEMES_MAX]; /* the first is the pool's own */

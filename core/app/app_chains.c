@@ -49,10 +49,22 @@ otd_rc otd_app_make_plugins(struct otd_app *app, struct otd_err *err)
 static void on_template(void *arg, const struct otd_chain_template *t, bool new_tip)
 {
 	struct otd_app_chain *c = arg;
+	bool first = otd_chain_is_first(c->chain, t->handle), wanted = false;
 	for (size_t i = 0; c->app->coordinator && i < c->app->n_pools; i++) {
-		if (c->app->pools[i].chain == c && c->app->pools[i].serving)
-			otd_coordinator_template(c->app->coordinator, i, t, new_tip);
+		struct otd_app_pool *p = &c->app->pools[i];
+		if (p->chain != c || !p->serving)
+			continue;
+		bool wants = p->settings && p->settings->first_job == OTD_SETTINGS_FIRST_EMPTY;
+		wanted |= wants;
+		/* Who waits for the node's template learns of the tip with it. */
+		if (first && !wants) {
+			p->owed_tip |= new_tip;
+			continue;
+		}
+		otd_coordinator_template(c->app->coordinator, i, t, new_tip || p->owed_tip);
+		p->owed_tip = false;
 	}
+	otd_chain_set_first_jobs(c->chain, wanted);
 	if (new_tip && c->app->payer)
 		otd_payer_tip(c->app->payer, c->chain);
 }
@@ -95,6 +107,7 @@ size_t otd_app_node_confs(struct otd_node_conf to[OTD_APP_NODES_MAX],
 					       .password = *node->user ? node->password : NULL,
 					       .cookie_file = *node->cookie ? node->cookie : NULL,
 					       .wallet = *node->wallet ? node->wallet : NULL,
+					       .zmq = *node->zmq ? node->zmq : NULL,
 					       .roles = node->role_bits};
 	}
 	if (p->n_nodes)

@@ -53,6 +53,16 @@ static json_t *node_json(struct otd_app *app, const struct otd_app_chain *c, siz
 	(void)json_object_set_new(o, "latency_us", json_integer((json_int_t)n.latency_us));
 	(void)json_object_set_new(o, "requests", json_integer((json_int_t)n.requests));
 	(void)json_object_set_new(o, "errors", json_integer((json_int_t)n.errors));
+	json_t *tips = json_object();
+	for (int by = 0; by < OTD_TIP_BYS; by++)
+		(void)json_object_set_new(tips, otd_tip_by_name((enum otd_tip_by)by),
+					  json_integer((json_int_t)n.tips[by]));
+	(void)json_object_set_new(o, "tips_first_by", tips);
+	(void)json_object_set_new(o, "zmq",
+				  json_pack("{s:s, s:o, s:I, s:I, s:I}", "state", n.zmq, "why",
+					    text(n.zmq_why), "notices", (json_int_t)n.zmq_notices,
+					    "missed", (json_int_t)n.zmq_missed, "connects",
+					    (json_int_t)n.zmq_connects));
 	(void)json_object_set_new(o, "why", text(n.up ? "" : n.last_error));
 	(void)json_object_set_new(o, "last_error", text(n.last_failure));
 	(void)json_object_set_new(o, "last_error_ms", json_integer(n.last_failure_ms));

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "chain/zmq.h"
 
 #define NODES_MAX    16   /* of one pool */
 #define NEWS_MS      5000 /* a long poll that is out of date is answered at once */
@@ -28,6 +29,8 @@ struct otd_check_node {
 	struct otd_chain_probe probe;
 	char longpoll[160];
 	int64_t template_ms, template_time_s; /* our clock, and the node's */
+	struct otd_zmq *zmq;                  /* asked last */
+	bool zmq_said;
 };
 
 /* --- saying --- */
@@ -119,8 +122,12 @@ static void say_failed(struct otd_check_node *n, const struct otd_chain_answer *
 
 /* --- the questions, one after the other --- */
 
+static bool zmq_ends(struct otd_check_node *n);
+
 static void node_done(struct otd_check_node *n)
 {
+	if (!zmq_ends(n))
+		return;
 	struct otd_check *c = n->c;
 	const struct otd_chain_probe *p = &n->probe;
 	json_t *j = json_pack("{s:s, s:b, s:s, s:s, s:I, s:I, s:s}", "name", n->name, "ok",
@@ -246,6 +253,48 @@ static void ask_news(struct otd_check_node *n)
 	memcpy(old, n->longpoll, sizeof(old));
 	old[0] = old[0] == '0' ? '1' : '0';
 	ask(n, &q, NEWS_MS, on_news);
+}
+
+/* --- its publisher --- */
+
+static void on_zmq_notice(void *arg, const uint8_t *hash)
+{
+	(void)arg;
+	(void)hash;
+}
+
+static void on_zmq_state(void *arg)
+{
+	struct otd_check_node *n = arg;
+	struct otd_zmq_status st;
+	char text[400];
+	if (n->zmq_said)
+		return;
+	n->zmq_said = true;
+	otd_zmq_look(n->zmq, &st);
+	if (!st.connected) {
+		snprintf(text, sizeof(text),
+			 "%.220s" POLLS "; the node's zmqpubhashblock says where it publishes",
+			 st.why);
+		warn(n, "zmq", text);
+	}
+	node_done(n);
+}
+
+/* Whether nothing is to be waited for: it has none, or that was said. Whether blocks come by it only a
+   block can tell; the running pool says so of itself (node list). */
+static bool zmq_ends(struct otd_check_node *n)
+{
+	struct otd_check *c = n->c;
+	struct otd_zmq_conf conf = {.on_notice = on_zmq_notice, .on_state = on_zmq_state, .arg = n};
+	struct otd_err err = {0};
+	if (!n->settings || !*n->settings->zmq || n->zmq_said)
+		return true;
+	n->zmq_said = otd_zmq_address_parse(&conf.at, n->settings->zmq, &err) != OTD_OK ||
+		      otd_zmq_create(&n->zmq, c->app.loop, c->app.env, &conf, &err) != OTD_OK;
+	if (n->zmq_said)
+		fault(n, "zmq", err.text);
+	return n->zmq_said;
 }
 
 static void check_clock(struct otd_check_node *n)
@@ -376,6 +425,7 @@ static void make_chain(struct otd_check *c, struct otd_check_pool *p)
 					       .password = *node->user ? node->password : NULL,
 					       .cookie_file = *node->cookie ? node->cookie : NULL,
 					       .wallet = *node->wallet ? node->wallet : NULL,
+					       .zmq = *node->zmq ? node->zmq : NULL,
 					       .roles = node->role_bits};
 	}
 	if (s->n_nodes == 0 && !local)
@@ -441,6 +491,9 @@ void otd_check_nodes(struct otd_check *c)
 
 void otd_check_nodes_finish(struct otd_check *c)
 {
+	for (size_t i = 0; i < c->n_asked; i++)
+		otd_zmq_destroy(c->asked[i].zmq);
+	c->n_asked = 0;
 	free(c->asked);
 	c->asked = NULL;
 }

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CALLS      11u /* OTD_CHAIN_PROBE .. OTD_CHAIN_TX */
+#define CALLS      12u /* OTD_CHAIN_PROBE .. OTD_CHAIN_HEADER */
 #define CHANGES    60u /* changed copies of each answer */
 #define BODY_MAX   65536u
 #define BUFFER_MAX (8u << 20)
@@ -24,8 +24,9 @@ struct chain {
 	uint64_t n_answers, n_taken;
 };
 
-static const char *const names[] = {"",       "PROBE", "TIP",  "TEMPLATE", "SUBMIT", "BLOCK",
-				    "WALLET", "COINS", "LOCK", "SIGN",     "SEND",   "TX"};
+static const char *const names[] = {"",      "PROBE",  "TIP",   "TEMPLATE", "SUBMIT",
+				    "BLOCK", "WALLET", "COINS", "LOCK",     "SIGN",
+				    "SEND",  "TX",     "HEADER"};
 
 /* What nodes, proxies and liars send. */
 static const char *const bodies[] = {

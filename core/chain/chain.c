@@ -256,4 +256,5 @@ size_t otd_chain_nodes(struct otd_chain *c)
 void otd_chain_node_status(struct otd_chain *c, size_t i, struct otd_node_status *out)
 {
 	*out = c->nodes[i]->st;
+	otd_chain_notice_status(c->nodes[i], out);
 }

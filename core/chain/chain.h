@@ -27,7 +27,12 @@ struct otd_node_conf {
 	const char *cookie_file;     /* read at each connection; or NULL */
 	const char *wallet;          /* which of the node's wallets; NULL: its only one */
 	unsigned roles;
+	const char *zmq; /* tcp://HOST:PORT of its zmqpubhashblock; NULL: none */
 };
+
+/* How a new tip is known. */
+enum otd_tip_by { OTD_TIP_BY_POLL = 0, OTD_TIP_BY_LONGPOLL, OTD_TIP_BY_ZMQ, OTD_TIP_BYS };
+const char *otd_tip_by_name(enum otd_tip_by by); /* "poll", "longpoll", "zmq" */
 
 struct otd_chain_conf {
 	const char *coin, *network;
@@ -38,6 +43,9 @@ struct otd_chain_conf {
 	int64_t refresh_ms; /* a fresh template at least this often; 30000 */
 	int64_t timeout_ms; /* of a request but long polls; 10000 */
 	uint32_t maturity;  /* confirmations after which a block is final */
+	/* A first job of a tip, without transactions, before the node's own template is there; see
+	   template_first of otedama/chain.h. Where the plugin cannot, it waits as ever. */
+	bool first_jobs;
 	/* A new template; new_tip where its prev differs from the last one's. The chain keeps the
 	   template alive for as long as jobs of it may come (see otd_chain_keep). */
 	void (*on_template)(void *arg, const struct otd_chain_template *t, bool new_tip);
@@ -57,6 +65,11 @@ struct otd_node_status {
 	uint64_t latency_us;                 /* of the last answer, long polls aside */
 	unsigned roles;                      /* enum otd_node_role */
 	uint64_t errors, requests;
+	const char
+		*zmq; /* "": it has none; "up", "down", "silent" (up, and blocks come otherwise) */
+	char zmq_why[200]; /* of "down" */
+	uint64_t zmq_notices, zmq_missed, zmq_connects;
+	uint64_t tips[OTD_TIP_BYS]; /* new tips that it was the first to say, by how */
 };
 
 otd_rc otd_chain_create(struct otd_chain **out, struct otd_loop *l,
@@ -194,5 +207,8 @@ otd_rc otd_chain_command(struct otd_chain *c, struct otd_span words, struct otd_
 size_t otd_chain_nodes(struct otd_chain *c);
 void otd_chain_node_status(struct otd_chain *c, size_t i, struct otd_node_status *out);
 const struct otd_chain_template *otd_chain_template(struct otd_chain *c); /* newest, or NULL */
+/* Whether this one, which somebody keeps or is the newest, is a first job: its tip's own comes soon. */
+bool otd_chain_is_first(struct otd_chain *c, const struct otd_template *t);
+void otd_chain_set_first_jobs(struct otd_chain *c, bool on);
 
 #endif

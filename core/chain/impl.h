@@ -4,9 +4,10 @@
 
 #include "base/log.h"
 #include "chain/chain.h"
+#include "chain/zmq.h"
 #include "plugin/plugin.h"
 
-#define OTD_CHAIN_KINDS         12 /* enum otd_chain_call_kind, counted from 1 */
+#define OTD_CHAIN_KINDS         13 /* enum otd_chain_call_kind, counted from 1 */
 #define OTD_CHAIN_PAUSE_MIN_MS  1000
 #define OTD_CHAIN_PAUSE_MAX_MS  30000
 #define OTD_CHAIN_LONGPOLL_MS   300000
@@ -61,7 +62,13 @@ struct otd_chain_node {
 	char cookie_user[64], cookie_password[192];
 	unsigned roles;
 	struct otd_timer *timer; /* up: the poll; down: the next probe */
-	struct otd_chain_req *probe, *tip, *tmpl, *longpoll;
+	struct otd_chain_req *probe, *tip, *tmpl, *longpoll, *header;
+	/* notice.c: how it says that there is a new block */
+	char *zmq_url;
+	struct otd_zmq *zmq;
+	unsigned zmq_misses;  /* tips in a row that it has not said by ZMQ */
+	uint64_t zmq_owes_ns; /* since when it owes one; 0: none */
+	enum otd_tip_by asking;
 	bool again;       /* the tip moved while a template was on its way */
 	int64_t pause_ms; /* before the next probe */
 	int64_t template_pause_ms;
@@ -77,6 +84,7 @@ struct otd_chain_node {
 /* A template that somebody may still use. */
 struct otd_chain_held {
 	struct otd_chain_held *next;
+	bool first; /* made by the plugin before the node's was there */
 	struct otd_chain_template t;
 	uint64_t users;
 };
@@ -95,6 +103,7 @@ struct otd_chain {
 	struct otd_chain_held *held, *newest;
 	uint64_t newest_ns; /* when a template last came, be it the same */
 	uint64_t lower_since_ns;
+	uint8_t told[32]; /* the newest tip that anybody has said */
 	bool started, in_trouble;
 	char trouble[300];
 	struct otd_chain_req *reqs;
@@ -131,10 +140,30 @@ void otd_chain_node_poll(struct otd_chain_node *n); /* nothing where it is down 
 /* Which node gives templates now; asks it where that changed. */
 void otd_chain_choose(struct otd_chain *c);
 
+/* News is waited for by long poll, where that is not left to ZMQ. */
+void otd_chain_node_wait(struct otd_chain_node *n);
+/* Something new to mine is asked for; at once, or again once what is on its way is there. */
+void otd_chain_node_fetch(struct otd_chain_node *n);
+
+/* --- notice.c --- */
+otd_rc otd_chain_notice_init(struct otd_chain_node *n, const char *zmq_url, struct otd_err *err);
+void otd_chain_notice_start(struct otd_chain_node *n); /* more than once is no harm */
+void otd_chain_notice_stop(struct otd_chain_node *n);
+/* Whether tips are left to ZMQ: a node that makes a template for a long poll tells nobody the header meanwhile. */
+bool otd_chain_notice_alone(const struct otd_chain_node *n);
+/* This block is the best one now, by this node's word. The first to say so is counted. */
+void otd_chain_told(struct otd_chain_node *n, const uint8_t hash[32], enum otd_tip_by by);
+/* A new tip of the node in use: a first job where that is wanted and can be, then its template. */
+void otd_chain_news(struct otd_chain_node *n, const uint8_t hash[32]);
+void otd_chain_notice_status(const struct otd_chain_node *n, struct otd_node_status *out);
+
 /* --- template.c --- */
 /* Takes t's handle. False where it is nothing new or was refused (then the node is told why). */
 bool otd_chain_adopt(struct otd_chain_node *n, const struct otd_chain_template *t,
 		     struct otd_err *err);
+/* The same of one that the plugin has made of a header. */
+bool otd_chain_adopt_first(struct otd_chain_node *n, const struct otd_chain_template *t,
+			   struct otd_err *err);
 void otd_chain_free_templates(struct otd_chain *c);
 /* One that came from another process. Takes t's handle, also where it fails. */
 otd_rc otd_chain_hold(struct otd_chain *c, const struct otd_chain_template *t, bool newest);

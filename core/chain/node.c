@@ -7,9 +7,9 @@
 
 #define NS_OF_MS(ms) ((uint64_t)(ms)*1000000u)
 
-static const char *const kind_names[OTD_CHAIN_KINDS] = {"",       "probe", "tip",    "template",
-							"submit", "block", "wallet", "coins",
-							"lock",   "sign",  "send",   "tx"};
+static const char *const kind_names[OTD_CHAIN_KINDS] = {
+	"",      "probe", "tip",  "template", "submit", "block", "wallet",
+	"coins", "lock",  "sign", "send",     "tx",     "header"};
 static const char *const outcome_names[OTD_CHAIN_OUTCOMES] = {"ok", "error", "timeout", "refused"};
 
 static void on_timer(void *arg)
@@ -75,7 +75,7 @@ otd_rc otd_chain_node_create(struct otd_chain_node **out, struct otd_chain *c,
 	otd_rc rc = c->env->ops->timer_create(c->loop, &n->timer, on_timer, n);
 	if (rc)
 		return otd_fail(err, rc, "nodes.%s: no timer", n->name);
-	return OTD_OK;
+	return otd_chain_notice_init(n, conf->zmq, err);
 }
 
 void otd_chain_node_destroy(struct otd_chain_node *n)
@@ -84,6 +84,8 @@ void otd_chain_node_destroy(struct otd_chain_node *n)
 		return;
 	if (n->timer)
 		n->c->env->ops->timer_destroy(n->timer);
+	otd_chain_notice_stop(n);
+	free(n->zmq_url);
 	free(n->url);
 	free(n->wallet_url);
 	free(n->user);
@@ -106,7 +108,7 @@ bool otd_chain_node_is(const struct otd_chain_node *n, const struct otd_node_con
 			       : NULL;
 	bool same = same_text(n->name, conf->name) && same_text(n->url, conf->url) &&
 		    same_text(n->wallet_url, wallet) && same_text(n->user, conf->user) &&
-		    same_text(n->password, conf->password) &&
+		    same_text(n->password, conf->password) && same_text(n->zmq_url, conf->zmq) &&
 		    same_text(n->cookie_file, conf->cookie_file);
 	free(wallet);
 	return same;
@@ -132,6 +134,7 @@ static void go_down(struct otd_chain_node *n, const char *why)
 	forget(&n->tip);
 	forget(&n->tmpl);
 	forget(&n->longpoll);
+	forget(&n->header);
 	n->st.up = n->again = n->has_tip = false;
 	n->behind_since_ns = 0;
 	otd_metric_set(n->up, 0);
@@ -151,6 +154,8 @@ void otd_chain_node_retire(struct otd_chain_node *n)
 	forget(&n->tip);
 	forget(&n->tmpl);
 	forget(&n->longpoll);
+	forget(&n->header);
+	otd_chain_notice_stop(n);
 	n->c->env->ops->timer_stop(n->timer);
 	n->st.up = n->st.in_use = n->has_tip = false;
 	n->roles = 0;
@@ -213,6 +218,7 @@ void otd_chain_node_probe(struct otd_chain_node *n)
 	struct otd_chain_call q = {.kind = OTD_CHAIN_PROBE};
 	if (n->probe || n->st.up)
 		return;
+	otd_chain_notice_start(n);
 	n->probe = otd_chain_ask(n, &q, n->c->conf.timeout_ms, probed, NULL);
 	if (!n->probe)
 		n->c->env->ops->timer_start(n->timer, OTD_CHAIN_PAUSE_MAX_MS, 0);
@@ -264,6 +270,7 @@ static void got_template(struct otd_chain_req *r, otd_rc rc, const struct otd_ch
 		no_template(n, rc, why);
 		return;
 	}
+	n->asking = OTD_TIP_BY_POLL;
 	take(n, &res->u.tmpl, &fresh);
 	if (n->again && n->c->in_use == n)
 		fetch(n);
@@ -282,6 +289,11 @@ static void fetch(struct otd_chain_node *n)
 	n->tmpl = otd_chain_ask(n, &q, n->c->conf.timeout_ms, got_template, NULL);
 }
 
+void otd_chain_node_fetch(struct otd_chain_node *n)
+{
+	fetch(n);
+}
+
 static void got_news(struct otd_chain_req *r, otd_rc rc, const struct otd_chain_result *res,
 		     const char *why)
 {
@@ -292,6 +304,7 @@ static void got_news(struct otd_chain_req *r, otd_rc rc, const struct otd_chain_
 		no_template(n, rc, why);
 		return;
 	}
+	n->asking = OTD_TIP_BY_LONGPOLL;
 	if (rc == OTD_OK)
 		take(n, &res->u.tmpl, &fresh);
 	/* A node that answers at once with what we have is asked again by the next poll only. */
@@ -302,11 +315,17 @@ static void got_news(struct otd_chain_req *r, otd_rc rc, const struct otd_chain_
 static void wait_for_news(struct otd_chain_node *n)
 {
 	struct otd_chain *c = n->c;
-	if (n->longpoll || !c->newest || c->from != n || !c->newest->t.longpoll_id[0])
+	if (n->longpoll || !c->newest || c->from != n || !c->newest->t.longpoll_id[0] ||
+	    otd_chain_notice_alone(n))
 		return;
 	struct otd_chain_call q = {.kind = OTD_CHAIN_TEMPLATE,
 				   .longpoll_id = c->newest->t.longpoll_id};
 	n->longpoll = otd_chain_ask(n, &q, OTD_CHAIN_LONGPOLL_MS, got_news, NULL);
+}
+
+void otd_chain_node_wait(struct otd_chain_node *n)
+{
+	wait_for_news(n);
 }
 
 /* --- tips --- */
@@ -336,7 +355,7 @@ static bool wants_template(const struct otd_chain_node *n)
 		return false;
 	if (!c->newest)
 		return true;
-	if (memcmp(c->newest->t.prev, n->best.hash, 32) != 0)
+	if (memcmp(c->newest->t.prev, n->best.hash, 32) != 0 || c->newest->first)
 		return true;
 	return now - c->newest_ns >= NS_OF_MS(c->conf.refresh_ms);
 }
@@ -353,6 +372,8 @@ static void got_tip(struct otd_chain_req *r, otd_rc rc, const struct otd_chain_r
 	}
 	/* The first answer says nothing about a template that is on its way. */
 	bool moved = n->has_tip && memcmp(n->best.hash, res->u.tip.hash, 32) != 0;
+	if (moved)
+		otd_chain_told(n, res->u.tip.hash, OTD_TIP_BY_POLL);
 	n->best = res->u.tip;
 	n->has_tip = true;
 	n->st.height = n->best.height;
@@ -366,7 +387,7 @@ static void got_tip(struct otd_chain_req *r, otd_rc rc, const struct otd_chain_r
 		return;
 	}
 	if (wants_template(n) && (!n->tmpl || moved))
-		fetch(n);
+		otd_chain_news(n, n->best.hash);
 	else
 		wait_for_news(n);
 }
@@ -418,6 +439,7 @@ void otd_chain_choose(struct otd_chain *c)
 			c->in_use->st.in_use = false;
 			forget(&c->in_use->tmpl);
 			forget(&c->in_use->longpoll);
+			forget(&c->in_use->header);
 		}
 		c->in_use = best;
 		if (best) {

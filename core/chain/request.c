@@ -101,7 +101,8 @@ static void on_http(void *arg, const struct otd_http_answer *a);
 static otd_rc send_http(struct otd_chain_req *r)
 {
 	struct otd_chain_node *n = r->node;
-	bool cookie = n->cookie_file != NULL, wallet = r->call.kind >= OTD_CHAIN_WALLET;
+	bool cookie = n->cookie_file != NULL,
+	     wallet = r->call.kind >= OTD_CHAIN_WALLET && r->call.kind <= OTD_CHAIN_TX;
 	struct otd_http_request q = {.url = wallet && n->wallet_url ? n->wallet_url : n->url,
 				     .user = cookie ? n->cookie_user : n->user,
 				     .password = cookie ? n->cookie_password : n->password,

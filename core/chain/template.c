@@ -59,6 +59,12 @@ const struct otd_chain_template *otd_chain_template_of(struct otd_chain *c,
 	return &h->t;
 }
 
+bool otd_chain_is_first(struct otd_chain *c, const struct otd_template *t)
+{
+	const struct otd_chain_held *h = find(c, t);
+	return h && h->first;
+}
+
 void otd_chain_say_trouble(struct otd_chain *c, const char *why)
 {
 	bool was = c->in_trouble;
@@ -128,15 +134,23 @@ static bool same(const struct otd_chain *c, const struct otd_chain_template *t)
 	       t->time_s - o->time_s < c->conf.refresh_ms / 1000;
 }
 
-bool otd_chain_adopt(struct otd_chain_node *n, const struct otd_chain_template *t,
-		     struct otd_err *err)
+/* What was on its way when the first job of a higher tip was made. */
+static bool overtaken(const struct otd_chain_node *n, const struct otd_chain_template *t)
+{
+	const struct otd_chain *c = n->c;
+	return c->newest && c->newest->first && c->from == n && t->height < c->newest->t.height &&
+	       otd_mono_ns(c->env) - c->newest_ns < (uint64_t)OTD_CHAIN_LAG_MS * 1000000u;
+}
+
+static bool adopt(struct otd_chain_node *n, const struct otd_chain_template *t, bool first,
+		  struct otd_err *err)
 {
 	struct otd_chain *c = n->c;
 	struct otd_chain_held *old = c->newest, *h = NULL;
 	otd_rc rc = sane(n, t, err);
 	if (rc == OTD_OK)
 		rc = steps_back(n, t, err);
-	if (rc == OTD_OK) {
+	if (rc == OTD_OK && !overtaken(n, t)) {
 		c->newest_ns = otd_mono_ns(c->env);
 		c->from = n;
 		otd_chain_say_trouble(c, "");
@@ -149,6 +163,7 @@ bool otd_chain_adopt(struct otd_chain_node *n, const struct otd_chain_template *
 		return false;
 	}
 	h->t = *t;
+	h->first = first;
 	h->next = c->held;
 	c->held = h;
 	bool new_tip = !old || memcmp(old->t.prev, t->prev, 32) != 0;
@@ -157,12 +172,26 @@ bool otd_chain_adopt(struct otd_chain_node *n, const struct otd_chain_template *
 	n->best.height = t->height - 1;
 	memcpy(n->best.hash, t->prev, 32);
 	n->has_tip = true;
+	if (new_tip)
+		otd_chain_told(n, t->prev, n->asking);
 	if (c->conf.on_template)
 		c->conf.on_template(c->conf.arg, &h->t, new_tip);
 	/* Not before the callback: whoever got the new one may still look at the old one in it. */
 	if (old && old->users == 0)
 		free_held(c, old);
 	return true;
+}
+
+bool otd_chain_adopt(struct otd_chain_node *n, const struct otd_chain_template *t,
+		     struct otd_err *err)
+{
+	return adopt(n, t, false, err);
+}
+
+bool otd_chain_adopt_first(struct otd_chain_node *n, const struct otd_chain_template *t,
+			   struct otd_err *err)
+{
+	return adopt(n, t, true, err);
 }
 
 otd_rc otd_chain_hold(struct otd_chain *c, const struct otd_chain_template *t, bool newest)

@@ -160,6 +160,15 @@ static const struct otd_key node_keys[] = {
 	 .def = "",
 	 .max = 63,
 	 .help = "name of the wallet to pay from, where the node has several; empty: its only one"},
+	{.name = "zmq",
+	 .type = OTD_KEY_TEXT,
+	 .flags = OTD_KEY_RELOADABLE,
+	 .offset = AT(zmq),
+	 .def = "",
+	 .max = 300,
+	 .help = "where it publishes blocks (its zmqpubhashblock), as tcp://127.0.0.1:28332; "
+		 "empty: "
+		 "new blocks are known by long poll and by asking"},
 	{.name = "roles",
 	 .type = OTD_KEY_TEXTS,
 	 .flags = OTD_KEY_RELOADABLE,

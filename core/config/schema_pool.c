@@ -1,6 +1,8 @@
 /* The schema of a pool, its ports, and a coin file. */
 #include "config/schema.h"
 
+static const char *const first_jobs[] = {"full", "empty", NULL};
+
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 #define AT(member) offsetof(struct otd_settings_difficulty, member)
@@ -180,6 +182,16 @@ static const struct otd_key pool_keys[] = {
 	 .max = 64,
 	 .sub = &port_table,
 	 .help = "ports for miners, each by its number"},
+	{.name = "first_job",
+	 .type = OTD_KEY_CHOICE,
+	 .flags = OTD_KEY_RELOADABLE,
+	 .offset = AT(first_job),
+	 .def = "full",
+	 .choices = first_jobs,
+	 .help = "what miners get first on a new block; empty: a job without transactions made of "
+		 "its "
+		 "header, sooner by the time that the node takes for a template, where the coin's "
+		 "chain can know it to be valid (Bitcoin; not Litecoin, for MWEB)"},
 	TIME("refresh", refresh_ms, "30s", 1000, 3600000, "a fresh template at least this often"),
 	TIME("poll", poll_ms, "1s", 50, 60000, "how often nodes are asked for their best block"),
 	TIME("timeout", timeout_ms, "10s", 500, 300000,

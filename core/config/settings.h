@@ -86,6 +86,8 @@ enum otd_settings_role {
 	OTD_SETTINGS_WALLET = 4
 };
 
+enum otd_settings_first_job { OTD_SETTINGS_FIRST_FULL = 0, OTD_SETTINGS_FIRST_EMPTY };
+
 struct otd_settings_node {
 	const char *name;
 	const char *coin, *network;
@@ -93,6 +95,7 @@ struct otd_settings_node {
 	const char *user, *password; /* "": none. Secrets: never to be shown. */
 	const char *cookie;          /* file; "": none */
 	const char *wallet;          /* which of the node's wallets; "": its only one */
+	const char *zmq;             /* tcp://HOST:PORT of its publisher; "": none */
 	struct otd_settings_texts roles;
 	unsigned role_bits; /* enum otd_settings_role */
 	bool whole;         /* false only in settings that were kept in spite of a problem */
@@ -159,6 +162,7 @@ struct otd_settings_pool {
 	const char *difficulty_floor; /* decimal; "": none */
 	const struct otd_settings_port *ports;
 	size_t n_ports;
+	int64_t first_job;                       /* enum otd_settings_first_job */
 	int64_t refresh_ms, poll_ms, timeout_ms; /* of templates, the best hash, a node's answer */
 	int64_t notify_ms;                       /* a miner hears from us at least this often */
 	int64_t extranonce1_bytes, extranonce2_bytes;

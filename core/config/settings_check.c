@@ -27,6 +27,12 @@ static void check_node(struct otd_reading *r, const struct otd_settings *s,
 	else if (strchr(rest, '@'))
 		otd_read_problem(r, OTD_E_INVALID, at, "rpc",
 				 "has a user in it; write user and password as keys of their own");
+	if (*n->zmq && (strncmp(n->zmq, "tcp://", 6) != 0 || !strchr(n->zmq + 6, ':') ||
+			strpbrk(n->zmq, " \t\r\n\"*")))
+		otd_read_problem(r, OTD_E_INVALID, otd_settings_at(s, "nodes", n->name, "zmq"),
+				 "zmq",
+				 "is not tcp://HOST:PORT, the address that the node's "
+				 "zmqpubhashblock has");
 	if (*n->cookie && (*n->user || *n->password))
 		otd_read_problem(r, OTD_E_INVALID, otd_settings_at(s, "nodes", n->name, "cookie"),
 				 "cookie", "stands beside user or password; keep one of the two");

@@ -16,7 +16,7 @@ from stratum import Client, StratumError
 
 KEYS = {}
 # What a script does after a reload is a matter of the scripts' own tests.
-ELSEWHERE = {"policies", "pools.*.policies"}
+ELSEWHERE = {"policies", "pools.*.policies", "pools.*.first_job", "nodes.*.zmq"}  # test_policy, test_zmq
 
 
 def looks_at(*keys):

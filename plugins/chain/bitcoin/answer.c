@@ -317,6 +317,35 @@ static otd_rc read_block(const struct btc_host *host, struct otd_chain_block *b,
 	return OTD_OK;
 }
 
+static otd_rc read_header(const struct btc_host *host, struct otd_chain_header *h,
+			  const json_t *root)
+{
+	const json_t *o;
+	json_int_t code;
+	uint64_t time_s = 0, median_s = 0;
+	otd_rc rc = result_of(host, &o, &code, root, 0);
+	if (rc == OTD_OK)
+		rc = bitcoin_u64(host, &h->height, o, "height", UINT32_MAX);
+	if (rc == OTD_OK)
+		rc = bitcoin_hash(host, h->hash, o, "hash");
+	if (rc == OTD_OK)
+		rc = bitcoin_hash(host, h->prev, o, "previousblockhash");
+	if (rc == OTD_OK)
+		rc = bitcoin_bits(host, &h->nbits, o);
+	if (rc == OTD_OK)
+		rc = bitcoin_u64(host, &time_s, o, "time", UINT32_MAX);
+	if (rc == OTD_OK)
+		rc = bitcoin_u64(host, &median_s, o, "mediantime", UINT32_MAX);
+	if (rc)
+		return rc;
+	/* -1: it is not in the best chain. */
+	json_int_t deep = json_integer_value(json_object_get(o, "confirmations"));
+	h->confirmations = deep > 0 ? (uint64_t)deep : 0;
+	h->time_s = (int64_t)time_s;
+	h->median_time_s = (int64_t)median_s;
+	return OTD_OK;
+}
+
 otd_rc bitcoin_answer(struct otd_instance *in, const struct otd_chain_call *call, int http_status,
 		      struct otd_span body, struct otd_chain_result *out)
 {
@@ -324,7 +353,8 @@ otd_rc bitcoin_answer(struct otd_instance *in, const struct otd_chain_call *call
 	json_t *root = NULL;
 	const json_t *result;
 	json_int_t code;
-	otd_rc rc = parse(host, &root, http_status, body, call->kind >= OTD_CHAIN_WALLET);
+	otd_rc rc = parse(host, &root, http_status, body,
+			  call->kind >= OTD_CHAIN_WALLET && call->kind <= OTD_CHAIN_TX);
 	if (rc)
 		return rc;
 	out->kind = call->kind;
@@ -338,6 +368,7 @@ otd_rc bitcoin_answer(struct otd_instance *in, const struct otd_chain_call *call
 		break;
 	case OTD_CHAIN_SUBMIT: rc = read_submit(host, &out->u.submit, root); break;
 	case OTD_CHAIN_BLOCK: rc = read_block(host, &out->u.block, root, call); break;
+	case OTD_CHAIN_HEADER: rc = read_header(host, &out->u.header, root); break;
 	default: rc = bitcoin_wallet_answer(in, call, root, out);
 	}
 	json_decref(root);

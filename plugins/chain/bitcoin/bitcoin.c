@@ -15,6 +15,10 @@ static const struct otd_option options[] = {
 		   "network of the coin, as its node calls it", .min = 1, .max = 31),
 	OTD_OPTION(struct bitcoin_options, rules, OTD_OPT_LIST, "rules", "[segwit]",
 		   "rules that getblocktemplate is told we know"),
+	OTD_OPTION(struct bitcoin_options, schedule, OTD_OPT_LIST, "schedule", NULL,
+		   "by network, how many blocks difficulty and subsidy stay as they are, such as "
+		   "[main 2016 210000]; 0: for ever; a network that is not named: not known, and "
+		   "no first job before the node's"),
 	OTD_OPTION(struct bitcoin_options, dust_relay_fee, OTD_OPT_INT, "dust_relay_fee", "3000",
 		   "rate by which the coin's nodes reckon what is too small to be spent, in base "
 		   "units per 1000 bytes",
@@ -74,6 +78,8 @@ static otd_rc create(struct otd_instance **out, struct otd_host *h,
 	in->host = host;
 	in->opt = opt;
 	otd_rc rc = read_forms(in);
+	if (rc == OTD_OK)
+		rc = bitcoin_schedule(in);
 	for (size_t i = 0; rc == OTD_OK && i < in->opt->rules.n; i++) {
 		const char *rule = in->opt->rules.item[i];
 		if (!*rule ||
@@ -174,6 +180,7 @@ static const struct otd_chain_ops chain_ops = {
 	.canonical = canonical,
 	.template_save = template_save,
 	.template_load = template_load,
+	.template_first = bitcoin_first,
 };
 
 static const struct otd_plugin_desc desc = {

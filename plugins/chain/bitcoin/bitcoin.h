@@ -13,6 +13,7 @@
 struct bitcoin_options {
 	const char *network;
 	struct otd_option_list rules;
+	struct otd_option_list schedule;
 	struct otd_option_list forms[BITCOIN_NETWORKS]; /* main test testnet4 signet regtest */
 	int64_t dust_relay_fee;                         /* base units per 1000 bytes */
 	int64_t dust_limit;                             /* base units */
@@ -22,6 +23,9 @@ struct otd_instance {
 	struct btc_host host;
 	const struct bitcoin_options *opt;
 	struct btc_address_form forms[BITCOIN_NETWORKS]; /* the instance's own first */
+	/* How many blocks difficulty and subsidy stay as they are; 0: for ever. */
+	bool scheduled;
+	uint64_t retarget, halving;
 };
 
 /* --- one file a half of the conversation; see struct otd_chain_ops --- */
@@ -33,7 +37,13 @@ otd_rc bitcoin_answer(struct otd_instance *in, const struct otd_chain_call *call
 otd_rc bitcoin_template(struct otd_instance *in, const json_t *result,
 			struct otd_chain_template *out);
 
-/* A call from OTD_CHAIN_WALLET on: its text, and the answer to it. */
+/* first.c: work on a block before the node has a template of it. Reads the instance's schedule. */
+otd_rc bitcoin_schedule(struct otd_instance *in);
+otd_rc bitcoin_first(struct otd_instance *in, const struct otd_template *from,
+		     const struct otd_chain_header *h, int64_t now_s,
+		     struct otd_chain_template *out);
+
+/* A call from OTD_CHAIN_WALLET on, but HEADER: its text, and the answer to it. */
 otd_rc bitcoin_wallet_request(struct otd_instance *in, struct btc_buf *b,
 			      const struct otd_chain_call *call);
 otd_rc bitcoin_wallet_answer(struct otd_instance *in, const struct otd_chain_call *call,
@@ -104,6 +114,8 @@ void bitcoin_put_call(struct btc_buf *b, const char *comma, size_t id, const cha
 /* --- members of JSON objects, checked; each says by set_error which is missing or wrong --- */
 otd_rc bitcoin_u64(const struct btc_host *host, uint64_t *out, const json_t *o, const char *key,
 		   uint64_t max);
+/* Eight hex digits, most significant first: bits. */
+otd_rc bitcoin_bits(const struct btc_host *host, uint32_t *out, const json_t *o);
 /* A text of the object; NULL (said) where there is none. */
 const char *bitcoin_text(const struct btc_host *host, size_t *len, const json_t *o,
 			 const char *key);

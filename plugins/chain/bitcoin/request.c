@@ -53,6 +53,7 @@ otd_rc bitcoin_request(struct otd_instance *in, const struct otd_chain_call *cal
 		       struct otd_buf *body)
 {
 	struct btc_buf b;
+	char params[80], hash[65];
 	otd_rc rc = OTD_OK;
 	btc_buf_init(&b, &in->host);
 	switch (call->kind) {
@@ -74,6 +75,10 @@ otd_rc bitcoin_request(struct otd_instance *in, const struct otd_chain_call *cal
 		btc_put_text(&b, "\"]}");
 		break;
 	case OTD_CHAIN_BLOCK: put_block_calls(&b, call); break;
+	case OTD_CHAIN_HEADER:
+		snprintf(params, sizeof(params), "[\"%s\"]", btc_hash_text(hash, call->hash));
+		put_call(&b, 0, "getblockheader", params);
+		break;
 	default: rc = bitcoin_wallet_request(in, &b, call);
 	}
 	if (rc == OTD_OK && b.failed)

@@ -30,8 +30,7 @@ static otd_rc read_rules(struct otd_instance *in, bool *segwit, const json_t *re
 	return OTD_OK;
 }
 
-/* Eight hex digits, most significant first: bits. */
-static otd_rc read_bits(const struct btc_host *host, uint32_t *out, const json_t *o)
+otd_rc bitcoin_bits(const struct btc_host *host, uint32_t *out, const json_t *o)
 {
 	uint8_t be[4];
 	size_t n;
@@ -60,7 +59,7 @@ static otd_rc read_head(struct otd_instance *in, struct otd_chain_template *t, c
 	if (rc == OTD_OK)
 		rc = bitcoin_u64(host, &value, o, "coinbasevalue", MAX_VALUE);
 	if (rc == OTD_OK)
-		rc = read_bits(host, &t->nbits, o);
+		rc = bitcoin_bits(host, &t->nbits, o);
 	if (rc == OTD_OK)
 		rc = bitcoin_hash(host, t->target, o, "target");
 	if (rc)
@@ -84,6 +83,7 @@ static otd_rc read_head(struct otd_instance *in, struct otd_chain_template *t, c
 struct txs {
 	uint8_t *txids, *wtxids, *body;
 	size_t n, body_len;
+	bool no_fees; /* of one of them at least: what they pay together is not known */
 };
 
 static otd_rc read_tx(const struct btc_host *host, struct txs *txs, otd_i128 *fees, size_t i,
@@ -97,6 +97,7 @@ static otd_rc read_tx(const struct btc_host *host, struct txs *txs, otd_i128 *fe
 	otd_rc rc = bitcoin_hash(host, txs->txids + 32 * i, tx, two ? "txid" : "hash");
 	if (rc == OTD_OK)
 		rc = bitcoin_hash(host, txs->wtxids + 32 * i, tx, "hash");
+	txs->no_fees |= !json_object_get(tx, "fee");
 	if (rc == OTD_OK && json_object_get(tx, "fee"))
 		rc = bitcoin_u64(host, &fee, tx, "fee", MAX_VALUE);
 	if (rc || !data)
@@ -203,6 +204,8 @@ otd_rc bitcoin_template(struct otd_instance *in, const json_t *o, struct otd_cha
 	if (rc)
 		goto out;
 	t->info.n_tx = (uint32_t)txs.n;
+	t->plain = !json_object_get(o, "mweb") && !json_object_get(o, "signet_challenge") &&
+		   !txs.no_fees;
 	t->n_branches = btc_branch_count(txs.n);
 	t->branches = btc_alloc(host, (size_t)t->n_branches * 32 + 32);
 	if (!t->branches) {

@@ -19,6 +19,7 @@ struct otd_template {
 	uint32_t n_branches;
 	uint8_t *body; /* the other transactions as they stand in a block */
 	size_t body_len;
+	bool plain; /* a block of this kind may have no transactions, and its subsidy is value less fees */
 };
 
 /* Takes NULL. */

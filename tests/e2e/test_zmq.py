@@ -1,0 +1,325 @@
+"""Notices of new blocks by ZMQ: from real nodes, from nobody, from liars; and first jobs made of a block's header."""
+import hashlib
+import json
+import os
+import socket
+import struct
+import threading
+import time
+
+import litecoin
+import test_litecoin as ltc
+import test_node as btc
+from node import Knots, RpcError
+from pool import Pool, address, free_port, wait_for
+from skip import Skip
+from stratum import Client
+
+SLOW_POLL = "poll: 60s\n    refresh: 1h\n    ports:"  # nothing but a notice can be quick
+
+
+def knots(zmq=None, blocks=110):
+    """A node that publishes on port zmq."""
+    class Publisher(Knots):
+        def start(self):
+            conf = os.path.join(self.folder, "bitcoin.conf")
+            with open(conf, encoding="utf-8") as f:
+                text = f.read()
+            if zmq and "zmqpub" not in text:
+                with open(conf, "a", encoding="utf-8") as f:
+                    f.write(f"zmqpubhashblock=tcp://127.0.0.1:{zmq}\n")
+            super().start()
+    try:
+        return Publisher(blocks)
+    except FileNotFoundError as e:
+        raise Skip(str(e)) from None
+
+
+def config(node, zmq, first="full", floor=None):
+    text = btc.config(node, floor).replace("password: p}", f'password: p, zmq: "tcp://127.0.0.1:{zmq}"}}')
+    return text.replace("    payout: {", f"    first_job: {first}\n    payout: {{")
+
+
+def node_of(pool):
+    return json.loads(pool.command("node", "list", "--json", "--socket", pool.socket).stdout)["nodes"][0]
+
+
+def zmq_is(pool, state, seconds=20):
+    return wait_for(lambda: (lambda n: n if n["zmq"]["state"] == state else None)(node_of(pool)), seconds,
+                    about=f"zmq {state}")
+
+
+def generate(node, n=1):
+    return node.rpc("generatetoaddress", n, node.address)
+
+
+def test_a_real_node_is_heard_and_heard_again():
+    """Bitcoin Knots: its notice comes first, a restart of the node is survived, and without it long poll goes on."""
+    port = free_port()
+    with knots(port) as node, Pool(config(node, port).replace("    ports:", "    " + SLOW_POLL)) as pool:
+        pool.start()
+        zmq_is(pool, "up")
+        with Client(pool.port) as c:
+            c.login(address(1) + ".x")
+            for _ in range(3):
+                job = c.job
+                generate(node)
+                assert c.wait_job(other_than=job.id, timeout=10).clean
+            n = wait_for(lambda: (lambda n: n if n["zmq"]["notices"] >= 3 else None)(node_of(pool)), about="three notices")
+            assert n["zmq"]["missed"] == 0 and n["tips_first_by"]["zmq"] + n["tips_first_by"]["longpoll"] >= 3, n
+            assert n["tips_first_by"]["zmq"] >= 1, n
+            text = pool.command("node", "list", "--socket", pool.socket).stdout
+            assert "new blocks first by: zmq" in text and "zmq up" in text, text
+            node.stop()
+            zmq_is(pool, "down")
+            node.start()
+            zmq_is(pool, "up", 40)
+            job = c.job
+            generate(node)
+            assert c.wait_job(other_than=job.id, timeout=20).clean
+        assert "event=zmq.down" in pool.log() and pool.log().count("event=zmq.up") >= 2
+        assert pool.stop() == 0
+
+
+class Publisher(threading.Thread):
+    """A ZMTP 3.0 publisher of our own, that says what it is told to."""
+    GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x01NULL" + bytes(48)
+
+    def __init__(self, greeting=GREETING, kind=b"PUB"):
+        super().__init__(daemon=True)
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.greeting, self.kind, self.peers, self.heard, self.number = greeting, kind, [], b"", 0
+        self.start()
+
+    def run(self):
+        while True:
+            try:
+                peer, _ = self.socket.accept()
+            except OSError:
+                return
+            try:
+                peer.sendall(self.greeting)
+                if self.kind:
+                    body = b"\x05READY\x0bSocket-Type" + struct.pack(">I", len(self.kind)) + self.kind
+                    peer.sendall(bytes([4, len(body)]) + body)
+                peer.settimeout(3)
+                self.heard = b""
+                while b"\x01hashblock" not in self.heard:
+                    more = peer.recv(4096)
+                    if not more:
+                        break
+                    self.heard += more
+            except OSError:
+                pass
+            self.peers.append(peer)
+
+    def say(self, raw):
+        self.peers[-1].sendall(raw)
+
+    def block(self, hash_, skip=0):
+        self.number += 1 + skip
+        part = [b"hashblock", bytes.fromhex(hash_), struct.pack("<I", self.number)]
+        self.say(b"".join(bytes([int(i < 2), len(p)]) + p for i, p in enumerate(part)))
+
+    def close(self):
+        self.socket.close()
+        for p in self.peers:
+            p.close()
+
+
+def test_liars_and_gaps():
+    """A publisher that says nonsense is left and tried again; hashes that nobody knows, and gaps, do no harm."""
+    publisher = Publisher()
+    with knots() as node, Pool(config(node, publisher.port)) as pool:
+        pool.start()
+        zmq_is(pool, "up")
+        wait_for(lambda: b"\x01hashblock" in publisher.heard, about="a subscription")
+        assert publisher.heard.startswith(b"\xff" + bytes(8) + b"\x7f\x03\x00NULL") and b"Socket-Type" in publisher.heard
+        with Client(pool.port) as c:
+            c.login(address(1) + ".x")
+            for i in range(50):
+                publisher.block(hashlib.sha256(str(i).encode()).hexdigest())
+            publisher.block(node.rpc("getbestblockhash"))
+            publisher.block(generate(node)[0], skip=4)
+            n = wait_for(lambda: (lambda n: n if n["zmq"]["missed"] == 4 else None)(node_of(pool)), about="the gap")
+            assert n["zmq"]["notices"] == 52, n
+            height = node.rpc("getblockcount")
+            wait_for(lambda: pool.status()["pools"][0]["height"] == height, about="the new tip")
+            assert c.submit(c.mine()) is True
+            # In pieces, then nonsense of every kind: each time it is left, and comes back.
+            for nonsense in (b"\x40\x01x", b"\x02" + b"\x7f" * 8, b"\x01\x09hashblock\x00\x05short", b"\x04\x02\x05E",
+                             b"\x04\x0a\x05ERROR\x03no!"):
+                before = node_of(pool)["zmq"]["connects"]
+                for b in nonsense:
+                    publisher.say(bytes([b]))
+                wait_for(lambda: node_of(pool)["zmq"]["connects"] > before, 30, about=f"another try after {nonsense!r}")
+        assert "no!" in pool.log()
+        assert pool.stop() == 0
+    publisher.close()
+
+
+def test_config_check_says_what_is_wrong():
+    with knots() as node:
+        for what, words in ((Publisher(kind=b"REP"), "it is no publisher"), (Publisher(b"HTTP/1.1 400 Bad\r\n\r\n", b""), "does not speak ZMQ"),
+                            (None, "refused")):
+            port = what.port if what else free_port()
+            with Pool(config(node, port)) as pool:
+                r = pool.command("config", "check", "-c", pool.config, check=False)
+                assert "zmq" in r.stdout + r.stderr and words in r.stdout + r.stderr, (words, r.stdout, r.stderr)
+            if what:
+                what.close()
+        good = Publisher()
+        with Pool(config(node, good.port)) as pool:
+            r = pool.command("config", "check", "-c", pool.config, check=False)
+            assert "zmq" not in r.stdout + r.stderr, r.stdout + r.stderr
+        for bad in ("127.0.0.1:1", "ipc:///tmp/x", "tcp://*:1"):
+            with Pool(config(node, 1).replace("tcp://127.0.0.1:1\"", bad + '"')) as pool:
+                r = pool.command("config", "check", "-c", pool.config, "--offline", check=False)
+                assert r.returncode == 1 and "tcp://HOST:PORT" in r.stdout + r.stderr, r.stdout + r.stderr
+        good.close()
+
+
+def test_a_silent_publisher_is_named():
+    """The wrong port of a node: it stands, and says nothing of blocks."""
+    publisher = Publisher()
+    with knots() as node, Pool(config(node, publisher.port)) as pool:
+        pool.start()
+        zmq_is(pool, "up")
+        for _ in range(4):
+            time.sleep(5.5)  # so long a notice may take
+            height = generate(node) and node.rpc("getblockcount")
+            wait_for(lambda: pool.status()["pools"][0]["height"] == height, about="the tip by long poll or poll")
+        zmq_is(pool, "silent")
+        assert "event=zmq.silent" in pool.log()
+    publisher.close()
+
+
+def test_litecoind_is_heard():
+    port = free_port()
+
+    class Publishing(litecoin.Litecoin):
+        def start(self):
+            conf = os.path.join(self.folder, "litecoin.conf")
+            with open(conf, encoding="utf-8") as f:
+                there = "zmqpub" in f.read()
+            if not there:
+                with open(conf, "a", encoding="utf-8") as f:
+                    f.write(f"zmqpubhashblock=tcp://127.0.0.1:{port}\n")
+            super().start()
+    with Publishing() as node:
+        try:
+            node.rpc("getzmqnotifications")
+        except RpcError:
+            raise Skip("this litecoind is built without ZMQ (Debian's is)") from None
+        text = ltc.config(node, ltc.FLOOR).replace("password: p}", f'password: p, zmq: "tcp://127.0.0.1:{port}"}}')
+        with Pool(text.replace("    payout: {", "    first_job: empty\n    payout: {")) as pool:
+            pool.start()
+            zmq_is(pool, "up")
+            for _ in range(3):
+                node.generate(1)
+            height = node.rpc("getblockcount")
+            wait_for(lambda: pool.status()["pools"][0]["height"] == height, about="the new tip")
+            n = node_of(pool)
+            assert n["zmq"]["notices"] >= 3 and n["tips_first_by"]["zmq"] >= 1, n
+            assert pool.stop() == 0
+
+
+def test_no_first_job_on_litecoin():
+    """Where MWEB is in force every block has a HogEx: first_job: empty waits for the node's template, whole as ever."""
+    with litecoin.Litecoin() as node:
+        with Pool(ltc.config(node, ltc.FLOOR).replace("    payout: {", "    first_job: empty\n    payout: {")) as pool:
+            pool.start()
+            for _ in range(3):
+                node.generate(1)
+                height = node.rpc("getblockcount")
+                wait_for(lambda: pool.status()["pools"][0]["height"] == height, about="the new tip")
+            assert "event=first_job " not in pool.log()
+            assert pool.stop() == 0
+
+
+def coinbase_value(job):
+    """What the outputs of a job's coinbase pay: the first output stands behind 'ffffffff' and its count."""
+    tail = bytes.fromhex(job.coinb2)
+    at = tail.index(b"\xff\xff\xff\xff") + 5
+    return int.from_bytes(tail[at:at + 8], "little")
+
+
+def jobs_of_a_tip(c, node, make, seconds=20):
+    """The jobs that one new block brings, up to the first with transactions."""
+    tip, before = c.job.prev, set(c.jobs)
+    make()
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        seen = [j for i, j in list(c.jobs.items()) if i not in before and j.prev != tip]
+        if any(j.branches for j in seen):
+            return seen[:[bool(j.branches) for j in seen].index(True) + 1]
+        time.sleep(0.02)
+    raise AssertionError("no job with transactions came")
+
+
+def test_first_job_of_a_header():
+    """On a node with transactions the first job of a tip has none, pays the subsidy alone, and its block is valid."""
+    port = free_port()
+    with knots(port, blocks=130) as node:
+        node.pay(20)
+        with Pool(config(node, port, "empty", btc.FLOOR)) as pool:
+            pool.start()
+            zmq_is(pool, "up")
+            with Client(pool.port) as c:
+                c.login(address(1) + ".x")
+                assert c.wait_job(timeout=20).branches, "no transactions are there"
+                firsts = 0
+                for _ in range(4):
+                    seen = jobs_of_a_tip(c, node, lambda: node.rpc("generateblock", node.address, []))
+                    assert seen[0].clean and not any(j.clean for j in seen[1:]), [j.clean for j in seen]
+                    assert len({j.prev for j in seen}) == 1
+                    assert bool(seen[0].branches) == (len(seen) == 1)
+                    if not seen[0].branches:
+                        firsts += 1
+                        assert coinbase_value(seen[0]) == 50 * 10**8 < coinbase_value(seen[-1])
+                        assert seen[0].nbits == seen[-1].nbits and seen[0].version == seen[-1].version
+                assert firsts >= 3, f"{firsts} of 4 tips had a first job: {pool.log()[-3000:]}"
+                # A block of such a job: the node takes it, and the subsidy is credited.
+                for _ in range(20):
+                    seen = jobs_of_a_tip(c, node, lambda: node.rpc("generateblock", node.address, []))
+                    if not seen[0].branches:
+                        break
+                height = node.rpc("getblockcount") + 1
+                assert c.submit(c.mine(seen[0], easier_than=btc.target_of(btc.FLOOR))) is True
+                b = btc.block_in_state(pool, height, "confirming", "accepted")
+                assert int(b["value_units"]) == 50 * 10**8, b
+                assert len(node.rpc("getblock", node.rpc("getblockhash", height))["tx"]) == 1
+            assert pool.stop() == 0
+
+
+def test_no_first_job_where_it_is_not_certain():
+    """At a halving (150 in regtest), and in a pool that wants whole jobs, the first job is the node's."""
+    port = free_port()
+    with knots(port, blocks=147) as node:
+        node.pay(5)
+        with Pool(config(node, port, "empty")) as pool:
+            pool.start()
+            zmq_is(pool, "up")
+            with Client(pool.port) as c:
+                c.login(address(1) + ".x")
+                while node.rpc("getblockcount") < 149:
+                    seen = jobs_of_a_tip(c, node, lambda: node.rpc("generateblock", node.address, []))
+                assert seen[0].branches and "difficulty or subsidy change at this height" in pool.log()
+                assert coinbase_value(seen[0]) < 26 * 10**8
+            pool.write(pool.text.replace("first_job: empty", "first_job: full"))
+            pool.command("reload", "--socket", pool.socket)
+            with Client(pool.port) as c:
+                c.login(address(1) + ".x")
+                for _ in range(3):
+                    seen = jobs_of_a_tip(c, node, lambda: node.rpc("generateblock", node.address, []))
+                    # The reload is in force from the next template on.
+                assert len(seen) == 1 and seen[0].clean and seen[0].branches
+            # The publisher too comes and goes by a reload.
+            pool.write(pool.text.replace(f', zmq: "tcp://127.0.0.1:{port}"', ""))
+            pool.command("reload", "--socket", pool.socket)
+            wait_for(lambda: node_of(pool)["zmq"]["state"] == "", about="no publisher")
+            pool.write(pool.text)
+            pool.command("reload", "--socket", pool.socket)
+            zmq_is(pool, "up")
+            assert pool.stop() == 0
