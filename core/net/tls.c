@@ -3,8 +3,10 @@
  * the caller wants them. So nothing is buffered between calls but half a record, inside of OpenSSL.
  */
 #include "net/tls.h"
+#include "base/log.h"
 #include "net/tls_own.h"
 #include <openssl/err.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +24,7 @@ struct tls_filter {
 	uint32_t taken; /* bytes before the handshake was done */
 	bool done, broken;
 	struct otd_tls_metrics m;
+	char peer[46];
 };
 
 /* --- the BIO --- */
@@ -103,13 +106,23 @@ static otd_rc is_done(struct tls_filter *f)
 	return rc;
 }
 
+/* Of the bytes that OpenSSL stumbled over, or of what the peer said by an alert. */
+static void is_failed(const struct tls_filter *f)
+{
+	const char *says = ERR_reason_error_string(ERR_peek_last_error());
+	if (f->m.failed)
+		otd_metric_add(f->m.failed, 1);
+	otd_log(OTD_LOG_INFO, "net", "tls.failed", "peer=%s why=\"%s\"", f->peer,
+		says ? says : "the handshake has no end");
+}
+
 static otd_rc ended(struct tls_filter *f, int why)
 {
 	if (why == SSL_ERROR_ZERO_RETURN)
 		return OTD_E_CLOSED;
-	if (!f->done && f->m.failed)
-		otd_metric_add(f->m.failed, 1);
 	f->broken = true;
+	if (!f->done)
+		is_failed(f);
 	return f->wire->failed ? OTD_E_NOMEM : OTD_E_INVALID;
 }
 
@@ -185,7 +198,8 @@ static void destroy(struct otd_filter *filter)
 static const struct otd_filter_ops ops = {
 	.take = take, .give = give, .end = end, .destroy = destroy};
 
-otd_rc otd_tls_filter_of(SSL_CTX *ctx, const struct otd_tls_metrics *m, struct otd_filter **out)
+otd_rc otd_tls_filter_of(SSL_CTX *ctx, const struct otd_tls_metrics *m, struct otd_filter **out,
+			 const char *peer)
 {
 	struct tls_filter *f = calloc(1, sizeof(*f));
 	BIO *b = NULL;
@@ -212,6 +226,7 @@ otd_rc otd_tls_filter_of(SSL_CTX *ctx, const struct otd_tls_metrics *m, struct o
 	f->f.ops = &ops;
 	f->f.name = "TLS";
 	f->m = *m;
+	(void)snprintf(f->peer, sizeof(f->peer), "%s", peer);
 	*out = &f->f;
 	return OTD_OK;
 }

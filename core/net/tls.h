@@ -53,8 +53,9 @@ void otd_tls_facts(struct otd_tls *t, struct otd_tls_facts *out);
 OTD_WARN_UNUSED otd_rc otd_tls_validity(const struct otd_tls_facts *f, const char *file,
 					int64_t now_ms, struct otd_err *err);
 
-/* A filter for one new connection, which uses it on one loop. OTD_E_CLOSED: retired. [any-thread] */
-OTD_WARN_UNUSED otd_rc otd_tls_filter(struct otd_tls *t, struct otd_filter **out);
+/* A filter for one new connection, which uses it on one loop. peer: its address, for the log where the handshake
+   fails. OTD_E_CLOSED: retired. [any-thread] */
+OTD_WARN_UNUSED otd_rc otd_tls_filter(struct otd_tls *t, struct otd_filter **out, const char *peer);
 
 /* The first byte of a TLS connection (a record of a handshake; RFC 8446, 5.1). No line begins so. */
 #define OTD_TLS_FIRST_BYTE 0x16

@@ -365,7 +365,7 @@ void otd_tls_facts(struct otd_tls *t, struct otd_tls_facts *out)
 	(void)CRYPTO_THREAD_unlock(t->lock);
 }
 
-otd_rc otd_tls_filter(struct otd_tls *t, struct otd_filter **out)
+otd_rc otd_tls_filter(struct otd_tls *t, struct otd_filter **out, const char *peer)
 {
 	SSL_CTX *ctx;
 	otd_rc rc = OTD_E_CLOSED;
@@ -376,7 +376,7 @@ otd_rc otd_tls_filter(struct otd_tls *t, struct otd_filter **out)
 		(void)SSL_CTX_up_ref(ctx);
 	(void)CRYPTO_THREAD_unlock(t->lock);
 	if (ctx)
-		rc = otd_tls_filter_of(ctx, &t->m, out);
+		rc = otd_tls_filter_of(ctx, &t->m, out, peer);
 	SSL_CTX_free(ctx);
 	return rc;
 }

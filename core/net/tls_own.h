@@ -12,6 +12,6 @@ struct otd_tls_metrics {
 };
 
 OTD_WARN_UNUSED otd_rc otd_tls_filter_of(SSL_CTX *ctx, const struct otd_tls_metrics *m,
-					 struct otd_filter **out);
+					 struct otd_filter **out, const char *peer);
 
 #endif

@@ -111,6 +111,7 @@ static void open_known(struct otd_stratum *st, struct otd_stream *stream, uint32
 	static const struct otd_preface nothing;
 	const struct otd_stratum_port *conf = &st->ports[port]->conf;
 	struct otd_conn_origin from = {0};
+	char host[46];
 
 	p = p ? p : &nothing;
 	from.early = p->early;
@@ -123,7 +124,9 @@ static void open_known(struct otd_stratum *st, struct otd_stream *stream, uint32
 		refuse_plain(st, stream, ticket, conf->number);
 		return;
 	}
-	if (tls && otd_tls_filter(conf->tls, &from.filter)) {
+	if (tls)
+		st->env->ops->stream_peer(stream, host, sizeof(host), NULL);
+	if (tls && otd_tls_filter(conf->tls, &from.filter, from.host ? from.host : host)) {
 		turn_away(st, stream, ticket);
 		return;
 	}

@@ -102,6 +102,16 @@ def test_old_and_weak_are_refused():
                                capture_output=True, text=True, timeout=20, check=False)
             assert said in r.stderr, r.stderr
         assert metric(pool, "otd_tls_handshakes_failed_total") == 7
+        log = pool.log()
+        assert 'event=tls.failed peer=127.0.0.1 why="unsupported protocol"' in log
+        assert 'event=tls.failed peer=127.0.0.1 why="no shared cipher"' in log
+        # A miner that does not trust the certificate says so.
+        try:
+            connect(pool.port, context(authority=certificates.make(pool.folder, name="other.example")[0])).close()
+            raise AssertionError("somebody else's certificate was trusted")
+        except ssl.SSLError:
+            pass
+        wait_for(lambda: 'why="tlsv1 alert unknown ca"' in pool.log(), 5, about="the alert in the log")
         assert serves(pool)
         assert pool.stop() == 0
 
@@ -183,22 +193,23 @@ def test_garbage_and_slow_handshakes():
 def test_a_flood_of_handshakes_beside_miners():
     """Whole handshakes, hellos without an end and half-open ones: miners on the same reactor go on."""
     with pool_with(top="threads: {reactors: 1}\nlimits: {new_connections_a_second: 100000, "
-                       "new_connections_burst: 100000}") as pool:
+                       "new_connections_burst: 100000, connections_an_address: 10000}") as pool:
         pool.start()
         with tls.Tunnel(pool.port) as tunnel:
             miners = [Miner(p, f"{address(60 + i)}.rig", pause=0.02)
                       for i, p in enumerate((pool.port, tunnel.port))]
             wait_for(lambda: all(m.acknowledged > 3 for m in miners), 20, about="shares before the flood")
-            end, ctx, done = time.monotonic() + 5, context(ssl.TLSVersion.TLSv1_3), []
+            ctx, done, until = context(ssl.TLSVersion.TLSv1_3), [], time.monotonic() + 60
 
             def flood(kind):
-                while time.monotonic() < end:
+                while done.count(0) < 200 and time.monotonic() < until:
                     try:
                         if kind == 0:
                             connect(pool.port, ctx).close()
                         else:
                             s = socket.create_connection(("127.0.0.1", pool.port), timeout=10)
                             s.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(60))
+                            time.sleep(0.001)
                             s.close()
                         done.append(kind)
                     except OSError:
@@ -210,9 +221,9 @@ def test_a_flood_of_handshakes_beside_miners():
                 t.start()
             for t in threads:
                 t.join()
-            assert done.count(0) > 50, "the flood was none"
+            assert done.count(0) >= 200 and done.count(1) > 50, (done.count(0), done.count(1))
             for m, n in zip(miners, before):
-                assert m.acknowledged > n + 10, f"{m.acknowledged - n} shares beside {len(done)} handshakes"
+                assert m.acknowledged > n, f"no share beside {len(done)} handshakes"
                 m.stop()
                 assert not m.refused and not m.unanswered, (m.refused, m.unanswered)
         wait_for(lambda: metric(pool, "otd_connections{") == 0, 10, about="the end of all connections")

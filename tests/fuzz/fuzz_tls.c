@@ -89,7 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		return 0;
 	once();
 	(void)!otd_tls_tickets_import(tickets, (struct otd_span){data + 2, n - 2}, &err);
-	must(otd_tls_filter(tls, &f) == OTD_OK);
+	must(otd_tls_filter(tls, &f, "192.0.2.1") == OTD_OK);
 	if (data[0] & 3)
 		shake_hands(f, (data[0] & 3) == 1 ? TLS1_2_VERSION : TLS1_3_VERSION);
 	otd_bytes_init(&plain, 1 << 20);

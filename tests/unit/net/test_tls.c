@@ -66,7 +66,7 @@ static struct link link_open(SSL_CTX *ctx, struct otd_tls *tls, SSL_SESSION *res
 	SSL_set_connect_state(l.client);
 	if (resume)
 		assert_int_equal(SSL_set_session(l.client, resume), 1);
-	assert_int_equal(otd_tls_filter(tls, &l.filter), OTD_OK);
+	assert_int_equal(otd_tls_filter(tls, &l.filter, "192.0.2.1"), OTD_OK);
 	otd_bytes_init(&l.plain, 1 << 20);
 	return l;
 }
@@ -327,10 +327,10 @@ static void garbage_is_refused_and_hellos_end(void **state)
 	/* A hello that says it has 100,000 bytes, in records of 16 KiB. */
 	uint8_t record[5 + 16384] = {0x16, 3, 1, 0x40, 0, 1, 0x01, 0x86, 0xa0, 3, 3};
 	(void)state;
-	assert_int_equal(otd_tls_filter(tls, &f), OTD_OK);
+	assert_int_equal(otd_tls_filter(tls, &f, "192.0.2.1"), OTD_OK);
 	assert_int_equal(take_bytes(f, garbage, sizeof(garbage), &wire), OTD_E_INVALID);
 	f->ops->destroy(f);
-	assert_int_equal(otd_tls_filter(tls, &f), OTD_OK);
+	assert_int_equal(otd_tls_filter(tls, &f, "192.0.2.1"), OTD_OK);
 	for (int i = 0; i < 4 && !rc; i++) {
 		rc = take_bytes(f, record, sizeof(record), &wire);
 		memset(record + 5, 0, sizeof(record) - 5);
@@ -436,7 +436,7 @@ static void a_fresh_certificate_is_for_new_handshakes(void **state)
 	server_says(&old, "still here\n");
 	assert_true(client_has(&old, "still here\n"));
 	otd_tls_retire(tls);
-	assert_int_equal(otd_tls_filter(tls, &f), OTD_E_CLOSED);
+	assert_int_equal(otd_tls_filter(tls, &f, "192.0.2.1"), OTD_E_CLOSED);
 	server_says(&old, "and here\n");
 	assert_true(client_has(&old, "and here\n"));
 	otd_tls_destroy(tls);
@@ -612,7 +612,7 @@ static void *shake_hands(void *arg)
 	struct hands *h = arg;
 	for (int i = 0; i < 60; i++) {
 		struct link l = {.in = BIO_new(BIO_s_mem()), .out = BIO_new(BIO_s_mem())};
-		bool good = otd_tls_filter(h->tls, &l.filter) == OTD_OK;
+		bool good = otd_tls_filter(h->tls, &l.filter, "192.0.2.1") == OTD_OK;
 		l.client = SSL_new(h->ctx);
 		SSL_set_bio(l.client, l.in, l.out);
 		SSL_set_connect_state(l.client);
