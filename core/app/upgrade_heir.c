@@ -272,7 +272,7 @@ static struct otd_job_orders *orders_at(struct orders *o, size_t before, size_t 
 static otd_rc load_pool(struct otd_app *app, struct otd_heir *h, struct orders *o, uint32_t to,
 			size_t pool, struct otd_err *err)
 {
-	struct otd_span images[OTD_UPGRADE_REACTORS_MAX];
+	struct otd_span images[OTD_UPGRADE_REACTORS_MAX] = {{0}};
 	struct otd_job_orders *found = calloc(OTD_UPGRADE_REACTORS_MAX, sizeof(*found));
 	uint32_t from[OTD_UPGRADE_REACTORS_MAX], before = h->image.meta.n_reactors;
 	size_t n = 0;
