@@ -163,7 +163,10 @@ static void print_text(const struct otd_replay_result *x)
 	char work[OTD_I128_TEXT];
 	printf("played: places %" PRIu64 " to %" PRIu64 ", %s: %" PRIu64
 	       " shares of work %s, %" PRIu64 " blocks, %" PRIu64 " verdicts\n",
-	       x->from, x->to, x->whole ? "from the first share on" : "from the last save on",
+	       x->from, x->to,
+	       x->whole      ? "from the first share on"
+	       : x->archived ? "from an archived save on"
+			     : "from the last save on",
 	       x->shares, otd_format_i128(work, (otd_i128)x->work), x->blocks, x->verdicts);
 	printf("compared: %" PRIu64 " counts of a worker and minute, %" PRIu64 " credits, %" PRIu64
 	       " states of payout schemes\n",
@@ -190,15 +193,17 @@ static void print_json(struct replaying *r, const struct otd_replay_result *x)
 	json_t *states = json_array();
 	for (size_t i = 0; i < x->states && i < sizeof(x->digest) / sizeof(x->digest[0]); i++)
 		json_array_append_new(states, json_string(x->digest[i]));
-	json_t *o = json_pack(
-		"{s:b, s:I, s:I, s:b, s:I, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}",
-		"equal", (int)(x->differences == 0), "from", (json_int_t)x->from, "to",
-		(json_int_t)x->to, "whole", (int)x->whole, "saved", (json_int_t)x->saved, "shares",
-		(json_int_t)x->shares, "work", otd_format_i128(work, (otd_i128)x->work), "blocks",
-		(json_int_t)x->blocks, "verdicts", (json_int_t)x->verdicts, "counts",
-		(json_int_t)x->counts, "credits", (json_int_t)x->credits, "skipped",
-		(json_int_t)x->skipped, "unowned", (json_int_t)x->unowned, "differences",
-		(json_int_t)x->differences, "states", states, "differs", r->differences);
+	json_t *o =
+		json_pack("{s:b, s:I, s:I, s:b, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, "
+			  "s:I, s:o, s:o}",
+			  "equal", (int)(x->differences == 0), "from", (json_int_t)x->from, "to",
+			  (json_int_t)x->to, "whole", (int)x->whole, "saved", (json_int_t)x->saved,
+			  "archived", (json_int_t)x->archived, "shares", (json_int_t)x->shares,
+			  "work", otd_format_i128(work, (otd_i128)x->work), "blocks",
+			  (json_int_t)x->blocks, "verdicts", (json_int_t)x->verdicts, "counts",
+			  (json_int_t)x->counts, "credits", (json_int_t)x->credits, "skipped",
+			  (json_int_t)x->skipped, "unowned", (json_int_t)x->unowned, "differences",
+			  (json_int_t)x->differences, "states", states, "differs", r->differences);
 	r->differences = NULL;
 	(void)json_dumpf(o, stdout, JSON_INDENT(1));
 	printf("\n");

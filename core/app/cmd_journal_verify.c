@@ -165,6 +165,8 @@ static void print_end(struct out *o, const struct otd_journal_tool *t,
 		printf("database: at place %" PRIu64 ", payout schemes saved at %" PRIu64
 		       "; %" PRIu64 " places wait for it\n",
 		       v->sql.position, v->sql.saved, v->behind);
+	if (v->saves)
+		printf("archive: %" PRIu64 " saves of the payout schemes\n", v->saves);
 	if (v->problems)
 		printf("journals: %" PRIu64 " problem%s\n", v->problems,
 		       v->problems == 1 ? "" : "s");

@@ -318,6 +318,7 @@ struct otd_accounting {
 	int64_t last_pause_ms;
 	int64_t committed_ms, last_merge_ms, last_try_ms, saved_ms; /* monotonic */
 	uint64_t saved_applied;
+	int64_t kept_ms; /* monotonic, of the last save that went to the archive; 0: none */
 	int64_t last_commit_wall_ms;
 	struct otd_metric *merged, *commits, *failures; /* NULL: no metrics */
 	char store_why[256];
@@ -409,6 +410,9 @@ void acct_commit_free(struct acct_commit *c);
 otd_rc acct_seal(struct otd_accounting *a, bool save);
 void acct_commit_booked(struct otd_accounting *a, struct acct_commit *c);
 void acct_commit_go(struct otd_accounting *a, bool now);
+
+/* acct_archive.c: takes the states out of a commit that is booked. */
+void acct_archive_save(struct otd_accounting *a, struct acct_commit *c);
 
 /* acct_sql.c */
 otd_rc acct_sql_commit(void *arg, struct otd_db *db, struct otd_err *err); /* [store] */

@@ -206,6 +206,7 @@ static void on_done(void *arg, const struct otd_err *err)
 	if (a->commits)
 		otd_metric_add(a->commits, 1);
 	acct_commit_booked(a, c);
+	acct_archive_save(a, c);
 	acct_commit_free(c);
 	acct_merge(a);
 }

@@ -28,28 +28,37 @@ struct otd_archive {
 
 /* --- a segment goes there --- */
 
+static otd_rc make_folders(const struct otd_files *f, const char *to)
+{
+	char parent[PATH];
+	bool there = false;
+	otd_rc rc = f->exists(f->ctx, to, &there);
+	if (rc || there)
+		return rc;
+	size_t n = (size_t)(strrchr(to, '/') - to);
+	memcpy(parent, to, n);
+	parent[n] = '\0';
+	rc = f->make_dir(f->ctx, parent);
+	if (rc == OTD_OK)
+		rc = f->make_dir(f->ctx, to);
+	return rc == OTD_OK ? f->sync_dir(f->ctx, parent) : rc;
+}
+
 otd_rc otd_archive_move(struct otd_env *e, const char *dir, uint64_t id)
 {
 	const struct otd_files *f = e->files;
-	char to[PATH], from_path[PATH], to_path[PATH], parent[PATH];
-	bool there = false;
+	char to[PATH], from_path[PATH], to_path[PATH];
+	otd_rc rc = OTD_E_NOT_FOUND;
 	if (!otd_journal_archive_dir(to, sizeof(to), dir) ||
 	    !otd_journal_path(from_path, sizeof(from_path), dir, id) ||
 	    !otd_journal_path(to_path, sizeof(to_path), to, id))
 		return OTD_E_RANGE;
-	otd_rc rc = f->exists(f->ctx, to, &there);
-	if (rc == OTD_OK && !there) {
-		size_t n = (size_t)(strrchr(to, '/') - to);
-		memcpy(parent, to, n);
-		parent[n] = '\0';
-		rc = f->make_dir(f->ctx, parent);
+	/* Twice: a folder that is empty is being removed by the look below, maybe at this moment. */
+	for (int i = 0; i < 2 && rc == OTD_E_NOT_FOUND; i++) {
+		rc = make_folders(f, to);
 		if (rc == OTD_OK)
-			rc = f->make_dir(f->ctx, to);
-		if (rc == OTD_OK)
-			rc = f->sync_dir(f->ctx, parent);
+			rc = f->rename(f->ctx, from_path, to_path);
 	}
-	if (rc == OTD_OK)
-		rc = f->rename(f->ctx, from_path, to_path);
 	return rc == OTD_OK ? f->sync_dir(f->ctx, to) : rc;
 }
 

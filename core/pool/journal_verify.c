@@ -4,6 +4,7 @@
 #include "pool/journal.h"
 #include "pool/journal_format.h"
 #include "pool/record.h"
+#include "pool/saves.h"
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -295,6 +296,21 @@ static void count_waiting(struct order *o)
 	}
 }
 
+static otd_rc check_saves(struct otd_journal_verify *v, struct otd_err *err)
+{
+	struct otd_journal_ids ids;
+	otd_rc rc = otd_saves_list(&ids, v->env, v->data_dir, err);
+	for (size_t i = 0; rc == OTD_OK && i < ids.n; i++) {
+		struct otd_err wrong = {0};
+		otd_rc one = otd_saves_get(v->env, v->data_dir, ids.id[i], NULL, NULL, &wrong);
+		if (one && !(one == OTD_E_NOT_FOUND && v->live))
+			problem(v, "%s", wrong.text);
+		v->saves++;
+	}
+	otd_journal_ids_finish(&ids);
+	return rc;
+}
+
 otd_rc otd_journal_verify(struct otd_journal_verify *v, struct otd_err *err)
 {
 	struct otd_journal_epochs list = {0};
@@ -302,7 +318,7 @@ otd_rc otd_journal_verify(struct otd_journal_verify *v, struct otd_err *err)
 	struct order o = {.v = v};
 	bool sound = false;
 	v->journals = v->problems = v->batches = v->verdicts = v->terms = 0;
-	v->ordered = v->waiting = v->behind = 0;
+	v->ordered = v->waiting = v->behind = v->saves = 0;
 	/* The order first: what it names was durable in the reactors' journals before. */
 	otd_rc rc = check_one(v, 0, &coordinator, &sound);
 	if (rc == OTD_OK)
@@ -323,6 +339,8 @@ otd_rc otd_journal_verify(struct otd_journal_verify *v, struct otd_err *err)
 		rc = walk_order(&o, err);
 	if (rc == OTD_OK && sound && v->sql.known)
 		check_sql(&o);
+	if (rc == OTD_OK)
+		rc = check_saves(v, err);
 	if (rc == OTD_OK)
 		count_waiting(&o);
 	free(o.epochs);

@@ -49,6 +49,7 @@ struct otd_journal_verify {
 	uint64_t batches, verdicts, terms;
 	uint64_t ordered; /* records that are in the order */
 	uint64_t waiting; /* durable in reactors' journals, not in the order yet */
+	uint64_t saves;   /* of payout schemes, in the archive */
 	uint64_t behind;  /* records of the coordinator's journal that SQL does not have yet */
 };
 

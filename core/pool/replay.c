@@ -1,6 +1,7 @@
 #include "pool/replay.h"
 
 #include "pool/replay_own.h"
+#include "pool/saves.h"
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -163,22 +164,38 @@ static otd_rc find_firsts(struct replay *r, const struct otd_record *rec, struct
 	return OTD_OK;
 }
 
-/* From the beginning, or from the last save: no other state is known. */
+/* The oldest save in the archive behind which all is there; 0: none. */
+static otd_rc find_save(struct replay *r, struct otd_err *err)
+{
+	struct otd_journal_ids ids;
+	otd_rc rc = otd_saves_list(&ids, r->env, r->conf->data_dir, err);
+	for (size_t i = 0; rc == OTD_OK && i < ids.n && !r->out->archived; i++)
+		if (ids.id[i] + 1 >= r->from && ids.id[i] < r->saved)
+			r->out->archived = ids.id[i];
+	otd_journal_ids_finish(&ids);
+	return rc;
+}
+
+/* From the beginning, or from a save: no other state is known. */
 static otd_rc choose_begin(struct replay *r, struct otd_err *err)
 {
 	r->from = r->first;
 	otd_rc rc = each_place(r, r->first, r->position, find_oldest, err);
+	r->out->whole = r->from == 1;
+	if (rc == OTD_OK && !r->out->whole)
+		rc = find_save(r, err);
 	if (rc)
 		return rc;
-	r->out->whole = r->from == 1;
-	if (!r->out->whole && r->from > r->saved + 1)
+	if (r->out->archived)
+		r->from = r->out->archived + 1;
+	else if (!r->out->whole && r->from > r->saved + 1)
 		return otd_fail(
 			err, OTD_E_CORRUPT,
 			"what the order says before place %" PRIu64
 			" is not there any more, and the payout schemes were saved at %" PRIu64
 			": a start would need it; restore the folder from a backup",
 			r->from, r->saved);
-	if (!r->out->whole)
+	if (!r->out->whole && !r->out->archived)
 		r->from = r->saved + 1;
 	return each_place(r, r->from, r->position, find_firsts, err);
 }
@@ -199,6 +216,17 @@ static otd_rc make_epochs(struct replay *r, struct otd_err *err)
 							 err);
 	}
 	return rc;
+}
+
+static otd_rc take_save(void *arg, const struct otd_save *s, struct otd_err *err)
+{
+	struct replay *r = arg;
+	struct acct_pool *p = acct_pool_named(r->a, (const char *)s->pool.ptr, s->pool.len);
+	for (size_t k = 0; p && k < p->n_schemes; k++)
+		if (strlen(p->schemes[k].name) == s->scheme.len &&
+		    memcmp(p->schemes[k].name, s->scheme.ptr, s->scheme.len) == 0)
+			return acct_scheme_restore(&p->schemes[k], s->state, r->from - 1, err);
+	return OTD_OK; /* not in the settings any more */
 }
 
 /* Blocks that the replay finds again are not known before. */
@@ -249,7 +277,9 @@ static otd_rc make_accounting(struct replay *r, struct otd_err *err)
 	if (n < 0 || (size_t)n + 32 >= sizeof(r->a->dir))
 		return otd_fail(err, OTD_E_RANGE, "data_dir %s: the path is too long",
 				r->conf->data_dir);
-	rc = acct_load_before(r->a, r->from, !r->out->whole, err);
+	rc = acct_load_before(r->a, r->from, !r->out->whole && !r->out->archived, err);
+	if (rc == OTD_OK && r->out->archived)
+		rc = otd_saves_get(r->env, r->conf->data_dir, r->out->archived, take_save, r, err);
 	if (rc)
 		return rc;
 	/* Nothing of what is played is in SQL, as far as this accounting knows. */

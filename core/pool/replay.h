@@ -1,6 +1,6 @@
 /*
- * Journals played again beside the pool: from the beginning where they still go back so far, else from the
- * payout schemes' last save, up to where SQL is. Into an accounting of its own, in memory; what comes of it is
+ * Journals played again beside the pool: from the beginning where they still go back so far, else from a
+ * save of the payout schemes (the oldest one in the archive behind which all is there, or the last), up to where SQL is. Into an accounting of its own, in memory; what comes of it is
  * compared with what SQL holds. Nothing is written but to the database that the caller gives: a copy.
  */
 #ifndef OTD_POOL_REPLAY_H
@@ -27,6 +27,8 @@ struct otd_replay_result {
 		to;     /* places of the coordinator's journal that were played; to < from: none */
 	bool whole;     /* from the first share on */
 	uint64_t saved; /* place of the schemes' last save */
+	uint64_t
+		archived; /* place of the older save that it began with, out of the archive; 0: none */
 	uint64_t shares, blocks, verdicts;
 	/* compared */
 	uint64_t states, counts, credits;

@@ -215,6 +215,28 @@ def replays_equal(scheme):
         assert "its state is" in words and "byte that differs is 40" in words, words
 
 
+def test_replay_from_a_save_in_the_archive():
+    with Pool(devnet(bits=SOME_BLOCKS, top="journal: {commit: 200ms, snapshot: 1s, keep: 1d}")) as pool:
+        two_runs(pool)
+        assert played(pool)["whole"]
+        archive = os.path.join(pool.folder, "data", "archive")
+        saves = sorted(os.listdir(os.path.join(archive, "saves")))
+        assert len(saves) == 2, f"one a start: {saves}"
+        assert "2 saves" in journal(pool, "verify")
+        for first in [f for f in os.listdir(archive) if f.startswith("r-")]:
+            shutil.rmtree(os.path.join(archive, first))
+        found = played(pool)
+        assert not found["whole"] and found["archived"] == int(saves[1][:8]) and len(found["states"]) == 1, (found, saves)
+        assert found["blocks"] >= 1 and found["to"] >= found["saved"] > found["archived"], found
+        changed(pool, "UPDATE payout_state SET state = CAST(substr(state, 1, 40) || x'07' || substr(state, 42) AS BLOB)")
+        assert "byte that differs is 40" in journal(pool, "replay", check=1)
+        with open(os.path.join(archive, "saves", saves[1]), "r+b") as f:
+            f.seek(70)
+            f.write(b"damage")
+        words = journal(pool, "verify", check=1)
+        assert saves[1] in words and "1 problem" in words, words
+
+
 def test_replay_is_equal_pplns():
     replays_equal("pplns")
 
@@ -277,7 +299,7 @@ def test_archive_keeps_what_is_cut_and_no_scheme_misses_it():
         words = pool.command("explain", f"{first['epoch']}-{first['sequence']}", "-c", pool.config).stdout
         assert address(65) in words or address(66) in words or address(67) in words, words
         # A flipped byte is told, and the pool starts on: it does not need it.
-        packed = archive_of(pool)[0]
+        packed = max(archive_of(pool), key=os.path.getsize)
         with open(packed, "r+b") as f:
             f.seek(1000)
             byte = f.read(1)[0]
