@@ -72,6 +72,9 @@ static void send(struct otd_session *s, const struct otd_job *job, uint32_t repe
 	int64_t time_s = job->time_s;
 	bool changed;
 
+	/* There was no memory for its text: what it would change comes with the next. */
+	if (!job->front)
+		return;
 	/* Never harder than a block. */
 	if (otd_u256_cmp(job->block_target, target) > 0)
 		target = job->block_target;

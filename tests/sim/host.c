@@ -15,6 +15,7 @@
 #define SECOND_URL "http://second:8332"
 #define ASSET      "TBTC"
 #define FEE_PPM    12345
+#define SETTLE_MS  14400000LL
 #define NBITS      0x1f0fffff /* a block in 2^12 hashes */
 
 const struct otd_plugin_desc *sim_bitcoin_plugin(void);
@@ -264,7 +265,7 @@ static otd_rc open_payer(struct host *h)
 					    .on = true,
 					    .minimum = HOST_MINIMUM,
 					    .max_parts = 100,
-					    .every_ms = 60000,
+					    .every_ms = h->quick ? 15000 : 60000,
 					    .confirmations = HOST_CONFIRMATIONS,
 					    .max_fee_rate = 200000,
 					    .max_fee_ppm = 500000,
@@ -301,6 +302,21 @@ static void session_ended(void *arg, const struct otd_ticket *ticket)
 		free(e);
 }
 
+/* They begin at difficulty 2^(256 - start) / 3. */
+static void make_ports(struct otd_stratum_port ports[HOST_PORTS], unsigned start)
+{
+	/* Between powers of two, so that the last digit of a difficulty does not change the work. */
+	struct otd_u256 three = otd_u256_from_u64(3);
+	for (uint16_t i = 0; i < HOST_PORTS; i++)
+		ports[i] = (struct otd_stratum_port){.scheme = i ? "tally" : "",
+						     .start = otd_u256_shl(three, start),
+						     .min = otd_u256_shl(three, 252),
+						     .max = otd_u256_shl(three, 249),
+						     .aim_ms = 1500,
+						     .vardiff = true,
+						     .number = (uint16_t)(HOST_PORT + i)};
+}
+
 static otd_rc open_reactor(struct host *h, uint32_t index)
 {
 	struct host_reactor *r = &h->reactor[index];
@@ -313,18 +329,8 @@ static otd_rc open_reactor(struct host *h, uint32_t index)
 					      .extranonce1_len = 4,
 					      .extranonce2_len = 4,
 					      .version_mask = 0x1fffe000};
-	/* Between powers of two, so that the last digit of a difficulty does not change the work. */
-	struct otd_u256 three = otd_u256_from_u64(3);
-	const struct otd_stratum_port port = {.start = otd_u256_shl(three, 251),
-					      .min = otd_u256_shl(three, 252),
-					      .max = otd_u256_shl(three, 249),
-					      .aim_ms = 1500,
-					      .vardiff = true};
-	struct otd_stratum_port ports[HOST_PORTS] = {port, port};
-	ports[0].scheme = "";
-	ports[0].number = HOST_PORT;
-	ports[1].scheme = "tally";
-	ports[1].number = HOST_PORT + 1;
+	struct otd_stratum_port ports[HOST_PORTS];
+	make_ports(ports, 251);
 	r->h = h;
 	otd_rc rc = otd_accounting_new_epoch(h->acct, &r->epoch, folder, sizeof(folder), &h->err);
 	if (rc == OTD_OK)
@@ -431,9 +437,11 @@ static otd_rc open_all(struct host *h)
 	otd_rc rc = e->files->make_dir(e->files->ctx, "data");
 	if (rc == OTD_OK)
 		rc = e->files->sync_dir(e->files->ctx, ".");
+	if (rc)
+		return otd_fail(&h->err, rc, "data: %s", e->files->last_error(e->files->ctx));
 	h->metrics = otd_metrics_create();
-	if (rc == OTD_OK)
-		rc = h->metrics ? OTD_OK : OTD_E_NOMEM;
+	if (!h->metrics)
+		return otd_fail(&h->err, OTD_E_NOMEM, "out of memory");
 	if (rc == OTD_OK)
 		rc = e->ops->loop_create(e, &h->loop, "coordinator", &h->err);
 	if (rc == OTD_OK)
@@ -545,6 +553,60 @@ bool host_flush(struct host *h)
 	return sim_run(h->sim, 120000, is_true, &h->flushed);
 }
 
+static bool is_answered(void *arg)
+{
+	return sim_miners_waiting(((struct host *)arg)->miners) == 0;
+}
+
+void host_settle(struct host *h)
+{
+	struct host_open open = {0};
+	sim_miners_calm(h->miners, true, true);
+	if (!sim_run(h->sim, 120000, is_answered, h))
+		host_fail(h, "%zu questions of miners have no answer",
+			  sim_miners_waiting(h->miners));
+	for (int64_t waited = 0; waited < SETTLE_MS; waited += h->quick ? 10000 : 60000) {
+		(void)sim_run(h->sim, h->quick ? 10000 : 60000, NULL, NULL);
+		if (!host_flush(h))
+			host_fail(h, "not all is in SQL after two minutes");
+		host_look(h, &open);
+		if (!open.live && !open.due && !open.unsettled_blocks)
+			break;
+	}
+	if (open.live || open.due || open.unsettled_blocks)
+		host_fail(h,
+			  "not settled: %lld payments (%lld held), %lld balances due, %lld blocks; "
+			  "%s",
+			  (long long)open.live, (long long)open.held, (long long)open.due,
+			  (long long)open.unsettled_blocks,
+			  otd_payer_trouble(h->payer, 0) ? otd_payer_trouble(h->payer, 0) : "");
+	if (!host_drain(h))
+		host_fail(h, "an orderly end takes too long");
+	host_check(h);
+}
+
+bool host_reload(struct host *h)
+{
+	struct otd_stratum_port ports[HOST_PORTS];
+	bool all = true;
+	otd_accounting_fee(h->acct, "alpha", FEE_PPM, otd_wall_ms(sim_env(h->sim)));
+	for (size_t i = 0; i < HOST_REACTORS; i++) {
+		struct otd_stratum_change *c = NULL;
+		const struct otd_stratum_change_conf conf = {.ports = ports, .n_ports = HOST_PORTS};
+		make_ports(ports, 252);
+		if (otd_stratum_change_create(&c, h->reactor[i].stratum, &conf, &h->err) !=
+		    OTD_OK) {
+			all = false;
+			continue;
+		}
+		if (otd_stratum_change_post(c) != OTD_OK) {
+			otd_stratum_change_destroy(c);
+			all = false;
+		}
+	}
+	return all;
+}
+
 bool host_drain(struct host *h)
 {
 	bool payer = false;
@@ -560,21 +622,21 @@ bool host_drain(struct host *h)
 
 /* --- the world round it --- */
 
-void host_init(struct host *h, uint64_t seed)
+void host_init(struct host *h, uint64_t seed, bool quick)
 {
-	static const struct sim_node_conf conf = {.url = URL,
-						  .user = "u",
-						  .password = "p",
-						  .wallet = "pool",
-						  .hrp = "bcrt",
-						  .block_ms = 40000,
-						  .maturity = HOST_MATURITY,
-						  .blocks = 40,
-						  .our_ppm = 500000,
-						  .reward = 50000000,
-						  .nbits = NBITS};
+	const struct sim_node_conf conf = {.url = URL,
+					   .user = "u",
+					   .password = "p",
+					   .wallet = "pool",
+					   .hrp = "bcrt",
+					   .block_ms = quick ? 2500 : 40000,
+					   .maturity = HOST_MATURITY,
+					   .blocks = 40,
+					   .our_ppm = 500000,
+					   .reward = 50000000,
+					   .nbits = NBITS};
 	char label[32];
-	*h = (struct host){.seed = seed, .sim = sim_create(seed)};
+	*h = (struct host){.seed = seed, .quick = quick, .sim = sim_create(seed)};
 	logged = h->sim;
 	/* The library's own generator, of salts in its log, asks the system past every seam. */
 	(void)sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, (int)(1 + seed % 1000000), NULL);

@@ -65,6 +65,7 @@ struct host_epoch {
 struct host {
 	struct sim *sim;
 	uint64_t seed;
+	bool quick;
 	unsigned life;
 	struct otd_err err;
 	/* outside */
@@ -94,6 +95,7 @@ struct host {
 	struct host_epoch *epochs;
 	size_t n_epochs;
 	bool may_refuse; /* to start: the disk has faults */
+	bool may_hold;   /* a block's credits, for a person: there was no memory for them */
 	bool payments_on, committed, looking, serving, flushed, drained, must_settle;
 	struct look *look; /* host_check.c */
 	uint64_t commits, last_posting, unknown[2];
@@ -103,7 +105,8 @@ struct host {
 
 _Noreturn void host_fail(struct host *h, const char *fmt, ...) OTD_PRINTF(2, 3);
 void host_log_init(bool on);
-void host_init(struct host *h, uint64_t seed);
+/* quick: blocks and payments come every few seconds, for a short story. */
+void host_init(struct host *h, uint64_t seed, bool quick);
 void host_finish(struct host *h);
 /* False: it refused, or the power went while it started; host_end() follows in any case. */
 bool host_start(struct host *h);
@@ -111,6 +114,11 @@ bool host_start(struct host *h);
 void host_end(struct host *h);
 /* An orderly end: connections are answered and closed, all is flushed. Not where it takes too long. */
 bool host_drain(struct host *h);
+/* What a reload changes, of ports and the fee; false: something of it was refused. */
+bool host_reload(struct host *h);
+/* Nobody hands in anything new: all that is under way comes to its end, then everything is checked and the
+   pool has come to its orderly end. host_end() follows. */
+void host_settle(struct host *h);
 /* All that was said to accounting so far is in SQL. */
 bool host_flush(struct host *h);
 

@@ -21,7 +21,7 @@ static struct host_epoch *epoch_of(struct host *h, uint64_t epoch, bool make)
 			return &h->epochs[i];
 	if (!make)
 		return NULL;
-	h->epochs = sim_must(realloc(h->epochs, (h->n_epochs + 1) * sizeof(*h->epochs)));
+	h->epochs = sim_more(h->epochs, (h->n_epochs + 1) * sizeof(*h->epochs));
 	struct host_epoch *e = &h->epochs[h->n_epochs++];
 	*e = (struct host_epoch){.epoch = epoch};
 	for (size_t i = 0; i < sizeof(e->miner_of) / sizeof(e->miner_of[0]); i++)
@@ -33,7 +33,7 @@ static struct host_record *record_at(struct host_epoch *e, uint64_t seq)
 {
 	while (e->cap < seq) {
 		size_t cap = e->cap ? 2 * e->cap : 1024;
-		e->rec = sim_must(realloc(e->rec, cap * sizeof(*e->rec)));
+		e->rec = sim_more(e->rec, cap * sizeof(*e->rec));
 		memset(e->rec + e->cap, 0, (cap - e->cap) * sizeof(*e->rec));
 		e->cap = cap;
 	}
@@ -319,7 +319,7 @@ static void looked(void *arg, const struct otd_err *err)
 static struct look *look_of(struct host *h)
 {
 	if (!h->look)
-		h->look = sim_must(malloc(sizeof(*h->look)));
+		h->look = sim_mem(sizeof(*h->look));
 	memset(h->look, 0, sizeof(*h->look));
 	h->look->h = h;
 	return h->look;
@@ -386,6 +386,7 @@ struct block_row {
 	uint32_t state;
 	otd_i128 value, fee;
 	uint8_t hash[32];
+	bool held;
 };
 
 struct blocks {
@@ -398,7 +399,7 @@ static otd_rc take_block_row(void *ctx, const struct otd_value *c, size_t n)
 {
 	struct blocks *b = ctx;
 	(void)n;
-	b->row = sim_must(realloc(b->row, (b->n + 1) * sizeof(*b->row)));
+	b->row = sim_more(b->row, (b->n + 1) * sizeof(*b->row));
 	struct block_row *r = &b->row[b->n++];
 	*r = (struct block_row){.epoch = (uint64_t)c[0].i,
 				.share_seq = (uint64_t)c[1].i,
@@ -408,7 +409,8 @@ static otd_rc take_block_row(void *ctx, const struct otd_value *c, size_t n)
 				.state = (uint32_t)c[5].i};
 	if (c[7].bytes.len == 32)
 		memcpy(r->hash, c[7].bytes.ptr, 32);
-	if (c[6].i)
+	r->held = c[6].i != 0;
+	if (r->held && !b->h->may_hold)
 		host_fail(b->h, "block %llu-%llu is held", (unsigned long long)r->epoch,
 			  (unsigned long long)r->share_seq);
 	return OTD_OK;
@@ -457,31 +459,50 @@ static otd_rc posting(struct otd_db *db, const struct block_row *b, const char *
 			    v, 1, wants, 2, take_entry, out, err);
 }
 
+/* What was posted for a block. */
+struct postings {
+	struct posted credit, back, mature, mature_back;
+};
+
+static otd_rc read_postings(struct postings *p, const struct block_row *b, struct otd_db *db,
+			    struct otd_err *err)
+{
+	otd_rc rc = posting(db, b, "credit", &p->credit, err);
+	if (rc == OTD_OK)
+		rc = posting(db, b, "credit/reversed", &p->back, err);
+	if (rc == OTD_OK)
+		rc = posting(db, b, "mature", &p->mature, err);
+	return rc ? rc : posting(db, b, "mature/reversed", &p->mature_back, err);
+}
+
+static void check_postings(struct host *h, const struct block_row *b, const struct postings *p)
+{
+	unsigned long long epoch = b->epoch, seq = b->share_seq;
+	bool orphaned = b->state == OTD_BLOCK_ORPHANED;
+	if (!p->credit.there || p->credit.credits + p->credit.fee != b->value ||
+	    p->credit.fee != b->fee || p->credit.sum != 0)
+		host_fail(h, "block %llu-%llu: credits and fee are not its value", epoch, seq);
+	if (p->back.there != orphaned || (p->mature_back.there != (orphaned && p->mature.there)) ||
+	    (b->state == OTD_BLOCK_MATURE && !p->mature.there) ||
+	    (b->state < OTD_BLOCK_MATURE && p->mature.there))
+		host_fail(h, "block %llu-%llu: postings do not fit its state %u", epoch, seq,
+			  b->state);
+}
+
 static otd_rc check_block(struct host *h, const struct block_row *b, struct otd_db *db,
 			  struct otd_err *err)
 {
-	struct posted credit, back, mature, mature_back;
+	struct postings p;
 	unsigned long long epoch = b->epoch, seq = b->share_seq;
 	bool there = sim_node_depth_of_block(h->node, b->hash) > 0;
-	otd_rc rc = posting(db, b, "credit", &credit, err);
-	if (rc == OTD_OK)
-		rc = posting(db, b, "credit/reversed", &back, err);
-	if (rc == OTD_OK)
-		rc = posting(db, b, "mature", &mature, err);
-	if (rc == OTD_OK)
-		rc = posting(db, b, "mature/reversed", &mature_back, err);
+	otd_rc rc = read_postings(&p, b, db, err);
 	if (rc)
 		return rc;
-	bool orphaned = b->state == OTD_BLOCK_ORPHANED;
-	if (!credit.there || credit.credits + credit.fee != b->value || credit.fee != b->fee ||
-	    credit.sum != 0)
-		host_fail(h, "block %llu-%llu: credits and fee are not its value", epoch, seq);
-	if (back.there != orphaned || (mature_back.there != (orphaned && mature.there)) ||
-	    (b->state == OTD_BLOCK_MATURE && !mature.there) ||
-	    (b->state < OTD_BLOCK_MATURE && mature.there))
-		host_fail(h, "block %llu-%llu: postings do not fit its state %u", epoch, seq,
-			  b->state);
-	if (b->state == OTD_BLOCK_MATURE ? !there : there || !orphaned)
+	if (!b->held)
+		check_postings(h, b, &p);
+	else if (p.credit.there || p.mature.there)
+		host_fail(h, "block %llu-%llu is held, and credited", epoch, seq);
+	if (b->state == OTD_BLOCK_MATURE ? !there : there || b->state != OTD_BLOCK_ORPHANED)
 		host_fail(h, "block %llu-%llu is %s in the books and %s the chain", epoch, seq,
 			  otd_block_state_name((enum otd_block_state)b->state),
 			  there ? "in" : "not in");

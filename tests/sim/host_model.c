@@ -21,9 +21,9 @@ static void grow(struct model *m)
 {
 	m->cap = m->cap ? 2 * m->cap : 4096;
 	m->n_slots = 2 * m->cap;
-	m->share = sim_must(realloc(m->share, m->cap * sizeof(*m->share)));
+	m->share = sim_more(m->share, m->cap * sizeof(*m->share));
 	free(m->slot);
-	m->slot = sim_must(calloc(m->n_slots, sizeof(*m->slot)));
+	m->slot = sim_new(m->n_slots, sizeof(*m->slot));
 	for (size_t i = 0; i < m->n; i++)
 		put(m, i);
 }

@@ -73,6 +73,9 @@ struct sim_faults {
 	const char *path; /* NULL: all */
 };
 void sim_faults(struct sim *s, const struct sim_faults *f);
+/* How many writes, syncs and changes of names there were; the n-th of all fails, alone. 0: none. */
+uint64_t sim_disk_changes(struct sim *s);
+void sim_disk_fail_at(struct sim *s, uint64_t n);
 /* No room for anything new for so long. */
 void sim_disk_full(struct sim *s, int64_t ms);
 uint64_t sim_syncs(struct sim *s);

@@ -71,13 +71,14 @@ struct disk {
 	struct sim_fired fired;
 	char faults_path[64];
 	sim_write_fn watch;
+	uint64_t changes, fail_at;
 	void *watch_arg;
 	char error[640];
 };
 
 static char *copy(const char *s)
 {
-	char *c = sim_must(malloc(strlen(s) + 1));
+	char *c = sim_mem(strlen(s) + 1);
 	memcpy(c, s, strlen(s) + 1);
 	return c;
 }
@@ -94,7 +95,7 @@ static void resize(struct content *c, size_t n)
 {
 	if (n > c->cap) {
 		c->cap = n * 2;
-		c->ptr = sim_must(realloc(c->ptr, c->cap));
+		c->ptr = sim_more(c->ptr, c->cap);
 	}
 	if (n > c->len)
 		memset(c->ptr + c->len, 0, n - c->len);
@@ -134,12 +135,12 @@ static void apply_torn(struct sim *s, struct content *c, const struct change *ch
 
 static void add_change(struct inode *i, enum change_kind kind, uint64_t at, const void *p, size_t n)
 {
-	struct change *c = sim_must(calloc(1, sizeof(*c)));
+	struct change *c = sim_new(1, sizeof(*c));
 	c->kind = kind;
 	c->at = at;
 	c->n = n;
 	if (kind == WRITE) {
-		c->bytes = sim_must(malloc(n ? n : 1));
+		c->bytes = sim_mem(n ? n : 1);
 		if (n)
 			memcpy(c->bytes, p, n);
 	}
@@ -178,7 +179,7 @@ static void set_name(struct names *t, const char *path, struct inode *i)
 	}
 	if (t->n == t->cap) {
 		t->cap = t->cap ? 2 * t->cap : 64;
-		t->name = sim_must(realloc(t->name, t->cap * sizeof(*t->name)));
+		t->name = sim_more(t->name, t->cap * sizeof(*t->name));
 	}
 	t->name[t->n++] = (struct name){copy(path), i};
 }
@@ -220,7 +221,7 @@ static void apply_op(struct names *t, const struct name_op *op)
 static void add_op(struct disk *d, enum op_kind kind, const char *path, const char *to,
 		   struct inode *i)
 {
-	struct name_op *op = sim_must(calloc(1, sizeof(*op)));
+	struct name_op *op = sim_new(1, sizeof(*op));
 	op->kind = kind;
 	op->path = copy(path);
 	op->to = to ? copy(to) : NULL;
@@ -239,7 +240,7 @@ static void free_op(struct name_op *op)
 
 static struct inode *new_inode(struct disk *d, bool dir)
 {
-	struct inode *i = sim_must(calloc(1, sizeof(*i)));
+	struct inode *i = sim_new(1, sizeof(*i));
 	i->changes_end = &i->changes;
 	i->dir = dir;
 	i->next = d->inodes;
@@ -278,6 +279,10 @@ static bool folder_exists(struct names *t, const char *path)
 /* Before anything that changes the disk; false: the power is gone. */
 static bool alive(struct disk *d, enum sim_point kind)
 {
+	if (++d->changes == d->fail_at) {
+		(void)fail(d, OTD_E_IO, "input/output error", "disk");
+		return false;
+	}
 	if (sim_point(d->sim, kind))
 		return true;
 	(void)fail(d, OTD_E_IO, "the power is gone", "disk");
@@ -329,7 +334,7 @@ static otd_rc f_open(void *ctx, struct otd_file **out, const char *raw, uint32_t
 			return OTD_E_IO;
 		add_change(n->inode, LENGTH, 0, NULL, 0);
 	}
-	struct otd_file *f = sim_must(calloc(1, sizeof(*f)));
+	struct otd_file *f = sim_new(1, sizeof(*f));
 	f->inode = n->inode;
 	f->path = copy(path);
 	f->writable = (flags & OTD_OPEN_WRITE) != 0;
@@ -370,7 +375,7 @@ static otd_rc f_write(void *ctx, struct otd_file *f, const void *from, size_t n,
 		return fail(d, OTD_E_IO, "not open for writing", f->path);
 	if (!alive(d, SIM_POINT_WRITE)) {
 		/* The power goes while it is written: the crash decides about it too. */
-		if (!was_dead && n)
+		if (!was_dead && d->sim->dead && n)
 			add_change(f->inode, WRITE, at, from, n);
 		return OTD_E_IO;
 	}
@@ -553,7 +558,7 @@ static otd_rc f_list(void *ctx, const char *raw, bool (*each)(void *arg, const c
 	struct name *dir = find(&d->now, path);
 	if (!dir || !dir->inode->dir)
 		return fail(d, OTD_E_NOT_FOUND, "no such folder", path);
-	char **all = sim_must(calloc(d->now.n + 1, sizeof(*all)));
+	char **all = sim_new(d->now.n + 1, sizeof(*all));
 	size_t n = 0;
 	for (size_t i = 0; i < d->now.n; i++)
 		if (in_folder(d->now.name[i].path, path))
@@ -608,7 +613,7 @@ void disk_table(struct disk *d, struct otd_files *to)
 
 struct disk *disk_create(struct sim *s)
 {
-	struct disk *d = sim_must(calloc(1, sizeof(*d)));
+	struct disk *d = sim_new(1, sizeof(*d));
 	d->sim = s;
 	d->ops_end = &d->ops;
 	return d;
@@ -715,6 +720,16 @@ void sim_flip(struct sim *s, const char *path, uint64_t bit)
 		return;
 	f->inode->durable.ptr[bit / 8] ^= (uint8_t)(1u << bit % 8);
 	f->inode->now.ptr[bit / 8] ^= (uint8_t)(1u << bit % 8);
+}
+
+uint64_t sim_disk_changes(struct sim *s)
+{
+	return s->disk->changes;
+}
+
+void sim_disk_fail_at(struct sim *s, uint64_t n)
+{
+	s->disk->fail_at = n;
 }
 
 uint64_t sim_syncs(struct sim *s)

@@ -44,13 +44,57 @@ struct otd_worker {
 	bool closing;
 };
 
-void *sim_must(void *p)
+/* --- memory: the simulation's own never fails --- */
+
+bool sim_pool_runs;
+
+static void *must(void *p, bool pool_runs)
 {
 	if (!p) {
 		(void)fprintf(stderr, "sim: out of memory\n");
 		exit(99);
 	}
+	sim_pool_runs = pool_runs;
 	return p;
+}
+
+static bool leave_pool(void)
+{
+	bool was = sim_pool_runs;
+	sim_pool_runs = false;
+	return was;
+}
+
+void *sim_new(size_t n, size_t size)
+{
+	bool was = leave_pool();
+	return must(calloc(n ? n : 1, size), was);
+}
+
+void *sim_mem(size_t n)
+{
+	bool was = leave_pool();
+	return must(malloc(n ? n : 1), was);
+}
+
+void *sim_more(void *p, size_t n)
+{
+	bool was = leave_pool();
+	return must(realloc(p, n), was);
+}
+
+char *sim_text(const char *s)
+{
+	bool was = leave_pool();
+	return must(strdup(s), was);
+}
+
+void sim_call(otd_fn fn, void *arg)
+{
+	bool was = sim_pool_runs;
+	sim_pool_runs = true;
+	fn(arg);
+	sim_pool_runs = was;
 }
 
 uint64_t sim_random(struct sim *s)
@@ -137,7 +181,7 @@ static otd_rc loop_create(struct otd_env *e, struct otd_loop **out, const char *
 			  struct otd_err *err)
 {
 	struct sim *s = sim_of(e);
-	struct sim_loop *l = sim_must(calloc(1, sizeof(*l)));
+	struct sim_loop *l = sim_new(1, sizeof(*l));
 	(void)err;
 	l->base.env = e;
 	l->base.name = name;
@@ -198,7 +242,7 @@ static void loop_stop(struct otd_loop *base)
 
 static void push(struct event ***end, otd_fn fn, void *arg)
 {
-	struct event *e = sim_must(calloc(1, sizeof(*e)));
+	struct event *e = sim_new(1, sizeof(*e));
 	e->fn = fn;
 	e->arg = arg;
 	**end = e;
@@ -224,7 +268,7 @@ static void run_first(struct event **head, struct event ***end)
 	*head = e->next;
 	if (!*head)
 		*end = head;
-	e->fn(e->arg);
+	sim_call(e->fn, e->arg);
 	free(e);
 }
 
@@ -232,7 +276,7 @@ static void run_first(struct event **head, struct event ***end)
 
 static otd_rc timer_create_(struct otd_loop *base, struct otd_timer **out, otd_fn fn, void *arg)
 {
-	struct otd_timer *t = sim_must(calloc(1, sizeof(*t)));
+	struct otd_timer *t = sim_new(1, sizeof(*t));
 	struct otd_timer **all = &loop_of(base)->sim->timers;
 	t->loop = loop_of(base);
 	t->fn = fn;
@@ -270,7 +314,7 @@ static void timer_destroy(struct otd_timer *t)
 static otd_rc worker_create(struct otd_loop *base, struct otd_worker **out, const char *name,
 			    struct otd_err *err)
 {
-	struct otd_worker *w = sim_must(calloc(1, sizeof(*w)));
+	struct otd_worker *w = sim_new(1, sizeof(*w));
 	struct otd_worker **all = &loop_of(base)->sim->workers;
 	(void)name;
 	(void)err;
@@ -288,7 +332,7 @@ static otd_rc worker_give(struct otd_worker *w, otd_fn run, otd_fn done, void *a
 	struct sim *s = w->loop->sim;
 	if (w->closing)
 		return OTD_E_CLOSED;
-	struct job *j = sim_must(calloc(1, sizeof(*j)));
+	struct job *j = sim_new(1, sizeof(*j));
 	j->run = run;
 	j->done = done;
 	j->arg = arg;
@@ -305,7 +349,7 @@ static void worker_run_one(struct otd_worker *w)
 	w->jobs = j->next;
 	if (!w->jobs)
 		w->jobs_end = &w->jobs;
-	j->run(j->arg);
+	sim_call(j->run, j->arg);
 	j->next = NULL;
 	*w->ran_end = j;
 	w->ran_end = &j->next;
@@ -321,7 +365,7 @@ static void worker_home_one(struct otd_worker *w)
 	void *arg = j->arg;
 	free(j);
 	if (done)
-		done(arg);
+		sim_call(done, arg);
 }
 
 static void worker_destroy(struct otd_worker *w)
@@ -356,7 +400,7 @@ static void compute_run(void *arg)
 
 static otd_rc env_compute(struct otd_env *e, struct otd_loop *l, otd_fn run, otd_fn done, void *arg)
 {
-	struct compute_job *c = sim_must(calloc(1, sizeof(*c)));
+	struct compute_job *c = sim_new(1, sizeof(*c));
 	(void)e;
 	*c = (struct compute_job){run, done, arg};
 	return env_post(l, compute_run, c);
@@ -447,7 +491,7 @@ static void run_timer(struct sim *s, struct otd_timer *t)
 	t->due_ns = t->repeat_ns ? t->due_ns + t->repeat_ns : 0;
 	if (t->due_ns && t->due_ns < s->now_ns)
 		t->due_ns = s->now_ns + 1;
-	t->fn(t->arg);
+	sim_call(t->fn, t->arg);
 }
 
 bool sim_step(struct sim *s)
@@ -501,7 +545,7 @@ bool sim_dead(struct sim *s)
 
 void sim_outside(struct sim *s, int64_t delay_ms, sim_outside_fn fn, void *arg)
 {
-	struct outside *o = sim_must(calloc(1, sizeof(*o)));
+	struct outside *o = sim_new(1, sizeof(*o));
 	o->fn = fn;
 	o->arg = arg;
 	o->due_ns = s->now_ns + (uint64_t)delay_ms * 1000000;
@@ -636,7 +680,7 @@ static const struct otd_env_ops env_ops = {
 
 struct sim *sim_create(uint64_t seed)
 {
-	struct sim *s = sim_must(calloc(1, sizeof(*s)));
+	struct sim *s = sim_new(1, sizeof(*s));
 	s->random[0] = seed * 0x9e3779b97f4a7c15ULL + 0x632be59bd9b4e019ULL;
 	s->random[1] = seed ^ 0xd1b54a32d192ed03ULL;
 	for (int i = 0; i < 16; i++)

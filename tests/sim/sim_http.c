@@ -36,7 +36,7 @@ struct otd_http {
 
 static char *text(const char *s)
 {
-	return sim_must(strdup(s ? s : ""));
+	return sim_text(s ? s : "");
 }
 
 static void asked_free(struct asked *a)
@@ -50,7 +50,7 @@ static void asked_free(struct asked *a)
 
 void sim_serve(struct sim *s, const char *url, sim_server_fn fn, bool (*up)(void *arg), void *arg)
 {
-	struct server *v = sim_must(calloc(1, sizeof(*v)));
+	struct server *v = sim_new(1, sizeof(*v));
 	(void)snprintf(v->url, sizeof(v->url), "%s", url);
 	v->fn = fn;
 	v->up = up;
@@ -185,14 +185,14 @@ otd_rc sim_http(struct otd_loop *l, struct otd_http **out, const struct otd_http
 		otd_http_fn fn, void *arg)
 {
 	struct sim *s = (struct sim *)(void *)l->env;
-	struct otd_http *h = sim_must(calloc(1, sizeof(*h)));
-	struct asked *a = h->asked = sim_must(calloc(1, sizeof(*a)));
+	struct otd_http *h = sim_new(1, sizeof(*h));
+	struct asked *a = h->asked = sim_new(1, sizeof(*a));
 	a->sim = h->sim = s;
 	a->url = text(r->url);
 	a->user = text(r->user);
 	a->password = text(r->password);
 	a->len = r->body.len;
-	a->body = sim_must(malloc(a->len + 1));
+	a->body = sim_mem(a->len + 1);
 	if (a->len)
 		memcpy(a->body, r->body.ptr, a->len);
 	sim_note(s, a->body, a->len);
@@ -331,7 +331,10 @@ void sim_http_run(struct otd_http *h)
 					  .body = h->rc ? (struct otd_span){0}
 							: otd_bytes_span(&h->answer),
 					  .error = h->rc ? otd_rc_name(h->rc) : NULL};
+	bool was = sim_pool_runs;
+	sim_pool_runs = true;
 	h->fn(h->arg, &a);
+	sim_pool_runs = was;
 	if (h->asked)
 		asked_free(h->asked);
 	otd_bytes_finish(&h->answer);

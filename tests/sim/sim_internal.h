@@ -50,7 +50,14 @@ struct sim {
 	uint64_t http_fired[SIM_HTTP_FAULTS], http_orphans;
 };
 
-void *sim_must(void *p); /* never NULL */
+/* Of the simulation itself, never NULL; these do not fail where the pool's memory is made to. */
+void *sim_new(size_t n, size_t size); /* zeroed */
+void *sim_mem(size_t n);
+void *sim_more(void *p, size_t n);
+char *sim_text(const char *s);
+/* Code of the pool runs, not the simulation's. */
+extern bool sim_pool_runs;
+void sim_call(otd_fn fn, void *arg);
 /* Into the digest: what went to or came from the world. */
 void sim_note(struct sim *s, const void *p, size_t n);
 

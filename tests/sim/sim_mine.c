@@ -204,7 +204,7 @@ int n_submitblock(struct sim_node *n, const void *params, struct otd_bytes *out,
 	struct candidate c = {0};
 	const char *hex = json_string_value(json_array_get(params, 0));
 	size_t len = hex ? strlen(hex) : 0, got = 0;
-	uint8_t *raw = sim_must(malloc(len / 2 + 1));
+	uint8_t *raw = sim_mem(len / 2 + 1);
 	int code = 0;
 	if (!hex || otd_hex_decode(raw, len / 2, &got, hex, len) || !read_block(&c, raw, got)) {
 		code = n_fail(f, -22, "Block decode failed");
@@ -256,7 +256,7 @@ static int view_serve(void *arg, const char *path, const char *user, const char 
 
 struct sim_view *sim_view_create(struct sim_node *n, const char *url)
 {
-	struct sim_view *v = sim_must(calloc(1, sizeof(*v)));
+	struct sim_view *v = sim_new(1, sizeof(*v));
 	v->n = n;
 	sim_serve(n->sim, url, view_serve, view_up, v);
 	return v;

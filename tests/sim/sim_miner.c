@@ -41,7 +41,7 @@ struct miner {
 	uint32_t number;
 	struct sim_peer *peer;
 	uint64_t login, next_id;
-	bool open, has_extranonce, logged_in, has_target, deaf, must_be_clean;
+	bool open, has_extranonce, logged_in, has_target, deaf, must_be_clean, turned_away;
 	struct otd_bytes in;
 	uint8_t extranonce1[8];
 	size_t len1, len2;
@@ -181,7 +181,7 @@ static void forget(struct miner *m)
 	m->n_jobs = m->n_pending = 0;
 	m->n_old = 0;
 	m->open = m->has_extranonce = m->logged_in = m->has_target = m->deaf = m->must_be_clean =
-		false;
+		m->turned_away = false;
 	m->mask = 0;
 	m->peer = NULL;
 	m->back_at_ms =
@@ -273,7 +273,7 @@ static uint32_t number_of(const json_t *v)
 static uint8_t *part(size_t *len, const json_t *v)
 {
 	size_t n = json_string_length(v) / 2;
-	uint8_t *p = sim_must(malloc(n + 1));
+	uint8_t *p = sim_mem(n + 1);
 	*len = hex_of(p, n, v);
 	return p;
 }
@@ -418,14 +418,20 @@ static void on_answer(struct miner *m, uint64_t id, const json_t *result, bool y
 	p->what = ASKED_NOTHING;
 	m->n_pending--;
 	switch (was.what) {
-	case ASKED_SUBSCRIBE: on_subscribed(m, result); break;
+	case ASKED_SUBSCRIBE:
+		if (!json_is_array(result) && m->all->bad_disk)
+			m->turned_away = true;
+		else
+			on_subscribed(m, result);
+		break;
 	case ASKED_MASK:
 		m->mask = number_of(json_object_get(result, "version-rolling.mask"));
 		break;
 	case ASKED_LOGIN:
-		if (!yes)
+		if (!yes && !m->all->bad_disk)
 			wrong(m, "its login is refused: %s", why);
-		m->logged_in = true;
+		m->turned_away = m->turned_away || !yes;
+		m->logged_in = yes;
 		break;
 	case ASKED_SHARE: on_share(m, &was, yes, code, why); break;
 	case ASKED_JUNK:
@@ -709,7 +715,7 @@ static bool maybe_leave(struct miner *m)
 	struct sim_miners *all = m->all;
 	struct sim *s = all->conf.sim;
 	static const enum miner_site sites[] = {MINER_LEAVES, MINER_RESETS, MINER_VANISHES};
-	if (m->open && waits_too_long(m)) {
+	if (m->open && (m->turned_away || waits_too_long(m))) {
 		all->fired[MINER_GAVE_UP]++;
 		go(m, SIM_BYE_RESET);
 		return true;
@@ -757,7 +763,7 @@ static int64_t wake(void *arg)
 
 struct sim_miners *sim_miners_create(const struct sim_miners_conf *conf)
 {
-	struct sim_miners *all = sim_must(calloc(1, sizeof(*all)));
+	struct sim_miners *all = sim_new(1, sizeof(*all));
 	all->conf = *conf;
 	for (uint32_t i = 0; i < MODEL_MINERS; i++) {
 		struct miner *m = &all->miner[i];

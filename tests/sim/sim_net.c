@@ -70,7 +70,7 @@ struct sim_net {
 static struct sim_net *net_of(struct sim *s)
 {
 	if (!s->net)
-		s->net = sim_must(calloc(1, sizeof(*s->net)));
+		s->net = sim_new(1, sizeof(*s->net));
 	return s->net;
 }
 
@@ -79,7 +79,7 @@ static struct sim_net *net_of(struct sim *s)
 static void put_piece(struct sim *s, struct pipe *p, const void *bytes, size_t n)
 {
 	struct sim_net *net = net_of(s);
-	struct piece *k = sim_must(malloc(sizeof(*k) + n));
+	struct piece *k = sim_mem(sizeof(*k) + n);
 	uint64_t at = s->now_ns + 50000 + sim_below(s, 3000000);
 	if (sim_chance(s, net->conf.delay_ppm)) {
 		at += sim_below(s, 4000) * 1000000;
@@ -222,7 +222,7 @@ static int64_t arrive(void *arg)
 		free(p);
 		return 0;
 	}
-	struct link *l = sim_must(calloc(1, sizeof(*l)));
+	struct link *l = sim_new(1, sizeof(*l));
 	l->next = net_of(s)->links;
 	net_of(s)->links = l;
 	l->sim = s;
@@ -230,7 +230,7 @@ static int64_t arrive(void *arg)
 	l->from_port = (uint16_t)(20000 + net_of(s)->ports++ % 40000);
 	(void)snprintf(l->from, sizeof(l->from), "%s", p->from);
 	p->link = l;
-	l->stream = sim_must(calloc(1, sizeof(*l->stream)));
+	l->stream = sim_new(1, sizeof(*l->stream));
 	l->stream->sim = s;
 	l->stream->link = l;
 	li->backlog[li->n_backlog++] = l;
@@ -241,7 +241,7 @@ static int64_t arrive(void *arg)
 struct sim_peer *sim_peer_connect(struct sim *s, const char *from, uint16_t port,
 				  const struct sim_peer_ops *ops, void *arg)
 {
-	struct sim_peer *p = sim_must(calloc(1, sizeof(*p)));
+	struct sim_peer *p = sim_new(1, sizeof(*p));
 	p->sim = s;
 	p->ops = ops;
 	p->arg = arg;
@@ -314,7 +314,7 @@ static otd_rc net_listen(struct otd_loop *l, struct otd_stream **out, const char
 			 uint16_t port, bool reuse_port, otd_accept_fn fn, void *arg,
 			 struct otd_err *err)
 {
-	struct otd_stream *st = sim_must(calloc(1, sizeof(*st)));
+	struct otd_stream *st = sim_new(1, sizeof(*st));
 	(void)host;
 	(void)reuse_port;
 	(void)err;
@@ -555,7 +555,9 @@ void sim_net_run(struct otd_stream *st)
 		memmove(st->backlog, st->backlog + 1, --st->n_backlog * sizeof(l));
 		l->stream->loop = st->loop;
 		take_in(l->stream, s);
+		sim_pool_runs = true;
 		st->accept(st->arg, l->stream);
+		sim_pool_runs = false;
 		return;
 	}
 	struct link *l = st->link;
@@ -565,8 +567,10 @@ void sim_net_run(struct otd_stream *st)
 	if (l->reset || l->out.bytes < WINDOW)
 		what |= OTD_WRITABLE;
 	what &= st->events;
+	sim_pool_runs = true;
 	if (what)
 		st->fn(st->arg, what);
+	sim_pool_runs = false;
 }
 
 void sim_net_faults(struct sim *s, const struct sim_net_conf *f)

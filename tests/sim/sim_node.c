@@ -120,7 +120,7 @@ struct ntx *n_take(struct sim_node *n, struct ntx *t)
 	}
 	if (n->n_tx == n->cap_tx) {
 		n->cap_tx = n->cap_tx ? 2 * n->cap_tx : 256;
-		n->tx = sim_must(realloc(n->tx, n->cap_tx * sizeof(struct ntx *)));
+		n->tx = sim_more(n->tx, n->cap_tx * sizeof(struct ntx *));
 	}
 	n->tx[n->n_tx++] = t;
 	return t;
@@ -293,11 +293,11 @@ known:
 
 static struct ntx *make_tx(size_t n_in, size_t n_out)
 {
-	struct ntx *t = sim_must(calloc(1, sizeof(*t)));
+	struct ntx *t = sim_new(1, sizeof(*t));
 	t->n_in = n_in;
 	t->n_out = n_out;
-	t->in = sim_must(calloc(n_in, sizeof(*t->in)));
-	t->out = sim_must(calloc(n_out, sizeof(*t->out)));
+	t->in = sim_new(n_in, sizeof(*t->in));
+	t->out = sim_new(n_out, sizeof(*t->out));
 	return t;
 }
 
@@ -357,7 +357,7 @@ static void connect(struct sim_node *n, struct nblock *b, struct ntx *t)
 	t->height = b->height;
 	n_evict_conflicts(n, t);
 	tell_wallet(n, t);
-	b->tx = sim_must(realloc(b->tx, (b->n + 1) * sizeof(struct ntx *)));
+	b->tx = sim_more(b->tx, (b->n + 1) * sizeof(struct ntx *));
 	b->tx[b->n++] = t;
 }
 
@@ -380,13 +380,13 @@ struct ntx *n_next_for_block(const struct sim_node *n, struct ntx *const *except
 struct nblock *n_keep_block(struct sim_node *n, const uint8_t hash[32], const uint8_t prev[32],
 			    uint64_t height)
 {
-	struct nblock *b = sim_must(calloc(1, sizeof(*b)));
+	struct nblock *b = sim_new(1, sizeof(*b));
 	b->height = height;
 	memcpy(b->hash, hash, 32);
 	memcpy(b->prev, prev, 32);
 	if (n->n_block == n->cap_block) {
 		n->cap_block = n->cap_block ? 2 * n->cap_block : 256;
-		n->block = sim_must(realloc(n->block, n->cap_block * sizeof(struct nblock *)));
+		n->block = sim_more(n->block, n->cap_block * sizeof(struct nblock *));
 	}
 	n->block[n->n_block++] = b;
 	return b;
@@ -400,7 +400,7 @@ struct nblock *n_add_block(struct sim_node *n, const uint8_t hash[32], struct nt
 	b->main = true;
 	if (n->n_chain == n->cap_chain) {
 		n->cap_chain = n->cap_chain ? 2 * n->cap_chain : 256;
-		n->chain = sim_must(realloc(n->chain, n->cap_chain * sizeof(struct nblock *)));
+		n->chain = sim_more(n->chain, n->cap_chain * sizeof(struct nblock *));
 	}
 	n->chain[n->n_chain++] = b;
 	for (size_t i = 0; i < n_tx; i++)
@@ -701,7 +701,7 @@ static int64_t mine_again(void *arg)
 
 struct sim_node *sim_node_create(struct sim *s, const struct sim_node_conf *conf)
 {
-	struct sim_node *n = sim_must(calloc(1, sizeof(*n)));
+	struct sim_node *n = sim_new(1, sizeof(*n));
 	n->sim = s;
 	n->conf = *conf;
 	n->least_fee = 1000;

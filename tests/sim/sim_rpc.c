@@ -69,7 +69,7 @@ static int read_tx(struct rpc *c, struct ntx **out)
 {
 	const char *hex = json_string_value(json_array_get(c->params, 0));
 	size_t n = hex ? strlen(hex) : 0, len = 0;
-	uint8_t *raw = sim_must(malloc(n / 2 + 1));
+	uint8_t *raw = sim_mem(n / 2 + 1);
 	*out = NULL;
 	if (hex && otd_hex_decode(raw, n / 2, &len, hex, n) == OTD_OK)
 		*out = n_tx_read(raw, len);

@@ -175,7 +175,7 @@ static bool read_inputs(struct ntx *t, struct cursor *c)
 	t->n_in = (size_t)get_count(c);
 	if (c->bad || t->n_in == 0 || t->n_in > 10000)
 		return false;
-	t->in = sim_must(calloc(t->n_in, sizeof(*t->in)));
+	t->in = sim_new(t->n_in, sizeof(*t->in));
 	for (size_t i = 0; i < t->n_in; i++) {
 		const uint8_t *id = get_bytes(c, 32);
 		if (id)
@@ -192,7 +192,7 @@ static bool read_outputs(struct ntx *t, struct cursor *c)
 	t->n_out = (size_t)get_count(c);
 	if (c->bad || t->n_out == 0 || t->n_out > 10000)
 		return false;
-	t->out = sim_must(calloc(t->n_out, sizeof(*t->out)));
+	t->out = sim_new(t->n_out, sizeof(*t->out));
 	for (size_t i = 0; i < t->n_out; i++) {
 		struct nout *o = &t->out[i];
 		o->value = (int64_t)get(c, 8);
@@ -220,7 +220,7 @@ struct ntx *n_tx_read(const uint8_t *raw, size_t len)
 
 struct ntx *n_tx_read_first(size_t *used, const uint8_t *raw, size_t len)
 {
-	struct ntx *t = sim_must(calloc(1, sizeof(*t)));
+	struct ntx *t = sim_new(1, sizeof(*t));
 	struct cursor c = {raw, len, false};
 	bool witness = false;
 	(void)get(&c, 4);
@@ -245,7 +245,7 @@ struct ntx *n_tx_read_first(size_t *used, const uint8_t *raw, size_t len)
 	}
 	len -= c.left;
 	*used = len;
-	t->raw = sim_must(malloc(len));
+	t->raw = sim_mem(len);
 	memcpy(t->raw, raw, len);
 	t->raw_len = len;
 	t->vsize = (int64_t)(4 * (len - of_witness) + of_witness + 3) / 4;

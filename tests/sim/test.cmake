@@ -32,6 +32,10 @@ endif()
 target_sources(${test_target} PRIVATE ${sqlite_plugin})
 target_link_libraries(${test_target} PRIVATE sim_pplns sim_bitcoin sim_sha256d PkgConfig::sqlite3
   PkgConfig::jansson)
+if(name STREQUAL "nth")
+  target_link_options(${test_target} PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+    -Wl,--wrap=aligned_alloc,--wrap=strdup)
+endif()
 if(name STREQUAL "host")
   cmake_language(DEFER CALL set_tests_properties sim.sim.host PROPERTIES TIMEOUT 900)
 endif()

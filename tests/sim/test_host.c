@@ -189,23 +189,35 @@ struct flip {
 	char path[256];
 };
 
-/* One of all frames that have a good one behind them; the last may be a torn one, and is cut. */
+static uint16_t last_group(const uint8_t *p, size_t len, uint64_t id)
+{
+	struct otd_journal_frame frame;
+	size_t need;
+	uint16_t group = 0;
+	for (size_t at = OTD_JOURNAL_HEADER;
+	     otd_journal_frame_get(&frame, &need, p + at, len - at, id) == OTD_JOURNAL_GOOD;
+	     at += need)
+		group = frame.group & OTD_JOURNAL_GROUP_MASK;
+	return group;
+}
+
+/* One of all frames but those of a file's last group, which may be torn and is cut then. */
 static void look_for_frames(void *arg, const char *path, size_t n)
 {
 	struct flip *f = arg;
-	struct otd_journal_frame frame, next;
+	struct otd_journal_frame frame;
 	const char *file = strrchr(path, '/');
-	size_t need, after, len;
+	size_t need, len;
 	if (!strstr(path, "/journal/") || !strstr(path, ".otj") || n < OTD_JOURNAL_HEADER)
 		return;
 	uint64_t id = strtoull(file + 1, NULL, 10);
 	const uint8_t *p = sim_file(f->sim, path, &len);
+	uint16_t last = last_group(p, len, id);
 	for (size_t at = OTD_JOURNAL_HEADER;
 	     otd_journal_frame_get(&frame, &need, p + at, len - at, id) == OTD_JOURNAL_GOOD;
 	     at += need) {
-		if (otd_journal_frame_get(&next, &after, p + at + need, len - at - need, id) !=
-			    OTD_JOURNAL_GOOD ||
-		    frame.n == 0 || sim_below(f->sim, ++f->seen))
+		if ((frame.group & OTD_JOURNAL_GROUP_MASK) == last || frame.n == 0 ||
+		    sim_below(f->sim, ++f->seen))
 			continue;
 		f->bit = 8 * (at + OTD_JOURNAL_FRAME + sim_below(f->sim, frame.n)) +
 			 sim_below(f->sim, 8);
@@ -311,11 +323,6 @@ static bool has_enough(void *arg)
 	return t->h.model.acked >= SHARES;
 }
 
-static bool is_answered(void *arg)
-{
-	return sim_miners_waiting(((struct story *)arg)->h.miners) == 0;
-}
-
 static void be_calm(struct story *t)
 {
 	t->calm = true;
@@ -326,36 +333,6 @@ static void be_calm(struct story *t)
 	sim_node_fees(t->h.node, 1000, 5000);
 	sim_node_break_in(t->h.node, 0, 0);
 	sim_view_set(t->h.second, 0, false, false, false);
-}
-
-/* Nobody hands in anything new; blocks come, and all that is under way must come to its end. */
-static void settle(struct story *t)
-{
-	struct host *h = &t->h;
-	struct host_open open = {0};
-	sim_miners_calm(h->miners, true, true);
-	if (!sim_run(h->sim, 120000, is_answered, t))
-		host_fail(h, "%zu questions of miners have no answer",
-			  sim_miners_waiting(h->miners));
-	for (int64_t waited = 0; waited < 4 * PATIENCE; waited += 60000) {
-		(void)sim_run(h->sim, 60000, NULL, NULL);
-		if (!host_flush(h))
-			host_fail(h, "not all is in SQL after two minutes");
-		host_look(h, &open);
-		if (!open.live && !open.due && !open.unsettled_blocks)
-			break;
-	}
-	if (open.live || open.due || open.unsettled_blocks)
-		host_fail(h,
-			  "not settled: %lld payments (%lld held), %lld balances due, %lld blocks; "
-			  "%s",
-			  (long long)open.live, (long long)open.held, (long long)open.due,
-			  (long long)open.unsettled_blocks,
-			  otd_payer_trouble(h->payer, 0) ? otd_payer_trouble(h->payer, 0) : "");
-	/* A paid one may still be looked at. */
-	if (!host_drain(h))
-		host_fail(h, "an orderly end takes too long");
-	host_check(h);
 }
 
 static void last_life(struct story *t)
@@ -370,7 +347,7 @@ static void last_life(struct story *t)
 		reorganise(t);
 	if (!sim_run(h->sim, 8 * PATIENCE, has_enough, t))
 		host_fail(h, "only %llu shares are accepted", (unsigned long long)h->model.acked);
-	settle(t);
+	host_settle(h);
 	host_end(h);
 	if (h->payments < PAYMENTS || t->crashes < LIVES - 1)
 		host_fail(h, "a dull story: %llu payments, %u crashes",
@@ -422,7 +399,7 @@ static void seed_run(uint64_t seed, struct total *sum)
 	struct host *h = &t->h;
 	uint64_t taken, refused, side;
 	assert_non_null(t);
-	host_init(h, seed);
+	host_init(h, seed, false);
 	sim_each_step(h->sim, on_step, h);
 	sim_outside(h->sim, 20000, make_trouble, t);
 	for (uint64_t n = LIVES - 1 + sim_below(h->sim, 3);

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAMES_MAX 32
+#define NAMES_MAX  32
+#define ANSWER_MAX (64u << 10)
 
 /* The bits that the miner can roll; all where it does not say, or says it in a way of its own. */
 static uint32_t asked_mask(const json_t *params)
@@ -45,15 +46,23 @@ static bool minimum_difficulty(struct otd_session *s, const json_t *params, stru
 	       !otd_difficulty_parse(target, (const char *)n.ptr, n.len, otd_session_diff1(s));
 }
 
+static int add(const char *text, size_t n, void *arg)
+{
+	return otd_bytes_add(arg, text, n) ? -1 : 0;
+}
+
 static void answer(struct otd_session *s, const struct otd_v1_request *q, const json_t *result)
 {
-	char *text = json_dumps(result, JSON_COMPACT);
+	struct otd_bytes b;
 
-	if (text)
-		otd_v1_answer(s, q->id, text, "null");
+	/* json_dumps() goes on where memory ran out for a key, and leaves it out. */
+	otd_bytes_init(&b, ANSWER_MAX);
+	if (!json_dump_callback(result, add, &b, JSON_COMPACT) && !otd_bytes_add(&b, "", 1) &&
+	    !b.failed)
+		otd_v1_answer(s, q->id, (const char *)b.ptr, "null");
 	else
 		otd_v1_answer_error(s, q->id, OTD_V1_ERROR_OTHER, "out of memory");
-	free(text);
+	otd_bytes_finish(&b);
 }
 
 void otd_v1_version_mask(struct otd_session *s)
