@@ -210,3 +210,19 @@ def test_a_bad_worker_goes_and_others_of_its_address_stay():
             assert "is let in again in" in str(e), e
         assert c.authorize(f"{address(400)}.other") is True
     good.unhurt()
+
+
+def test_bad_shares_under_the_name_of_a_good_one():
+    """From the same address: who sends them goes, and who has the name by right stays."""
+    Shared.start()
+    user = f"{address(410)}.mine"
+    with Client(Shared.pool.port) as owner, Client(Shared.pool.port) as thief:
+        owner.login(user)
+        assert all(owner.submit(owner.mine()) is True for _ in range(3))
+        thief.login(user)
+        for i in range(260):
+            thief.send("mining.submit", [user, thief.job.id, "00", thief.job.ntime, f"{i:08x}"])
+            if thief.closed.wait(0.001):
+                break
+        assert thief.closed.wait(5)
+        assert all(owner.submit(owner.mine()) is True for _ in range(3))
