@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """./mk bench [NAME..] [--write]: measures build/otedama on etc/bench.yaml, and prints tables.
 
-NAME: shares idle start broadcast sync sha256 scrypt day payment restart (default: all). --rounds N (3), --seconds S a round (10),
---json FILE keeps every figure, --write writes docs/performance.md. Every measurement has a fresh pool; rounds of
+NAME: shares latency hostile idle start broadcast sync validate sha256 scrypt day payment restart (default: all);
+tip, alone: a new block on a real node, with options of its own.
+--rounds N (3), --seconds S a round (10), --json FILE keeps every figure, --write writes docs/performance.md. Every measurement has a fresh pool; rounds of
 all cases take turns, with bench/null_server, the honest floor, among them. The median and the range are given.
 """
 import argparse
@@ -339,6 +340,8 @@ def main():
     a.add_argument("--day-shares", type=int, default=DAY, metavar="N", help="day: fewer than a day's shares")
     a.add_argument("--restart-shares", type=int, default=10_000_000, metavar="N", help="restart: in the journals")
     a.add_argument("--recipients", type=int, default=1000, metavar="N", help="payment: recipients")
+    if sys.argv[1:2] == ["tip"]:  # on a real node, with options of its own
+        os.execv(sys.executable, [sys.executable, os.path.join(HERE, "tip.py"), *sys.argv[2:]])
     o = a.parse_args()
     unknown = [x for x in o.names if x not in NAMES]
     if unknown:
