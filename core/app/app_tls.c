@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/processes.h"
 #include "base/log.h"
 
 #define TICK_MS 60000
@@ -462,6 +463,7 @@ void otd_app_tls_commit(struct otd_app *app, struct otd_app_tls_change *c)
 		const struct otd_settings_tls files = {c->entry[i].certificate, c->entry[i].key};
 		put_in_force(app, find(a->entry, a->n, &files), &c->entry[i]);
 	}
+	otd_app_processes_renew(app);
 	otd_app_tls_discard(c);
 }
 

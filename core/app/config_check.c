@@ -191,7 +191,7 @@ static void check_all(struct otd_check *c)
 	}
 	otd_check_plugins(c);
 	otd_check_tls(c);
-	if (otd_app_processes_fit(&s->threads, s, &err) != OTD_OK)
+	if (otd_app_processes_fit(&s->threads, &err) != OTD_OK)
 		otd_check_take(c, OTD_CHECK_FAULT, &err);
 	(void)!otd_app_policy_check(c->app.env, s, on_policy, c);
 	if (c->offline)

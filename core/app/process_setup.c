@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "app/app_parts.h"
+#include "app/app_tls.h"
 #include "base/text.h"
 #include "config/yaml.h"
 
@@ -110,18 +111,34 @@ static json_t *pools_json(const struct otd_app_pool *pools, size_t from, size_t 
 	return a;
 }
 
-static json_t *ports_json(const struct otd_app_ports *p)
+static const struct otd_settings_tls *tls_of(const struct otd_app_port *key,
+					     const struct otd_app_pool *pools, size_t n_pools)
+{
+	const struct otd_settings_pool *s = key->pool < n_pools ? pools[key->pool].settings : NULL;
+	for (size_t k = 0; s && key->open && k < s->n_ports; k++) {
+		if (s->ports[k].port == key->number && s->ports[k].tls.certificate)
+			return &s->ports[k].tls;
+	}
+	return NULL;
+}
+
+static json_t *ports_json(const struct otd_app_ports *p, const struct otd_app_pool *pools,
+			  size_t n_pools)
 {
 	json_t *a = json_array();
 	for (size_t i = 0; i < p->n; i++) {
-		const struct otd_stratum_port *c = &p->conf[i];
-		(void)json_array_append_new(
-			a, json_pack("{s:I, s:s, s:o, s:o, s:o, s:I, s:b, s:I}", "pool",
-				     (json_int_t)c->pool, "scheme", c->scheme, "start",
-				     hex(&c->start, sizeof(c->start)), "min",
-				     hex(&c->min, sizeof(c->min)), "max",
-				     hex(&c->max, sizeof(c->max)), "aim_ms", (json_int_t)c->aim_ms,
-				     "vardiff", (int)c->vardiff, "number", (json_int_t)c->number));
+		const struct otd_settings_tls *tls = tls_of(&p->key[i], pools, n_pools);
+		/* Flat but for two pointers. */
+		struct otd_stratum_port flat = p->conf[i];
+		flat.scheme = NULL;
+		flat.tls = NULL;
+		json_t *o = json_pack("{s:s, s:o}", "scheme", p->conf[i].scheme, "port",
+				      hex(&flat, sizeof(flat)));
+		if (o && tls)
+			(void)json_object_set_new(o, "tls",
+						  json_pack("{s:s, s:s}", "certificate",
+							    tls->certificate, "key", tls->key));
+		(void)json_array_append_new(a, o);
 	}
 	return a;
 }
@@ -173,6 +190,21 @@ static json_t *reactors_json(const struct otd_process_reactor *r, size_t n)
 	return a;
 }
 
+/* The keys of session tickets, so that one of a process is good at another. Secrets: they go into memory that
+   only the process reads. */
+static json_t *tickets_json(const struct otd_app *app)
+{
+	struct otd_tls_tickets *tickets = otd_app_tls_tickets(app);
+	struct otd_bytes b;
+	otd_bytes_init(&b, OTD_PROCESS_TICKETS_MAX);
+	json_t *o = tickets && otd_tls_tickets_export(tickets, &b) == OTD_OK ? hex(b.ptr, b.len)
+									     : json_null();
+	if (b.ptr)
+		explicit_bzero(b.ptr, b.cap);
+	otd_bytes_finish(&b);
+	return o;
+}
+
 /* The whole is NULL where a part is. */
 static json_t *checked(json_t *o, struct otd_err *err)
 {
@@ -190,7 +222,7 @@ json_t *otd_process_setup_make(struct otd_app *app, uint32_t first,
 	json_t *pools = pools_json(app->pools, 0, app->n_pools, err);
 	if (!pools)
 		return NULL;
-	return checked(json_pack("{s:I, s:I, s:o, s:o, s:o, s:{s:I, s:I, s:b}, s:o, s:o, s:o}",
+	return checked(json_pack("{s:I, s:I, s:o, s:o, s:o, s:{s:I, s:I, s:b}, s:o, s:o, s:o, s:o}",
 				 "first", (json_int_t)first, "compute",
 				 (json_int_t)((s->threads.compute + processes - 1) / processes),
 				 "reactors", reactors_json(r, n), "log", log_json(&s->log),
@@ -199,7 +231,8 @@ json_t *otd_process_setup_make(struct otd_app *app, uint32_t first,
 				 (json_int_t)s->journal.max_bytes, "archive",
 				 (int)(s->journal.keep_ms || s->journal.keep_bytes), "limits",
 				 hex(&limits, sizeof(limits)), "pools", pools, "ports",
-				 ports_json(&app->ports)),
+				 ports_json(&app->ports, app->pools, app->n_pools), "tickets",
+				 tickets_json(app)),
 		       err);
 }
 
@@ -220,7 +253,8 @@ json_t *otd_process_change_make(const struct otd_app_plan *p, struct otd_err *er
 		return NULL;
 	}
 	return checked(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "pools", pools, "gone", gone,
-				 "gone_ports", gone_ports, "ports", ports_json(&p->ports), "limits",
+				 "gone_ports", gone_ports, "ports",
+				 ports_json(&p->ports, p->pools, p->n_pools), "limits",
 				 hex(&limits, sizeof(limits)), "log", log_json(&p->live->log)),
 		       err);
 }
@@ -261,18 +295,13 @@ otd_rc otd_process_ports_read(struct otd_process_ports *to, const json_t *setup,
 	for (size_t i = 0; i < n; i++) {
 		const json_t *o = json_array_get(a, i);
 		struct otd_stratum_port *c = &to->conf[i];
-		c->pool = number(o, "pool");
-		c->scheme = json_string_value(json_object_get(o, "scheme"));
-		c->aim_ms = json_integer_value(json_object_get(o, "aim_ms"));
-		c->vardiff = json_is_true(json_object_get(o, "vardiff"));
-		c->number = (uint16_t)number(o, "number");
-		if (!c->scheme ||
-		    !unhex(&c->start, sizeof(c->start), json_object_get(o, "start")) ||
-		    !unhex(&c->min, sizeof(c->min), json_object_get(o, "min")) ||
-		    !unhex(&c->max, sizeof(c->max), json_object_get(o, "max"))) {
+		const char *scheme = json_string_value(json_object_get(o, "scheme"));
+		if (!scheme || !unhex(c, sizeof(*c), json_object_get(o, "port"))) {
 			otd_process_ports_free(to);
 			return bad(err, "ports");
 		}
+		c->scheme = scheme;
+		c->tls = NULL;
 	}
 	return OTD_OK;
 }
@@ -283,6 +312,23 @@ otd_rc otd_process_limits_read(struct otd_stratum_limits *to, const json_t *setu
 	/* A struct without pointers, of the same program. */
 	return unhex(to, sizeof(*to), json_object_get(setup, "limits")) ? OTD_OK
 									: bad(err, "limits");
+}
+
+bool otd_process_tls_read(struct otd_settings_tls *to, const json_t *setup, size_t port)
+{
+	const json_t *o =
+		json_object_get(json_array_get(json_object_get(setup, "ports"), port), "tls");
+	*to = (struct otd_settings_tls){
+		.certificate = json_string_value(json_object_get(o, "certificate")),
+		.key = json_string_value(json_object_get(o, "key"))};
+	return to->certificate && to->key;
+}
+
+size_t otd_process_tickets_read(uint8_t *to, size_t cap, const json_t *setup)
+{
+	const char *s = json_string_value(json_object_get(setup, "tickets"));
+	size_t n = 0;
+	return s && otd_hex_decode(to, cap, &n, s, strlen(s)) == OTD_OK ? n : 0;
 }
 
 void otd_process_log_read(struct otd_log_conf *to, const json_t *setup)

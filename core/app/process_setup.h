@@ -34,6 +34,11 @@ otd_rc otd_process_ports_read(struct otd_process_ports *to, const json_t *setup,
 void otd_process_ports_free(struct otd_process_ports *p);
 otd_rc otd_process_limits_read(struct otd_stratum_limits *to, const json_t *setup,
 			       struct otd_err *err);
+/* The files of port number port; false: it has no TLS. */
+bool otd_process_tls_read(struct otd_settings_tls *to, const json_t *setup, size_t port);
+#define OTD_PROCESS_TICKETS_MAX 4096 /* bytes of keys of tickets */
+/* How many bytes there are; 0: none. To be wiped after use. */
+size_t otd_process_tickets_read(uint8_t *to, size_t cap, const json_t *setup);
 void otd_process_log_read(struct otd_log_conf *to, const json_t *setup);
 
 struct otd_process_pool {

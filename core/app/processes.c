@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "app/app_limits.h"
+#include "app/app_tls.h"
 #include "app/processes_impl.h"
 #include "app/reactor_process.h"
 #include "base/log.h"
@@ -62,8 +63,7 @@ otd_rc otd_app_processes_policy(const struct otd_settings *s, const struct otd_p
 	return OTD_OK;
 }
 
-otd_rc otd_app_processes_fit(const struct otd_settings_threads *t, const struct otd_settings *s,
-			     struct otd_err *err)
+otd_rc otd_app_processes_fit(const struct otd_settings_threads *t, struct otd_err *err)
 {
 	if (t->processes == 0)
 		return OTD_OK;
@@ -72,18 +72,6 @@ otd_rc otd_app_processes_fit(const struct otd_settings_threads *t, const struct 
 				"threads.processes: %" PRId64 " of %" PRId64
 				" reactors are more than %d reactors in all",
 				t->processes, t->reactors, OTD_PROCESSES_REACTORS);
-	for (size_t i = 0; i < s->n_pools; i++) {
-		const struct otd_settings_pool *p = &s->pools[i];
-		for (size_t k = 0; k < p->n_ports; k++) {
-			if (p->ports[k].tls.certificate && *p->ports[k].tls.certificate)
-				return otd_yaml_fail(err, OTD_E_UNSUPPORTED, p->ports[k].at,
-						     "pools.%s.ports.%s.tls: not together with "
-						     "threads.processes; put a proxy in front "
-						     "(deploy/haproxy.cfg), or set "
-						     "threads.processes to 0 and restart",
-						     p->name, p->ports[k].name);
-		}
-	}
 	return OTD_OK;
 }
 
@@ -128,6 +116,7 @@ static otd_rc spawn(struct process *p, struct otd_err *err)
 		return err->rc ? err->rc : otd_fail(err, OTD_E_NOMEM, "out of memory");
 	otd_rc rc = otd_process_start(&p->pid, &fd, argv,
 				      (struct otd_span){(const uint8_t *)text, strlen(text)}, err);
+	explicit_bzero(text, strlen(text)); /* keys of tickets are in it */
 	free(text);
 	if (rc != OTD_OK)
 		return rc;
@@ -375,6 +364,36 @@ void process_is_up(struct process *p)
 	processes_admit(app, INT64_MIN);
 }
 
+/* Others since they were told last: tickets of one process are good at another. */
+static void tell_tickets(struct otd_app *app)
+{
+	struct otd_app_processes *all = app->processes;
+	struct otd_tls_tickets *tickets = otd_app_tls_tickets(app);
+	struct otd_bytes b;
+	otd_bytes_init(&b, OTD_PROCESS_TICKETS_MAX);
+	if (!tickets || otd_tls_tickets_export(tickets, &b) != OTD_OK ||
+	    (b.len == all->tickets_len && memcmp(b.ptr, all->tickets, b.len) == 0)) {
+		otd_bytes_finish(&b);
+		return;
+	}
+	memcpy(all->tickets, b.ptr, b.len);
+	all->tickets_len = b.len;
+	for (size_t i = 0; i < all->n; i++) {
+		struct process *p = &all->process[i];
+		struct otd_msg *head = otd_msg_create(OTD_MSG_TICKETS, p->first,
+						      sizeof(struct otd_msg_text), b.len);
+		if (head) {
+			((struct otd_msg_text *)head)->text = otd_msg_put(head, b.ptr, b.len);
+			if (p->link && otd_link_send(p->link, head, head->size, -1) != OTD_OK)
+				process_kill(p, "it does not take what it is sent");
+			explicit_bzero(head + 1, head->size - sizeof(*head));
+		}
+		otd_msg_destroy(head);
+	}
+	explicit_bzero(b.ptr, b.cap);
+	otd_bytes_finish(&b);
+}
+
 /* One that stands still (stopped, or in a loop without end) serves nobody, and its miners wait. */
 static void on_watch(void *arg)
 {
@@ -391,6 +410,7 @@ static void on_watch(void *arg)
 			p->trouble[0] = '\0';
 	}
 	processes_admit(app, now - PENDING_MS);
+	tell_tickets(app);
 }
 
 /* --- all of them --- */
@@ -460,7 +480,7 @@ otd_rc otd_app_processes_start(struct otd_app *app, struct otd_err *err)
 				   "", "Reactor processes that ended while the pool ran");
 	all->m_refused = otd_metric(app->metrics, OTD_COUNTER, "otd_reactor_process_refused_total",
 				    "", "Connections that no reactor process had room for");
-	otd_rc rc = otd_app_processes_fit(t, app->settings, err);
+	otd_rc rc = otd_app_processes_fit(t, err);
 	if (rc == OTD_OK)
 		rc = otd_app_ports_make(app, &app->ports, &none, app->pools, app->n_pools, err);
 	if (rc == OTD_OK)
@@ -516,6 +536,7 @@ void otd_app_processes_stop(struct otd_app *app)
 		app->env->ops->timer_destroy(all->watch);
 	for (size_t i = 0; i < all->n * all->reactors; i++)
 		otd_mailbox_destroy(all->seat[i].mailbox);
+	explicit_bzero(all->tickets, sizeof(all->tickets));
 	free(all->pending);
 	free(all->process);
 	free(all->seat);
@@ -566,6 +587,15 @@ void otd_app_processes_say(struct otd_app *app, const char *text, bool reconnect
 	}
 }
 
+void otd_app_processes_renew(struct otd_app *app)
+{
+	struct otd_app_processes *all = app->processes;
+	for (size_t i = 0; all && i < all->n; i++) {
+		struct process *p = &all->process[i];
+		send_text(p, otd_msg_create(OTD_MSG_RENEW, p->first, sizeof(struct otd_msg), 0));
+	}
+}
+
 void otd_app_processes_reopen(struct otd_app *app)
 {
 	struct otd_app_processes *all = app->processes;
@@ -591,9 +621,6 @@ otd_rc otd_app_processes_change(const struct otd_app_plan *p, char **out, struct
 	*out = NULL;
 	if (!p->app->processes)
 		return OTD_OK;
-	otd_rc rc = otd_app_processes_fit(&p->app->settings->threads, p->live, err);
-	if (rc != OTD_OK)
-		return rc;
 	json_t *change = otd_process_change_make(p, err);
 	*out = change ? json_dumps(change, JSON_COMPACT) : NULL;
 	json_decref(change);

@@ -23,10 +23,8 @@ struct otd_app_plan;
 
 /* Whether these settings want processes. [any-thread] */
 bool otd_app_processes_wanted(const struct otd_settings *s);
-/* Whether what s says goes into so many processes (t: of s, or those in force): err names the key that does
-   not. [any-thread] */
-otd_rc otd_app_processes_fit(const struct otd_settings_threads *t, const struct otd_settings *s,
-			     struct otd_err *err);
+/* Whether there is room for so many reactors; err names the key. [any-thread] */
+otd_rc otd_app_processes_fit(const struct otd_settings_threads *t, struct otd_err *err);
 /* Whether these scripts, built for reactors, can do without any: hooks about connections are asked by
    reactors, and processes have no scripts. [any-thread] */
 otd_rc otd_app_processes_policy(const struct otd_settings *s, const struct otd_policy_set *scripts,
@@ -47,6 +45,8 @@ void otd_app_processes_release(struct otd_app *app, uint64_t epoch, uint64_t seq
 /* A ban, or its end. */
 void otd_app_processes_ban(struct otd_app *app, const struct otd_ban *ban, bool undo);
 void otd_app_processes_say(struct otd_app *app, const char *text, bool reconnect);
+/* The files of certificates are others now: they read them too. */
+void otd_app_processes_renew(struct otd_app *app);
 /* The log file was moved away. */
 void otd_app_processes_reopen(struct otd_app *app);
 size_t otd_app_processes_sessions(const struct otd_app *app);

@@ -82,7 +82,9 @@ struct otd_app_processes {
 	bool stopping;
 	struct pending *pending; /* the oldest first; room for PENDING_MAX */
 	size_t n_pending;
-	size_t capacity; /* connections that one process has room for */
+	size_t capacity;                          /* connections that one process has room for */
+	uint8_t tickets[OTD_PROCESS_TICKETS_MAX]; /* as they were told last */
+	size_t tickets_len;
 	char none[120];
 	struct otd_metric *m_up, *m_deaths, *m_refused;
 };

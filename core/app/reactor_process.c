@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/app_tls.h"
 #include "app/args.h"
 #include "app/process_setup.h"
 #include "app/processes.h"
@@ -28,6 +29,12 @@
 struct instance {
 	char *algo, *options;
 	struct otd_plugin_instance *in;
+};
+
+/* A certificate by the names of its files. */
+struct certificate {
+	char *certificate, *key;
+	struct otd_tls *tls;
 };
 
 struct process;
@@ -52,6 +59,9 @@ struct process {
 	struct instance *instances;
 	size_t n_instances, n_pools;
 	struct otd_process_ports ports;
+	struct otd_tls_tickets *tickets;
+	struct certificate *certificates;
+	size_t n_certificates;
 	struct one *ones;
 	size_t n_ones;
 	uint32_t first;
@@ -190,6 +200,8 @@ static void on_say(struct process *p, const struct otd_msg_say *m)
 }
 
 static void on_change(struct process *p, struct otd_span text);
+static void take_tickets(struct process *p, struct otd_span keys);
+static void renew(struct process *p);
 
 static void on_frame(void *arg, struct otd_span payload, int fd)
 {
@@ -208,6 +220,11 @@ static void on_frame(void *arg, struct otd_span payload, int fd)
 	case OTD_MSG_SAY: on_say(p, (const struct otd_msg_say *)m); break;
 	case OTD_MSG_CHANGE:
 		on_change(p, otd_msg_get(m, ((const struct otd_msg_text *)m)->text));
+		break;
+	case OTD_MSG_RENEW: renew(p); break;
+	case OTD_MSG_TICKETS:
+		take_tickets(p, otd_msg_get(m, ((const struct otd_msg_text *)m)->text));
+		explicit_bzero(m + 1, m->size - sizeof(*m));
 		break;
 	default:
 		if (o && otd_mailbox_send(otd_reactor_mailbox(o->reactor), m) != OTD_OK)
@@ -295,6 +312,95 @@ static otd_rc pools_make(struct process *p, const json_t *json, struct otd_react
 	return OTD_OK;
 }
 
+/* --- certificates --- */
+
+static struct certificate *certificate_of(struct process *p, const struct otd_settings_tls *files)
+{
+	for (size_t i = 0; i < p->n_certificates; i++) {
+		if (same(p->certificates[i].certificate, files->certificate) &&
+		    same(p->certificates[i].key, files->key))
+			return &p->certificates[i];
+	}
+	return NULL;
+}
+
+static otd_rc add_certificate(struct process *p, const struct otd_settings_tls *files,
+			      struct otd_tls *fresh)
+{
+	struct certificate *c = realloc(p->certificates, (p->n_certificates + 1) * sizeof(*c));
+	if (!c)
+		return OTD_E_NOMEM;
+	p->certificates = c;
+	c += p->n_certificates;
+	*c = (struct certificate){strdup(files->certificate), strdup(files->key), fresh};
+	if (!c->certificate || !c->key) {
+		free(c->certificate);
+		free(c->key);
+		return OTD_E_NOMEM;
+	}
+	p->n_certificates++;
+	return OTD_OK;
+}
+
+/* The files are read (again): handshakes from now on use what is in them. */
+static otd_rc certificates_read(struct process *p, struct otd_process_ports *ports,
+				const json_t *json, struct otd_err *err)
+{
+	otd_rc rc = OTD_OK;
+	for (size_t i = 0; rc == OTD_OK && i < ports->n; i++) {
+		struct otd_settings_tls files;
+		struct otd_tls *fresh = NULL;
+		if (!otd_process_tls_read(&files, json, i))
+			continue;
+		rc = otd_app_tls_read(&fresh, p->env, &files, p->tickets, p->metrics, err);
+		struct certificate *c = rc == OTD_OK ? certificate_of(p, &files) : NULL;
+		if (c) {
+			otd_tls_replace(c->tls, fresh);
+		} else if (rc == OTD_OK && add_certificate(p, &files, fresh) != OTD_OK) {
+			otd_tls_destroy(fresh);
+			rc = otd_fail(err, OTD_E_NOMEM, "out of memory");
+		}
+		if (rc == OTD_OK)
+			ports->conf[i].tls = certificate_of(p, &files)->tls;
+	}
+	return rc;
+}
+
+/* Those of now again. Where one cannot be read any more, what is there stays. */
+static void renew(struct process *p)
+{
+	for (size_t i = 0; i < p->n_certificates; i++) {
+		struct certificate *c = &p->certificates[i];
+		const struct otd_settings_tls files = {c->certificate, c->key, NULL};
+		struct otd_tls *fresh = NULL;
+		struct otd_err err = {0};
+		if (otd_app_tls_read(&fresh, p->env, &files, p->tickets, p->metrics, &err))
+			otd_log(OTD_LOG_ERROR, "app", "process.certificate", "pid=%ld error=%s",
+				(long)getpid(), OTD_Q(err.text));
+		else
+			otd_tls_replace(c->tls, fresh);
+	}
+}
+
+static void take_tickets(struct process *p, struct otd_span keys)
+{
+	struct otd_err err = {0};
+	otd_rc rc = otd_tls_tickets_import(p->tickets, keys, &err);
+	if (rc != OTD_OK && rc != OTD_E_NOT_FOUND)
+		otd_log(OTD_LOG_WARN, "app", "process.tickets", "error=%s", OTD_Q(err.text));
+}
+
+static otd_rc make_tickets(struct process *p, struct otd_err *err)
+{
+	uint8_t keys[OTD_PROCESS_TICKETS_MAX];
+	otd_rc rc = otd_tls_tickets_create(&p->tickets, p->env, err);
+	size_t n = otd_process_tickets_read(keys, sizeof(keys), p->setup);
+	if (rc == OTD_OK && n)
+		take_tickets(p, (struct otd_span){keys, n});
+	explicit_bzero(keys, sizeof(keys));
+	return rc;
+}
+
 /* --- a reload --- */
 
 static void on_reactor_has_it(void *arg)
@@ -351,6 +457,8 @@ static otd_rc change(struct process *p, const json_t *json, struct otd_err *err)
 		rc = pools_make(p, json, &pools, &n, err);
 	if (rc == OTD_OK)
 		rc = otd_process_ports_read(&ports, json, err);
+	if (rc == OTD_OK)
+		rc = certificates_read(p, &ports, json, err);
 	if (rc == OTD_OK)
 		rc = otd_process_limits_read(&limits, json, err);
 	const struct otd_stratum_change_conf conf = {.pools = pools,
@@ -511,6 +619,10 @@ static otd_rc make_reactors(struct process *p, struct otd_err *err)
 			    : otd_fail(err, OTD_E_NOMEM, "out of memory");
 	if (rc == OTD_OK)
 		rc = otd_process_ports_read(&p->ports, p->setup, err);
+	if (rc == OTD_OK)
+		rc = make_tickets(p, err);
+	if (rc == OTD_OK)
+		rc = certificates_read(p, &p->ports, p->setup, err);
 	for (; rc == OTD_OK && p->n_ones < n; p->n_ones++)
 		rc = make_one(p, &p->ones[p->n_ones], json_array_get(list, p->n_ones), pools,
 			      n_pools, err);
@@ -600,6 +712,13 @@ static void stop(struct process *p)
 	}
 	if (p->plugins)
 		otd_plugins_destroy(p->plugins);
+	for (size_t i = 0; i < p->n_certificates; i++) {
+		otd_tls_destroy(p->certificates[i].tls);
+		free(p->certificates[i].certificate);
+		free(p->certificates[i].key);
+	}
+	free(p->certificates);
+	otd_tls_tickets_destroy(p->tickets);
 	if (p->loop)
 		p->env->ops->loop_destroy(p->loop);
 	otd_log_finish();

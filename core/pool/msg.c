@@ -101,6 +101,8 @@ static const struct shape shapes[] = {
 	 {offsetof(struct otd_msg_client, proxy), offsetof(struct otd_msg_client, early)}},
 	{OTD_MSG_SAY, 1, sizeof(struct otd_msg_say), {offsetof(struct otd_msg_say, text)}},
 	{OTD_MSG_CHANGE, 1, sizeof(struct otd_msg_text), {offsetof(struct otd_msg_text, text)}},
+	{OTD_MSG_TICKETS, 1, sizeof(struct otd_msg_text), {offsetof(struct otd_msg_text, text)}},
+	{OTD_MSG_RENEW, 0, sizeof(struct otd_msg), {0}},
 	{OTD_MSG_READY, 0, sizeof(struct otd_msg), {0}},
 	{OTD_MSG_ENDED,
 	 2,

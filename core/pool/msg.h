@@ -16,9 +16,11 @@ enum otd_msg_type {
 	OTD_MSG_RELEASE = 4, /* of struct otd_msg_position: merged; journal segments may go */
 	OTD_MSG_BAN = 5,     /* a ban is in force from now on, or not any more */
 	/* to a reactor process, beside those that its reactors get */
-	OTD_MSG_CLIENT = 6, /* an accepted connection; its descriptor comes with it */
-	OTD_MSG_SAY = 7,    /* a line to every miner */
-	OTD_MSG_CHANGE = 8, /* what a reload changes, as text */
+	OTD_MSG_CLIENT = 6,  /* an accepted connection; its descriptor comes with it */
+	OTD_MSG_SAY = 7,     /* a line to every miner */
+	OTD_MSG_CHANGE = 8,  /* what a reload changes, as text */
+	OTD_MSG_TICKETS = 9, /* of struct otd_msg_text: keys of TLS tickets (net/tickets.h) */
+	OTD_MSG_RENEW = 10,  /* certificates were read again: head only */
 	/* listen to no client, answer what was received, then OTD_MSG_DRAINED; clients stay. THAW: listen again;
 	   OTD_MSG_DRAINED comes then too, where it has not come. Heads only. */
 	OTD_MSG_FREEZE = 16,

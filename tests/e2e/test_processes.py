@@ -3,8 +3,11 @@ import json
 import os
 import re
 import signal
+import ssl
 import time
 
+import certificates
+import tls
 from devnet import NO_BLOCKS, SOME_BLOCKS, Database, Miner, devnet, fixed, refused, verified
 from pool import Pool, address, free_port, kept, wait_for
 from reload import BLOCK, Live, pool_of
@@ -243,6 +246,47 @@ def test_what_does_not_go_with_processes_is_refused():
         assert "threads.processes" in pool.output().replace(words, "")
         pool.out.close()
         pool.process = None
+
+
+def test_tls_and_tickets_of_one_at_another():
+    """A certificate is read by each process; a ticket of one is good at the other, and at one that begins later."""
+    with Pool(devnet(difficulty=f"{fixed()}, tls: pool.pem", top=top(TWO))) as pool:
+        cert, key = certificates.make(pool.folder)
+        certificates.one_file(os.path.join(pool.folder, "pool.pem"), cert, key)
+        pool.start()
+        first = all_up(pool)
+        ctx = tls.context(ssl.TLSVersion.TLSv1_2)
+        held = [tls.connect(pool.port, ctx)]
+        assert tls.pings(held[0])
+        session = held[0].session
+        for turn in range(2):
+            for _ in range(4):  # on both
+                held.append(tls.connect(pool.port, ctx, session=session))
+                assert tls.pings(held[-1]) and held[-1].session_reused, "a whole handshake"
+            spread = [p["sessions"] for p in processes(pool)]
+            assert min(spread) >= 1, spread
+            if turn == 0:
+                for p in first:
+                    os.kill(p["pid"], signal.SIGKILL)
+                wait_for(lambda: all(p["deaths"] == 1 for p in processes(pool)), 20, about="their ends")
+                all_up(pool)
+                held.clear()
+        with Client(pool.port) as c:  # plain, on the same port
+            c.login(f"{address(180)}.w")
+            assert c.submit(c.mine()) is True
+        # A renewed certificate reaches them.
+        before = held[-1].getpeercert(binary_form=True)
+        cert, key = certificates.make(pool.folder, name="other.example")
+        certificates.one_file(os.path.join(pool.folder, "pool.pem"), cert, key)
+        pool.command("reload", "--socket", pool.socket)
+
+        def renewed():
+            with tls.connect(pool.port) as s, tls.connect(pool.port) as t:  # one each
+                return all(x.getpeercert(binary_form=True) != before and tls.pings(x) for x in (s, t))
+        wait_for(renewed, 10, about="the new certificate of both")
+        for s in held:
+            s.close()
+        assert pool.stop() == 0
 
 
 def test_bans_and_words_reach_them():
