@@ -127,22 +127,90 @@ the growth of the server's resident memory, by /proc/PID/smaps_rollup; buffers i
 """
 
 
+def latency_table(of, o):
+    if "latency" not in of:
+        return ""
+    rows = [("accepted/s at full speed, 100 x 16", spread(of, "latency", "full_per_s")),
+            ("accepted/s at the pace", spread(of, "latency", "accepted_per_s")),
+            ("answer p50, ms", spread(of, "latency", "latency_p50_ms")),
+            ("answer p99, ms", spread(of, "latency", "latency_p99_ms")),
+            ("validation p99, ms, at most", spread(of, "latency", "validation_p99_ms")),
+            ("server CPU, us a share", spread(of, "latency", "server_cpu_us_per_share"))]
+    return f"""## Half load
+
+    build/bench/stratum_load -m shares -n 100 -w 16 -s SHARES_A_SECOND -d {o.seconds:g} -P PID 127.0.0.1 3335
+
+{table(("", "median (least to most)"), rows)}
+
+Shares leave by the clock, at half of what the same connections can do, and are answered after the group commit. Validation
+is from the line of a share to its verdict, by the pool's own histogram (otd_share_validation_seconds in /metrics): the
+upper end of the bucket in which the p99 lies.
+"""
+
+
+def hostile_table(of, o):
+    rows = []
+    for kind in cases(of, "pool beside "):
+        pool, null = f"pool beside {kind}", f"null beside {kind}"
+        rows.append((kind, spread(of, pool, "alone_per_s"), spread(of, pool, "beside_per_cent"),
+                     f"{number(middle(of, pool, 'alone_p99_ms'))} / {number(middle(of, pool, 'latency_p99_ms'))}",
+                     spread(of, pool, "rss_grew_kib", 1 / 1024), spread(of, null, "beside_per_cent"),
+                     number(middle(of, null, "latency_p99_ms"))))
+    if not rows:
+        return ""
+    return f"""## Beside hostile clients
+
+    build/bench/stratum_load -m hostile -k KIND -n 50 -w 4 -b 64 -B 5000 -d {o.seconds / 2:g} -P PID 127.0.0.1 3335
+
+{table(("64 bad clients", "50 good ones alone, accepted/s", "beside them, % of that", "answer p99 alone / beside, ms",
+        "server grew, MiB", "null_server -V: %", "p99, ms"), rows)}
+
+Good and bad clients are in one process, which shares the two cores with the server: what the bad ones cost the generator
+and the kernel is in these figures, and null_server shows how much that is. flood and gentle are submits of no job from
+clients that never read, 5,000 and 100 a second each; duplicate, low and stale are refused shares at 5,000 a second each;
+garbage, endless, deep and nested are what they say, as fast as they go; churn is connections that are reset 40 times a second
+each. No good client lost its connection in any round. ckpool kept 0.2 to 0.5 % beside flood, datum_gateway 8 %.
+"""
+
+
+def validate_table(of):
+    rows = [(n[9:], spread(of, n, "ms")) for n in of if n.startswith("validate ")]
+    if not rows:
+        return ""
+    return f"""## Validation alone
+
+    build/bench/bench_validate 9
+
+{table(("what", "millions a second of one core"), rows)}
+
+The code that the server calls, without sockets and disk, in batches of 64: coinbase from the job's midstate, 12 merkle
+branches, header and hash, then the verdict with the table of duplicates. "headers" is the algorithm's batch on headers that
+are there, and the comparison with the target.
+"""
+
+
 def broadcast_table(of):
     rows = []
     for case in cases(of, "pool broadcast "):
-        name = f"pool broadcast {case}"
-        rows.append(("**Otedama**", f"{int(case):,}", spread(of, name, "kernel_after_first_p50_ms"),
-                     spread(of, name, "kernel_after_first_p99_ms"), spread(of, name, "kernel_after_first_max_ms")))
-        rows += [(s, f"{int(case):,}", "", "", last) for s, last in PEER_BROADCAST.get(int(case), [])]
+        for label, name in (("**Otedama**", f"pool broadcast {case}"), ("null_server", f"null broadcast {case}")):
+            rows.append((label, f"{int(case):,}", spread(of, name, "kernel_after_first_p50_ms"),
+                         spread(of, name, "kernel_after_first_p99_ms"),
+                         spread(of, name, "kernel_after_first_max_ms"),
+                         spread(of, name, "server_cpu_us_per_tip", 1 / 1000)))
+        pool, null = (middle(of, f"{x} broadcast {case}", "kernel_after_first_max_ms") for x in ("pool", "null"))
+        if pool and null:
+            rows.append(("Otedama / null_server", f"{int(case):,}", "", "", f"{pool / null:.2f} times", ""))
+        rows += [(s, f"{int(case):,}", "", "", last, "") for s, last in PEER_BROADCAST.get(int(case), [])]
     if not rows:
         return ""
     return f"""## A new tip
 
     build/bench/stratum_load -m broadcast -n N -r 3 -t "build/otedama chain --socket SOCKET bench mine 1" -P PID 127.0.0.1 3335
 
-{table(("server", "connections", "p50, ms after the first", "p99", "last"), rows)}
+{table(("server", "connections", "p50, ms after the first", "p99", "last", "server CPU, ms"), rows)}
 
-How long after the first miner the others have the new job, by the kernel's time of arrival.
+How long after the first miner the others have the new job, by the kernel's time of arrival. null_server has the line
+ready and does nothing but send it; the pool's CPU is with the making of the template and its job.
 """
 
 
@@ -266,8 +334,8 @@ def tables(of, m, o, kernel):
 Generator and server share these cores; median of {o.rounds} rounds that take turns (least to most), every measurement
 with a server started for it.
 """
-    parts = [head, share_table(of, o), idle_table(of), start_table(of), broadcast_table(of), sync_table(of),
-             sha256_table(of, kernel), scrypt_table(of), payment_table(of), day_table(of)]
+    parts = [head, share_table(of, o), latency_table(of, o), hostile_table(of, o), idle_table(of), start_table(of),
+             broadcast_table(of), sync_table(of), validate_table(of), sha256_table(of, kernel), scrypt_table(of), payment_table(of), day_table(of)]
     return "\n".join(p for p in parts if p)
 
 

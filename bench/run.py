@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
@@ -29,11 +30,14 @@ import restart  # noqa: E402
 BUILD = os.environ.get("OTEDAMA_BUILD", os.path.join(ROOT, "build"))
 PROGRAM = os.path.join(BUILD, "otedama")
 LOAD = os.path.join(BUILD, "bench", "stratum_load")
-NAMES = ["shares", "idle", "start", "broadcast", "sync", "sha256", "scrypt", "day", "payment", "restart"]
+NAMES = ["shares", "latency", "hostile", "idle", "start", "broadcast", "sync", "validate", "sha256", "scrypt", "day",
+         "payment", "restart"]
 DAY = 86_400_000  # shares: a day at 1,000 a second
 PORT = 3335
 SHARES = [(100, 16), (100, 1), (10, 4), (1000, 4)]
 IDLE = [1000, 10000]
+HOSTILE = ["flood", "gentle", "duplicate", "low", "stale", "garbage", "endless", "deep", "nested", "half-open", "loris",
+           "churn"]
 
 
 def say(text):
@@ -82,11 +86,12 @@ class Pool:
             except OSError:
                 raise Failed(f"port {PORT} is taken: end the program that has it") from None
         self.out = open(os.path.join(self.folder, "out.txt"), "ab")
+        self.metrics_port = free_port()
         began = time.monotonic()
         self.process = subprocess.Popen(
             [PROGRAM, "serve", "-c", os.path.join(ROOT, "etc", "bench.yaml"), "--quiet", "--set",
              f"data_dir={self.data}", "--set", f"api.listen=127.0.0.1:{free_port()}", "--set",
-             f"metrics.listen=127.0.0.1:{free_port()}"],
+             f"metrics.listen=127.0.0.1:{self.metrics_port}"],
             cwd=self.folder, stdout=self.out, stderr=subprocess.STDOUT,
             env=dict(os.environ, XDG_RUNTIME_DIR=self.folder))
         while not self.answers():
@@ -119,6 +124,15 @@ class Pool:
 
     def status(self):
         return json.loads(tool(PROGRAM, "status", "--socket", self.socket, "--json"))
+
+    def metric_ms(self, name, percent):
+        """The upper bound of the bucket in which this part of a histogram's values ends."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=20) as f:
+            text = f.read().decode()
+        buckets = [(float(m[1]), int(m[2])) for m in
+                   re.finditer(rf'^{name}_bucket{{[^}}]*le="([^"+]+)"}} (\d+)', text, re.M)]
+        total = int(re.search(rf"^{name}_count(?:{{[^}}]*}})? (\d+)", text, re.M)[1])
+        return next((le * 1000 for le, n in buckets if n >= total * percent / 100), None) if total else None
 
     def check_accepted(self, accepted):
         """Accounting follows the journals, and must come to what the generator counted."""
@@ -200,6 +214,42 @@ def measure_shares(f, seconds):
         say(f"  null {n} x {w}: {r['accepted_per_s']:.0f}/s, {r['server_cpu_us_per_share']:.2f} us a share")
 
 
+def measure_latency(f, seconds):
+    """Half of what 100 connections can do, at a steady pace."""
+    with Pool() as p:
+        full = load(p.process.pid, PORT, *share_words(100, 16, seconds / 2))["accepted_per_s"]
+    with Pool() as p:
+        r = load(p.process.pid, PORT, *share_words(100, 16, seconds), "-s", str(int(full / 2)))
+        r["validation_p99_ms"] = p.metric_ms("otd_share_validation_seconds", 99)
+    f.add("latency", dict(r, full_per_s=full))
+    say(f"  half load: {r['accepted_per_s']:.0f}/s, p99 {r['latency_ms']['p99']:.2f} ms")
+
+
+def measure_hostile(f, seconds):
+    for kind in HOSTILE:
+        words = ["-m", "hostile", "-k", kind, "-n", "50", "-w", "4", "-d", str(seconds / 2)]
+        for name, server in (("pool", Pool()), ("null", NullServer("-V"))):
+            with server as s:
+                try:
+                    r = load(s.process.pid, getattr(s, "port", PORT), *words)
+                except Failed as e:
+                    if name == "pool":
+                        raise
+                    say(f"  null_server beside {kind}: {e}")  # it has no defences
+                    continue
+            r["rss_grew_kib"] = r["rss_end_kib"] - r["rss_after_kib"]
+            f.add(f"{name} beside {kind}", r)
+            say(f"  {name} beside {kind}: {r['beside_per_cent']:.0f} %, p99 {r['latency_ms']['p99']:.2f} ms")
+
+
+def measure_validate(f):
+    """Its rounds take turns inside."""
+    text = tool(os.path.join(BUILD, "bench", "bench_validate"), "9")
+    for m in re.finditer(r"^validate (.{36}) +([\d.]+) M/s", text, re.M):
+        f.add(f"validate {m[1].strip()}", {"ms": float(m[2])})
+    say("  " + text.splitlines()[1])
+
+
 def measure_idle(f):
     for n in IDLE:
         for name, server in (("pool", Pool()), ("null", NullServer("-V"))):
@@ -229,6 +279,10 @@ def measure_broadcast(f):
             r = load(p.process.pid, PORT, "-m", "broadcast", "-n", str(n), "-r", "3", "-t", trigger)
         f.add(f"pool broadcast {n}", r)
         say(f"  broadcast to {n}: last {r['kernel_after_first_ms']['max']:.1f} ms after the first")
+        with NullServer("-V") as s:
+            r = load(s.process.pid, s.port, "-m", "broadcast", "-n", str(n), "-r", "3", "-t", f"kill -USR1 {s.process.pid}")
+        f.add(f"null broadcast {n}", r)
+        say(f"  null_server to {n}: last {r['kernel_after_first_ms']['max']:.1f} ms")
 
 
 def measure_sync(f):
@@ -354,6 +408,10 @@ def main():
             say(f"round {r + 1} of {o.rounds}")
             if "shares" in wanted:
                 measure_shares(f, o.seconds)
+            if "latency" in wanted:
+                measure_latency(f, o.seconds)
+            if "hostile" in wanted:
+                measure_hostile(f, o.seconds)
             if "idle" in wanted:
                 measure_idle(f)
             if "start" in wanted:
@@ -362,6 +420,8 @@ def main():
                 measure_broadcast(f)
             if "sync" in wanted:
                 measure_sync(f)
+            if "validate" in wanted:
+                measure_validate(f)
             if "sha256" in wanted:
                 kernel = measure_sha256(f)
             if "scrypt" in wanted:

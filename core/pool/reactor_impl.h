@@ -18,6 +18,7 @@ struct reactor_pool {
 	struct otd_extranonces extranonces;
 	struct otd_metric *verdicts[OTD_SHARE_VERDICTS];
 	struct otd_metric *blocks;
+	struct otd_metric *validation;
 };
 
 /* Shares in a row; grows, and keeps its memory. */

@@ -60,6 +60,9 @@ static otd_rc pool_create(struct reactor_pool **out, struct otd_reactor *r,
 	(void)snprintf(labels, sizeof(labels), "pool=\"%s\"", p->name);
 	p->blocks = otd_metric(r->conf.metrics, OTD_COUNTER, "otd_block_solutions_total", labels,
 			       "Hashes that met the network target");
+	p->validation =
+		otd_metric(r->conf.metrics, OTD_HISTOGRAM_NS, "otd_share_validation_seconds",
+			   labels, "From the line of a share to its verdict, before any disk");
 	return check(&p->conf, err);
 }
 

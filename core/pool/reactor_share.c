@@ -90,6 +90,18 @@ static void refuse(struct otd_reactor *r, struct reactor_pool *p, const struct o
 	tell(r, v);
 }
 
+/* From the line to the verdict, before any disk. */
+static void validated(const struct otd_reactor *r, struct reactor_pool *p,
+		      const struct otd_share *s, size_t n)
+{
+	uint64_t now_ns = otd_mono_ns(r->conf.env);
+
+	for (size_t i = 0; i < n; i++) {
+		if (s[i].in.since_ns)
+			otd_metric_observe_ns(p->validation, now_ns - s[i].in.since_ns);
+	}
+}
+
 /* Judges a hashed share (or one whose job is not there), and lets its job go. */
 static void share_finish(struct otd_reactor *r, struct reactor_pool *p, const struct otd_share *s,
 			 int64_t now_ms)
@@ -171,6 +183,7 @@ static void task_done(void *arg)
 
 	for (size_t i = 0; i < t->n; i++)
 		share_finish(r, t->pool, &t->shares[i], now_ms);
+	validated(r, t->pool, t->shares, t->n);
 	r->running--;
 	t->set->running--;
 	if (t->set->old) {
@@ -250,6 +263,7 @@ static void hash_inline(struct otd_reactor *r, struct reactor_pool *p, struct ot
 	otd_shares_prefetch(&p->jobs, s, n);
 	for (size_t i = 0; i < n; i++)
 		share_finish(r, p, &s[i], now_ms);
+	validated(r, p, s, n);
 }
 
 static void batch_run(void *arg)

@@ -62,7 +62,8 @@ void otd_session_destroy(struct otd_session *s)
 	for (uint64_t i = s->head; i < s->tail; i++)
 		free(s->answers[i & (s->answers_cap - 1)].text);
 	free(s->answers);
-	if (s->has_extranonce1)
+	otd_session_move_end(s);
+	if (s->has_extranonce1 && !otd_session_keep(s))
 		otd_reactor_extranonce_give(r, s->port->pool, s->extranonce1);
 	otd_agents_drop(&s->st->agents, s->agent);
 	otd_stratum_forget(s->st, s);
@@ -315,8 +316,11 @@ void otd_session_first_job(struct otd_session *s)
 	if (!s->job_due || s->head != s->tail)
 		return;
 	s->job_due = false;
-	if (job)
-		otd_session_send_job(s, job, true);
+	/* One that resumes has had it: it gets it as another. */
+	if (job && s->sent_order >= job->order)
+		otd_session_send_again(s);
+	else if (job)
+		otd_session_send_job(s, job, !s->resumed);
 }
 
 /* Whether user is ACCOUNT or ACCOUNT.NAME of w. */
@@ -629,6 +633,7 @@ void otd_session_submit(struct otd_session *s, struct otd_span id, struct otd_su
 	a->is_share = 1;
 	sub->client = s;
 	sub->request = number;
+	sub->since_ns = s->line_ns;
 	sub->pool = s->port->pool;
 	memcpy(sub->extranonce1, s->extranonce1, sizeof(sub->extranonce1));
 	/* Work of before a change of the mask may use the bits of then. */
