@@ -452,5 +452,7 @@ void otd_accounting_flush(struct otd_accounting *a, otd_fn done, void *arg)
 	a->flush_verdicts = otd_journal_last(a->journal); /* verdicts and fees */
 	for (struct acct_epoch *ep = a->epochs; ep; ep = ep->next_epoch)
 		ep->flush_to = ep->durable;
-	/* The tick goes on with it: done is not called from within this call. */
+	/* The tick goes on with it, now: done is not called from within this call. */
+	if (a->started)
+		a->env->ops->timer_start(a->tick, 1, TICK_MS);
 }

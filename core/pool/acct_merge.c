@@ -168,7 +168,9 @@ static void read_next(struct otd_accounting *a)
 	struct acct_epoch *ep;
 	bool wait = a->n_entries >= MOST_ENTRIES || a->journal_fails || a->store_why[0] ||
 		    a->applied - a->position > FAR_AHEAD;
-	if (a->slice || wait || acct_mono_ms(a) - a->last_merge_ms < a->conf.merge_ms)
+	/* Somebody waits for the last of it: not a moment longer than it takes. */
+	bool rest = !a->flush_wanted && acct_mono_ms(a) - a->last_merge_ms < a->conf.merge_ms;
+	if (a->slice || wait || rest)
 		return;
 	ep = whose_turn(a);
 	if (!ep) {

@@ -6,7 +6,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-static void read_sessions(struct otd_span bytes)
+static void look_at_sessions(struct otd_span bytes)
 {
 	struct otd_unpack in = otd_unpack_of(bytes);
 	struct otd_session_record r;
@@ -47,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		abort();
 	if (rc == OTD_OK) {
 		for (uint32_t i = 0; i < image.meta.n_reactors; i++) {
-			read_sessions(image.reactors[i].sessions);
+			look_at_sessions(image.reactors[i].sessions);
 			for (uint32_t to = 1; to <= OTD_UPGRADE_REACTORS_MAX; to++) {
 				uint32_t at =
 					otd_upgrade_reactor_of(i, image.meta.n_reactors, n, to);
@@ -58,6 +58,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		}
 		otd_upgrade_image_finish(&image);
 	}
-	read_sessions(all);
+	look_at_sessions(all);
 	return 0;
 }
