@@ -69,7 +69,7 @@ struct otd_reactor_conf {
 
 /* A submit, decoded. What points outside is copied or used before otd_reactor_submit() returns. */
 struct otd_submit {
-	void *client;     /* the front's; comes back with the verdict */
+	void *client;      /* the front's; comes back with the verdict */
 	uint64_t request;  /* the front's */
 	uint64_t since_ns; /* when its line came, monotonic; 0: not told */
 	uint32_t pool;
