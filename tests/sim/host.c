@@ -505,6 +505,7 @@ static void end_reactors(struct host *h)
 void host_end(struct host *h)
 {
 	h->serving = false;
+	sim_last_rounds(h->sim);
 	end_reactors(h);
 	otd_payer_destroy(h->payer);
 	h->payer = NULL;

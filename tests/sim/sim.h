@@ -26,6 +26,9 @@ int64_t sim_now_ms(struct sim *s);
 
 /* One event. False: nothing is left that could happen. */
 bool sim_step(struct sim *s);
+/* What is deferred runs, as where a loop is stopped; before what it is about is destroyed. Where the pool is
+   dead nothing comes of it. */
+void sim_last_rounds(struct sim *s);
 uint64_t sim_steps(const struct sim *s);
 /* Of all that was done so far: choices, times, bytes of disk, sockets and requests. Equal digests at every
    step are the same story. */

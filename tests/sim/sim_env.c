@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LAST_ROUNDS 8 /* as the real side does it once a loop is stopped */
+
 struct event {
 	struct event *next;
 	otd_fn fn;
@@ -153,6 +155,17 @@ int64_t sim_now_ms(struct sim *s)
 	return (int64_t)(s->now_ns / 1000000);
 }
 
+/* Runs the first of a queue. */
+static void run_first(struct event **head, struct event ***end)
+{
+	struct event *e = *head;
+	*head = e->next;
+	if (!*head)
+		*end = head;
+	sim_call(e->fn, e->arg);
+	free(e);
+}
+
 static struct sim *sim_of(struct otd_env *e)
 {
 	return (struct sim *)(void *)e;
@@ -208,6 +221,20 @@ static void drop_events(struct event *e)
 	}
 }
 
+void sim_last_rounds(struct sim *s)
+{
+	for (struct sim_loop *l = s->loops; l; l = l->next)
+		for (int round = 0; round < LAST_ROUNDS && l->defers; round++) {
+			struct event *last = NULL, *e;
+			for (e = l->defers; e; e = e->next)
+				last = e;
+			do {
+				e = l->defers;
+				run_first(&l->defers, &l->defers_end);
+			} while (e != last && l->defers);
+		}
+}
+
 static void loop_destroy(struct otd_loop *base)
 {
 	struct sim_loop *l = loop_of(base), **at = &l->sim->loops;
@@ -259,17 +286,6 @@ static otd_rc env_defer(struct otd_loop *base, otd_fn fn, void *arg)
 {
 	push(&loop_of(base)->defers_end, fn, arg);
 	return OTD_OK;
-}
-
-/* Runs the first of a queue. */
-static void run_first(struct event **head, struct event ***end)
-{
-	struct event *e = *head;
-	*head = e->next;
-	if (!*head)
-		*end = head;
-	sim_call(e->fn, e->arg);
-	free(e);
 }
 
 /* --- timers --- */

@@ -146,7 +146,8 @@ static const char *wrong_here(const struct sim_node *n, struct candidate *c)
 	int64_t value = 0;
 	for (size_t i = 1; i < c->n; i++) {
 		struct ntx *mine = n_find(n, c->tx[i]->txid);
-		if (!mine || mine->where != N_POOL)
+		/* It may have fallen out of those that wait: in a block it is good all the same. */
+		if (!mine || mine->where == N_CHAIN)
 			return "bad-txns-inputs-missingorspent";
 		for (size_t j = 0; j < mine->n_in; j++) {
 			struct ntx *made;

@@ -369,7 +369,7 @@ static otd_rc stream_read(struct otd_stream *st, size_t *n, void *to, size_t cap
 	struct sim *s = st->sim;
 	struct piece *k = l->in.first;
 	*n = 0;
-	if (l->reset)
+	if (l->reset || s->dead)
 		return OTD_E_CLOSED;
 	if (!k || k->due_ns > s->now_ns)
 		return OTD_E_BUSY;
@@ -401,7 +401,7 @@ static otd_rc stream_write(struct otd_stream *st, size_t *n, const struct otd_sp
 	struct sim *s = st->sim;
 	size_t want = 0, room = l->out.bytes < WINDOW ? WINDOW - l->out.bytes : 0, left;
 	*n = 0;
-	if (l->reset)
+	if (l->reset || s->dead)
 		return OTD_E_CLOSED;
 	for (size_t i = 0; i < n_parts; i++)
 		want += parts[i].len;

@@ -30,7 +30,7 @@
 #define REORGS    1
 #define PAYMENTS  2
 #define PATIENCE  3600000LL
-#define ALL_SEEDS 20 /* from so many on every kind of fault must have happened */
+#define ALL_SEEDS 100 /* from so many on every kind of fault must have happened */
 
 enum site {
 	REORG,
@@ -44,6 +44,7 @@ enum site {
 	SECOND_MUTE,
 	SECOND_LIES,
 	SECOND_OFF,
+	AT_A_STEP,
 	POWER_LOST,
 	PROCESS_DIED,
 	DRAINED,
@@ -84,6 +85,7 @@ struct story {
 	struct host h;
 	bool calm;
 	unsigned crashes;
+	uint64_t die_at; /* step; 0: not at one */
 };
 
 static void reorganise(struct story *t)
@@ -254,6 +256,7 @@ static void die(struct story *t)
 {
 	struct sim *s = t->h.sim;
 	no_faults(t);
+	t->die_at = 0;
 	sim_crash_now(s);
 	host_end(&t->h);
 	bool process = sim_chance(s, 500000);
@@ -273,6 +276,7 @@ static void leave(struct story *t)
 {
 	struct sim *s = t->h.sim;
 	no_faults(t);
+	t->die_at = 0;
 	sim_crash_in(s, 0);
 	for (int k = 0; k < SIM_POINTS; k++)
 		sim_crash_at(s, (enum sim_point)k, 0);
@@ -292,7 +296,9 @@ static void one_life(struct story *t)
 	int64_t left = 60000 + (int64_t)sim_below(s, 300000);
 	bool orderly = t->crashes >= LIVES - 1 && sim_chance(s, 500000);
 	set_faults(t);
-	if (sim_chance(s, 500000))
+	if (sim_chance(s, 300000))
+		t->die_at = sim_steps(s) + 1 + sim_below(s, 30000);
+	else if (sim_chance(s, 500000))
 		sim_crash_at(s, (enum sim_point)sim_below(s, SIM_POINTS), 1 + sim_below(s, 400));
 	else if (sim_chance(s, 700000))
 		sim_crash_in(s, 1 + sim_below(s, sim_chance(s, 200000) ? 60 : 6000));
@@ -386,9 +392,15 @@ static FILE *digests; /* NULL: nobody wants them */
 
 static void on_step(void *arg)
 {
-	struct host *h = arg;
+	struct story *t = arg;
+	struct host *h = &t->h;
 	uint64_t digest = sim_digest(h->sim);
 	host_on_step(h);
+	if (t->die_at && sim_steps(h->sim) >= t->die_at) {
+		t->die_at = 0;
+		fired[AT_A_STEP]++;
+		sim_crash_now(h->sim);
+	}
 	if (digests && fwrite(&digest, sizeof(digest), 1, digests) != 1)
 		host_fail(h, "a digest cannot be written");
 }
@@ -400,7 +412,7 @@ static void seed_run(uint64_t seed, struct total *sum)
 	uint64_t taken, refused, side;
 	assert_non_null(t);
 	host_init(h, seed, false);
-	sim_each_step(h->sim, on_step, h);
+	sim_each_step(h->sim, on_step, t);
 	sim_outside(h->sim, 20000, make_trouble, t);
 	for (uint64_t n = LIVES - 1 + sim_below(h->sim, 3);
 	     n > 0 || t->crashes<LIVES - 1; n -= n> 0)
