@@ -4,9 +4,12 @@ KEYS says who looks at which; a reloadable key that nobody looks at fails test_e
 """
 import json
 import os
+import socket
 import sqlite3
 import time
 
+import certificates
+import tls
 from payments import knots
 from pool import address, free_port, wait_for
 from proxy import Proxy
@@ -124,6 +127,26 @@ def pools_and_ports(t):
         c = t.client(port=port)
         assert c.submit(c.mine()) is True
         c.close()
+
+
+@looks_at("pools.*.ports.*.tls", "pools.*.ports.*.plain", "pools.*.ports.*.proxy_from")
+@grouped("main")
+def tls_and_proxies(t):
+    number = t.pool.port
+    port, key = t.dev["ports"][str(number)], f"pools.dev.ports.{number}."
+    port["tls"] = certificates.one_file(os.path.join(t.pool.folder, "t.pem"), *certificates.make(t.pool.folder))
+    t.apply(key + "tls")
+    for is_tls in (True, False):
+        with tls.connect(number) if is_tls else socket.create_connection(("127.0.0.1", number), timeout=10) as s:
+            assert tls.pings(s)
+    port["plain"] = False
+    t.apply(key + "plain")
+    with socket.create_connection(("127.0.0.1", number), timeout=10) as s:
+        assert "stratum+ssl://" in tls.ask(s, tls.PING)
+    port["proxy_from"] = ["127.0.0.1/32"]
+    t.apply(key + "proxy_from")
+    with tls.connect(number, first=b"PROXY TCP4 192.0.2.1 192.0.2.2 1 3333\r\n") as s:
+        assert tls.pings(s)
 
 
 @looks_at("pools.*.coinbase.tag")
@@ -523,6 +546,21 @@ def idle(t):
         t.tree["limits"] = {"idle": "10s"}
         t.apply("limits.idle")
         assert is_closed(c, 20), "a silent miner stayed"
+
+
+@looks_at("limits.resume")
+@grouped("main")
+def resume(t):
+    def comes_back():
+        with t.client() as c:
+            first = c.login(address(90)) and c.subscribe()
+        time.sleep(0.3)
+        with t.client() as c:
+            return c.call("mining.subscribe", "x", dict(first[0])["mining.notify"])[1] == first[1]
+    assert comes_back()
+    t.tree["limits"] = {"resume": "0s"}
+    t.apply("limits.resume")
+    assert not comes_back()
 
 
 def test_keys_of_log_pools_ports_and_limits():
