@@ -51,6 +51,7 @@ struct otd_stratum_limits otd_app_limits(const struct otd_settings *s)
 		.out_max = (size_t)s->limits.output_bytes,
 		.login_ms = s->limits.handshake_ms,
 		.idle_ms = s->limits.idle_ms,
+		.resume_ms = s->limits.resume_ms,
 		.notify_ms = shortest_notify(s),
 		.bad_lines = (uint32_t)s->limits.bad_lines,
 		.name_max = (size_t)s->limits.worker_name_bytes,
@@ -65,6 +66,12 @@ struct otd_stratum_limits otd_app_limits(const struct otd_settings *s)
 			    .window_ms = s->limits.invalid.window_ms,
 			    .ban_ms = s->limits.invalid.ban_ms},
 	};
+}
+
+static struct otd_stratum *stratum_of(void *arg, uint32_t index) /* [any-thread] */
+{
+	const struct otd_app *app = arg;
+	return index < app->n_reactors ? app->reactors[index].stratum : NULL;
 }
 
 static otd_rc make_reactor(struct otd_app *app, struct otd_app_reactor *r, uint32_t index,
@@ -105,7 +112,9 @@ static otd_rc make_reactor(struct otd_app *app, struct otd_app_reactor *r, uint3
 					   .limits = otd_app_limits(s),
 					   .ended = session_ended,
 					   .arg = app,
-					   .policy = otd_app_policy_of(app, index)};
+					   .policy = otd_app_policy_of(app, index),
+					   .index = index,
+					   .peer = stratum_of};
 	if (rc == OTD_OK)
 		rc = otd_stratum_create(&r->stratum, &stratum, err);
 	if (rc == OTD_OK)

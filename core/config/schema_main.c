@@ -251,6 +251,10 @@ static const struct otd_key limits_keys[] = {
 	      "a new connection has subscribed and authorized within this"),
 	LIMIT("idle", OTD_KEY_DURATION, idle_ms, "30m", 10000, 7 * 86400000LL,
 	      "silence of a miner after which it is dropped"),
+	LIMIT("resume", OTD_KEY_DURATION, resume_ms, "10m", 0, 86400000LL,
+	      "a miner whose connection was lost goes on with its extranonce1 and difficulty "
+	      "within "
+	      "this; 0s: never"),
 	LIMIT("bad_lines", OTD_KEY_INT, bad_lines, "16", 1, 1000000,
 	      "malformed lines after which a connection is closed"),
 	LIMIT("lines_a_second", OTD_KEY_INT, lines_a_second, "2000", 0, 10000000,

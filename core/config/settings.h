@@ -76,7 +76,7 @@ struct otd_settings_log {
 struct otd_settings_threads {
 	int64_t reactors;
 	int64_t processes; /* 0: reactors are threads of this one; else so many have them */
-	int64_t compute; /* 0: processors of this process - 1, at least 1 */
+	int64_t compute;   /* 0: processors of this process - 1, at least 1 */
 };
 
 /* Bits as in enum otd_node_role of chain/chain.h. */
@@ -196,6 +196,7 @@ struct otd_settings_limits {
 	int64_t worker_name_bytes;
 	int64_t handshake_ms;                /* subscribe and authorize within this */
 	int64_t idle_ms;                     /* silence of a miner after which it is dropped */
+	int64_t resume_ms;                   /* a lost session may come back within; 0: never */
 	int64_t bad_lines;                   /* after which a connection is closed */
 	int64_t lines_a_second, lines_burst; /* of one connection; 0: no limit */
 	int64_t bytes_a_second, bytes_burst;
@@ -210,9 +211,9 @@ struct otd_settings_journal {
 	int64_t segment_bytes, max_bytes;                         /* of each reactor */
 	int64_t coordinator_segment_bytes, coordinator_max_bytes; /* of the coordinator */
 	int64_t commit_ms;                                        /* between transactions */
-	int64_t snapshot_ms; /* between saves of the payout schemes */
-	bool drop_unknown;   /* shares of pools and schemes that are not there */
-	const char *keep;    /* of segments that are not needed any more; "": nothing */
+	int64_t snapshot_ms;         /* between saves of the payout schemes */
+	bool drop_unknown;           /* shares of pools and schemes that are not there */
+	const char *keep;            /* of segments that are not needed any more; "": nothing */
 	int64_t keep_ms, keep_bytes; /* what it says; 0: no bound of this kind */
 	bool compress;
 };

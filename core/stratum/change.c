@@ -239,6 +239,8 @@ void otd_stratum_retire_pools(struct otd_stratum *st)
 {
 	for (uint32_t p = 0; p < st->n_pools; p++) {
 		struct otd_broadcast *b = &st->broadcasts[p];
+		if (b->gone)
+			otd_resume_forget_pool(st, p);
 		if (b->gone && !b->sessions)
 			otd_reactor_retire(st->conf.reactor, p);
 	}

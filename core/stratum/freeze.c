@@ -8,7 +8,7 @@
 
 static bool is_quiet(const struct otd_session *s)
 {
-	return s->closing || (s->head == s->tail && !s->outstanding);
+	return s->closing || (s->head == s->tail && !s->outstanding && !s->move);
 }
 
 /* Who is quiet stays so; but the last one takes the place of one that goes. */
@@ -16,7 +16,7 @@ static bool all_quiet(struct otd_stratum *st)
 {
 	while (st->freeze.cursor < st->n_open && is_quiet(st->open[st->freeze.cursor]))
 		st->freeze.cursor++;
-	if (st->freeze.cursor < st->n_open)
+	if (st->freeze.cursor < st->n_open || atomic_load(&st->resume.leaving))
 		return false;
 	for (size_t i = 0; i < st->n_open; i++) {
 		if (!is_quiet(st->open[i])) {

@@ -10,6 +10,7 @@
 #include "net/conn.h"
 #include "stratum/agents.h"
 #include "stratum/hosts.h"
+#include "stratum/resume.h"
 #include "stratum/stratum.h"
 #include "stratum/vardiff.h"
 
@@ -123,7 +124,12 @@ struct otd_session {
 	uint32_t n_targets;                 /* at most OTD_SESSION_TARGETS */
 	struct otd_session_target *targets; /* as many; NULL: none */
 	struct otd_vardiff vardiff;
-	uint64_t sent_order; /* of the job sent last; 0: none */
+	/* resume.c */
+	uint64_t resume_id;           /* 0: it cannot be resumed */
+	struct otd_resume_move *move; /* NULL: it is not on its way to another reactor */
+	bool resume_failed;           /* it was looked for in vain */
+	bool resumed;                 /* its miner has not been told its difficulty here */
+	uint64_t sent_order;          /* of the job sent last; 0: none */
 	int64_t sent_ms;
 	uint32_t sent_repeat;
 
@@ -165,6 +171,7 @@ struct otd_stratum {
 	size_t tick_cursor;
 	struct otd_bytes scratch; /* one answer at a time */
 	struct otd_agents agents;
+	struct otd_resume resume;
 	struct otd_answer
 		*spare_answers; /* rings of the least size that nobody uses; n_spare_answers */
 	uint32_t n_spare_answers;

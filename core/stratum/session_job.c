@@ -89,7 +89,9 @@ static void send(struct otd_session *s, const struct otd_job *job, uint32_t repe
 	s->sent_order = job->order;
 	s->sent_repeat = repeat;
 	s->sent_ms = otd_session_now_ms(s);
-	s->dialect->job_send(s, job, (uint8_t)repeat, time_s, clean, changed ? &target : NULL);
+	s->dialect->job_send(s, job, (uint8_t)repeat, time_s, clean,
+			     changed || s->resumed ? &target : NULL);
+	s->resumed = false;
 }
 
 void otd_session_send_job(struct otd_session *s, struct otd_job *job, bool clean)

@@ -163,6 +163,7 @@ static void on_tick(void *arg)
 	int64_t now_ms = (int64_t)(otd_mono_ns(st->env) / 1000000);
 
 	otd_stratum_retire_pools(st);
+	otd_resume_tick(st, now_ms);
 	if (!st->slice_posted)
 		broadcast_slice(st);
 	for (; turn && st->n_open; turn--) {
@@ -263,6 +264,7 @@ otd_rc otd_stratum_create(struct otd_stratum **out, const struct otd_stratum_con
 	st->conf.slice_us = conf->slice_us ? conf->slice_us : 950;
 	otd_bytes_init(&st->scratch, SCRATCH_MAX);
 	metrics_init(st);
+	otd_resume_init(st);
 	st->n_pools = otd_reactor_pools(conf->reactor);
 	st->broadcasts = calloc(OTD_POOLS_MAX, sizeof(*st->broadcasts));
 	st->ports = calloc(conf->n_ports ? conf->n_ports : 1, sizeof(struct otd_port *));
@@ -316,6 +318,7 @@ void otd_stratum_destroy(struct otd_stratum *st)
 	otd_conns_destroy(st->conns);
 	while (st->all)
 		otd_session_destroy(st->all);
+	otd_resume_finish(st);
 	otd_hosts_finish(&st->policy.hosts);
 	otd_budget_finish(&st->budget);
 	free_rendered(st);

@@ -39,6 +39,7 @@ struct otd_stratum_limits {
 	size_t out_max;      /* bytes that may wait for a client that does not read; 0: 256 KiB */
 	int64_t login_ms;    /* subscribe and authorize within this; 0: 60 s */
 	int64_t idle_ms;     /* silence of a miner after which it is dropped; 0: 30 min */
+	int64_t resume_ms;   /* a session may be resumed for so long after its end; 0: never */
 	int64_t notify_ms;   /* a job at least this often; 0: 30 s */
 	uint32_t bad_lines;  /* malformed lines after which a connection is closed; 0: 16 */
 	size_t name_max;     /* bytes of a worker's name; 0 or too many: OTD_WORKER_NAME_MAX */
@@ -80,6 +81,10 @@ struct otd_stratum_conf {
 	void (*ended)(void *arg, const struct otd_ticket *ticket);
 	void *arg;
 	const struct otd_stratum_policy *policy; /* outlives the server; NULL: nobody is asked */
+	/* Of this server, in ids of sessions; and the server of that number in this process, NULL where there is
+	   none. Both do not change while loops run. peer may be NULL. [any-thread] */
+	uint32_t index;
+	struct otd_stratum *(*peer)(void *arg, uint32_t index);
 };
 
 otd_rc otd_stratum_create(struct otd_stratum **out, const struct otd_stratum_conf *conf,

@@ -47,7 +47,10 @@ static void line(struct otd_session *s, struct otd_span text)
 	}
 	otd_session_parsed(s, text.len);
 	switch (otd_v1_read_request(&q, &root, id, text)) {
-	case OTD_OK: dispatch(s, &q); break;
+	case OTD_OK:
+		q.line = text;
+		dispatch(s, &q);
+		break;
 	case OTD_E_NOT_FOUND: break;
 	default:
 		otd_v1_answer_error(s, q.id, OTD_V1_ERROR_OTHER, "Not a Stratum request");

@@ -10,6 +10,7 @@ struct otd_v1_request {
 	struct otd_span id; /* as JSON text; "null" where there is none */
 	const char *method;
 	const json_t *params; /* an array, or NULL where there is none */
+	struct otd_span line; /* as it came */
 };
 
 typedef void (*otd_v1_handler)(struct otd_session *s, const struct otd_v1_request *q);

@@ -1,0 +1,188 @@
+"""Sessions that resume: a miner that comes back with the id of before has its extranonce1 and difficulty again, on
+whichever reactor it lands; nobody else gets them, and no share is counted twice."""
+import time
+
+from devnet import SHARE, Raw, devnet, healthy, refused, verified
+from pool import Pool, address, wait_for
+from stratum import Client
+
+USER = address(70) + ".one"
+STEERED = "{start: 2.384185791015625e-07, min: 1.1920928955078125e-07, max: 1, vardiff: true, aim: 1s}"
+
+
+def conf(reactors=1, resume="10m", difficulty=None):
+    return devnet(difficulty, top=f"threads: {{reactors: {reactors}}}\nlimits: {{resume: {resume}}}")
+
+
+def resume_id(answer):
+    return dict(answer[0])["mining.notify"]
+
+
+def come(pool, ident=None, mask=None, user=USER):
+    """A connection with a job; its answer to mining.subscribe is .said."""
+    c = Client(pool.port)
+    if mask:
+        c.configure(mask)
+    c.said = c.call("mining.subscribe", "otedama-e2e/1", *([ident] if ident else []))
+    c.en1, c.en2_len = bytes.fromhex(c.said[1]), c.said[2]
+    c.user = user
+    assert c.call("mining.authorize", user, "x") is True
+    c.wait_job()
+    return c
+
+
+def connections(pool):
+    return sum(int(line.split()[-1]) for line in pool.get("/metrics", pool.metrics).splitlines()
+               if line.startswith("otd_connections{"))
+
+
+def gone(pool, n):
+    """Until the pool knows that only n connections are left."""
+    wait_for(lambda: connections(pool) == n, 5, about=f"{n} connections")
+
+
+def back(pool, c, **how):
+    """c's connection is lost, and it comes again."""
+    n = connections(pool)
+    c.close()
+    gone(pool, n - 1)
+    again = come(pool, resume_id(c.said), **how)
+    again.en2_next = c.en2_next
+    return again
+
+
+def test_it_goes_on_where_it_was():
+    with Pool(conf()) as pool:
+        pool.start()
+        c = come(pool, mask=0x1FFFE000)
+        job = c.job
+        shares = [c.mine(job) for _ in range(3)]
+        assert c.submit(shares[0]) is True
+        again = back(pool, c, mask=0x1FFFE000)
+        assert again.en1 == c.en1 and resume_id(again.said) != resume_id(c.said)
+        # What it found while it was away counts, what it had handed in does not count again.
+        assert again.submit(shares[1]) is True
+        refused(22, again.submit, shares[0])
+        # The same work comes as another job: it does not begin it anew.
+        assert again.job.id != job.id and again.job.prev == job.prev
+        assert again.submit(again.mine()) is True
+        # Without the id it is somebody else.
+        other = come(pool)
+        assert other.en1 != c.en1
+        wait_for(lambda: pool.status()["pools"][0]["accepted"] == 3, about="three shares")
+        assert "otd_sessions_resumed_total 1" in pool.get("/metrics", pool.metrics)
+        again.close()
+        other.close()
+        pool.stop()
+        verified(pool)
+
+
+def test_ids_that_nobody_knows():
+    with Pool(conf()) as pool:
+        pool.start()
+        c = come(pool)
+        known = resume_id(c.said)
+        seen = {c.en1}
+        for ident in ("", "0", "zz" * 9, known[:-1], known + "00", "00" * 9, known[:-1] + ("0" if known[-1] != "0" else "1"), "a" * 4000):
+            with come(pool, ident) as d:
+                assert d.en1 not in seen, ident
+                assert d.submit(d.mine()) is True
+                seen.add(d.en1)
+        with Raw(pool.port) as r:
+            for value in ("null", "7", "[]", "{}", "true"):
+                r.write(f'{{"id": 1, "method": "mining.subscribe", "params": ["x", {value}]}}\n')
+                assert r.answer(1)[-1]["result"][1]
+        assert c.submit(c.mine()) is True
+        healthy(pool)
+
+
+def test_of_two_that_claim_one_the_first_has_it():
+    with Pool(conf()) as pool:
+        pool.start()
+        c = come(pool)
+        ident, en1 = resume_id(c.said), c.en1
+        # Its connection still stands, as after a lost route: it gives way.
+        first = come(pool, ident)
+        assert first.en1 == en1 and c.closed.wait(5)
+        second = come(pool, ident)
+        assert second.en1 != en1 and not first.closed.is_set()
+        assert first.submit(first.mine()) is True and second.submit(second.mine()) is True
+        third = back(pool, first)
+        assert third.en1 == en1
+        # Many that claim it in turn find nothing.
+        for _ in range(40):
+            with come(pool, ident) as d:
+                assert d.en1 != en1
+        assert third.submit(third.mine()) is True
+        healthy(pool)
+
+
+def test_another_reactor():
+    with Pool(conf(reactors=3)) as pool:
+        pool.start()
+        crowd = [come(pool, user=f"{address(71)}.{i}") for i in range(6)]
+        where = {resume_id(c.said)[:2] for c in crowd}
+        assert len(where) == 3, where
+        for c in crowd:
+            job, share = c.job, c.mine()
+            assert c.submit(share) is True
+            late = c.mine(job)
+            n = connections(pool)
+            c.close()
+            gone(pool, n - 1)
+            # Somebody else takes the place that became free: the next one goes elsewhere.
+            extra = come(pool)
+            again = come(pool, resume_id(c.said), mask=0x1FFFE000, user=c.user)
+            again.en2_next = c.en2_next
+            assert again.en1 == c.en1 and resume_id(again.said)[:2] == resume_id(c.said)[:2]
+            assert again.submit(late) is True
+            refused(22, again.submit, share)
+            assert again.submit(again.mine(version=0x20000000 | 0x2000)) is True
+            extra.close()
+            again.close()
+        text = pool.get("/metrics", pool.metrics)
+        moved = int([line for line in text.splitlines() if line.startswith("otd_sessions_moved_total")][0].split()[-1])
+        assert moved > 0, "all came to the right one by chance"
+        gone(pool, 0)
+        pool.stop()
+        verified(pool)
+
+
+def test_it_has_its_time():
+    with Pool(conf(resume="1s")) as pool:
+        pool.start()
+        c = come(pool)
+        c.close()
+        gone(pool, 0)
+        time.sleep(2)
+        with come(pool, resume_id(c.said)) as d:
+            assert d.en1 != c.en1
+    with Pool(conf(resume="0s")) as pool:
+        pool.start()
+        c = come(pool)
+        with back(pool, c) as d:
+            assert d.en1 != c.en1
+
+
+def test_its_difficulty():
+    with Pool(conf(difficulty=STEERED)) as pool:
+        pool.start()
+        c = come(pool)
+        until = time.monotonic() + 20
+        while c.difficulty < 4 * float(SHARE) and time.monotonic() < until:
+            c.submit(c.mine())
+        raised = c.difficulty
+        assert raised >= 4 * float(SHARE)
+        with back(pool, c) as again:
+            assert again.difficulty == raised, (again.difficulty, raised)
+            assert again.submit(again.mine()) is True
+
+
+def test_who_never_logged_in_leaves_nothing():
+    with Pool(conf()) as pool:
+        pool.start()
+        with Client(pool.port) as c:
+            c.said = c.call("mining.subscribe", "x")
+        gone(pool, 0)
+        with come(pool, resume_id(c.said)) as d:
+            assert d.said[1] != c.said[1]
