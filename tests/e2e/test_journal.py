@@ -12,6 +12,7 @@ from devnet import SHARE, SOME_BLOCKS, Database, Miner, devnet, fixed, verified
 from money import target_of, work_of
 from pool import Pool, address, free_port, wait_for
 from stratum import Client, StratumError
+from test_faults import SmallDisk
 
 TINY = "9.313225746154785e-10"  # 2^-30: four hashes
 FEW_BLOCKS = "1f03ffff"        # 16,384 hashes a block
@@ -309,3 +310,26 @@ def test_archive_keeps_what_is_cut_and_no_scheme_misses_it():
         assert packed in words and "checksum" in words, words
         pool.start()
         assert pool.stop() == 0
+
+
+def test_a_full_disk_drops_archives_and_takes_shares():
+    """A disk of 24 MiB never has the room that archives must leave: they go at once, and no share is refused for them."""
+    with SmallDisk("24m") as disk:
+        text = devnet(fixed(TINY), top=ARCHIVED).replace("level: debug", "level: info")
+        pool = Pool(text, folder=disk.folder)
+        try:
+            pool.start()
+            m = Miner(pool.port, address(68) + ".small", ahead=64)
+            wait_for(lambda: "archive.dropped" in pool.log(), 60, step=0.2, about="an archive that is dropped")
+            before = m.acknowledged
+            wait_for(lambda: m.acknowledged > before + 500, 30, about="more shares")
+            m.stop()
+            assert not m.refused and m.unanswered == 0, m.refused[:3]
+            wait_for(lambda: not archive_of(pool), 20, about="an empty archive")
+            settled(pool)
+            assert "otd_archive_dropped_total" in pool.get("/metrics", pool.metrics)
+            assert pool.stop() == 0
+            journal(pool, "verify")
+            verified(pool)
+        finally:
+            pool.kill()
