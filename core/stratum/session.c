@@ -51,6 +51,9 @@ void otd_session_destroy(struct otd_session *s)
 	struct otd_reactor *r = s->st->conf.reactor;
 
 	otd_session_policy_end(s);
+	/* While all of it is there: what is kept is read from it. */
+	if (s->has_extranonce1 && !otd_session_keep(s))
+		otd_reactor_extranonce_give(r, s->port->pool, s->extranonce1);
 	for (size_t i = 0; i < s->n_workers; i++) {
 		otd_reactor_worker_close(r, s->workers[i].worker);
 		free(s->workers[i].user);
@@ -63,8 +66,6 @@ void otd_session_destroy(struct otd_session *s)
 		free(s->answers[i & (s->answers_cap - 1)].text);
 	free(s->answers);
 	otd_session_move_end(s);
-	if (s->has_extranonce1 && !otd_session_keep(s))
-		otd_reactor_extranonce_give(r, s->port->pool, s->extranonce1);
 	otd_agents_drop(&s->st->agents, s->agent);
 	otd_stratum_forget(s->st, s);
 	free(s);
