@@ -718,6 +718,7 @@ void sim_destroy(struct sim *s)
 	while (s->outside) {
 		struct outside *o = s->outside;
 		s->outside = o->next;
+		sim_http_free_outside(o->fn, o->arg);
 		free(o);
 	}
 	sim_http_free_servers(s);

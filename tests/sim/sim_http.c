@@ -105,6 +105,12 @@ static int64_t run_orphan(void *arg)
 	return 0;
 }
 
+void sim_http_free_outside(sim_outside_fn fn, void *arg)
+{
+	if (fn == run_orphan)
+		asked_free(arg);
+}
+
 static void make_orphan(struct otd_http *h, int64_t delay_ms)
 {
 	sim_outside(h->sim, delay_ms, run_orphan, h->asked);

@@ -70,6 +70,8 @@ uint64_t sim_http_due(const struct otd_http *h);
 struct otd_http *sim_http_next(const struct otd_http *h);
 void sim_http_run(struct otd_http *h);
 void sim_http_free_servers(struct sim *s);
+/* What waits outside and never comes, where it is a request. */
+void sim_http_free_outside(sim_outside_fn fn, void *arg);
 
 /* --- sim_net.c --- */
 struct otd_stream;
