@@ -580,7 +580,7 @@ void otd_conn_pause(struct otd_conn *c, bool paused)
 	if (!paused) {
 		c->line_ms = c->g->now_ms;
 		if (conn_lines_left(c))
-			conn_enqueue(c, Q_READY);
+			wait_for_turn(c);
 	}
 	conn_watch(c);
 }

@@ -216,6 +216,53 @@ static void the_slow_alone_are_still_heard_and_closed(void **state)
 	net_close();
 }
 
+/* In one queue of turns at a time, whatever happens to it there: or those behind it are forgotten. */
+static int next_of[PEERS], heard_all;
+
+static bool in_order(struct net *n, struct otd_conn *c, struct otd_span line)
+{
+	char text[16] = "";
+	int peer, number;
+	memcpy(text, line.ptr, line.len < 15 ? line.len : 15);
+	assert_int_equal(sscanf(text, "%d %d", &peer, &number), 2);
+	assert_int_equal(number, next_of[peer]++);
+	otd_conn_wasted(c, OTD_CONN_VAIN * 4);
+	otd_conn_pause(c, true);
+	otd_conn_pause(c, false);
+	if (number == 299 && ++heard_all == PEERS)
+		stop(n);
+	return false;
+}
+
+static void on_nudge(struct net *n)
+{
+	for (int i = 0; i < n->n_conns; i++) {
+		otd_conn_pause(n->conn[i], true);
+		otd_conn_pause(n->conn[i], false);
+	}
+}
+
+static void paused_while_it_waits_for_its_turn(void **state)
+{
+	struct otd_conn_conf conf = {.lines_a_second = 1000, .lines_burst = 100};
+	char text[32];
+	(void)state;
+	net_open(&conf);
+	net->on_line = in_order;
+	net->on_step = on_nudge;
+	net->ops->timer_start(net->step, 1, 1);
+	for (int p = 0; p < PEERS; p++) {
+		int fd = dial();
+		for (int i = 0; i < 300; i++) {
+			int n = snprintf(text, sizeof(text), "%d %d\n", p, i);
+			say(fd, text, (size_t)n);
+		}
+	}
+	net_run();
+	assert_int_equal(heard_all, PEERS);
+	net_close();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +272,7 @@ int main(void)
 		cmocka_unit_test(long_lines_make_short_turns),
 		cmocka_unit_test(who_wastes_time_comes_after_the_others),
 		cmocka_unit_test(the_slow_alone_are_still_heard_and_closed),
+		cmocka_unit_test(paused_while_it_waits_for_its_turn),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
