@@ -63,7 +63,8 @@ enum otd_upgrade_part {
 	OTD_UPGRADE_LISTENERS = 3,
 	OTD_UPGRADE_COORDINATOR = 4,
 	OTD_UPGRADE_REACTOR = 5,
-	OTD_UPGRADE_SESSIONS = 6
+	OTD_UPGRADE_SESSIONS = 6,
+	OTD_UPGRADE_KEPT = 7 /* sessions that may be resumed */
 };
 void otd_upgrade_image_begin(struct otd_bytes *out);
 size_t otd_upgrade_part_begin(struct otd_bytes *out, enum otd_upgrade_part kind);
@@ -99,7 +100,7 @@ struct otd_upgrade_image {
 	struct otd_span coordinator; /* empty: there was no work */
 	struct otd_upgrade_reactor {
 		struct otd_span *pools; /* n_pools of the image */
-		struct otd_span sessions;
+		struct otd_span sessions, kept;
 		uint32_t n_sessions;
 	} reactors[OTD_UPGRADE_REACTORS_MAX];
 	size_t n_sessions;

@@ -340,6 +340,39 @@ static void load_session(struct otd_app *app, struct otd_heir *h, struct orders 
 		r->peer_port, otd_rc_name(rc));
 }
 
+/* For one reactor of before, and its namesake of now: an id names it by its number. */
+struct kept_of {
+	const struct otd_heir *h;
+	struct orders *o;
+	uint32_t from;
+};
+
+static uint32_t kept_pool_now(void *arg, uint32_t was)
+{
+	const struct kept_of *k = arg;
+	return was < k->h->image.n_pools ? k->h->pool_now[was] : UINT32_MAX;
+}
+
+static const struct otd_job_orders *kept_orders(void *arg, uint32_t was)
+{
+	const struct kept_of *k = arg;
+	return was < k->o->n_pools ? orders_at(k->o, k->from, was, k->from) : NULL;
+}
+
+/* Those that may be resumed; without them their miners get new sessions. */
+static void load_kept(struct otd_app *app, struct otd_heir *h, struct orders *o)
+{
+	for (uint32_t f = 0; f < h->image.meta.n_reactors && f < app->n_reactors; f++) {
+		struct kept_of k = {.h = h, .o = o, .from = f};
+		otd_rc rc =
+			otd_stratum_load_kept(app->reactors[f].stratum, h->image.reactors[f].kept,
+					      kept_pool_now, &k, kept_orders);
+		if (rc)
+			otd_log(OTD_LOG_WARN, "app", "upgrade.kept_lost", "reactor=%u error=%s", f,
+				otd_rc_name(rc));
+	}
+}
+
 static otd_rc load_sessions(struct otd_app *app, struct otd_heir *h, struct orders *o,
 			    struct otd_err *err)
 {
@@ -377,6 +410,8 @@ otd_rc otd_heir_load(struct otd_app *app, struct otd_err *err)
 		rc = load_work(app, h, &o, err);
 	if (rc == OTD_OK)
 		rc = load_sessions(app, h, &o, err);
+	if (rc == OTD_OK)
+		load_kept(app, h, &o);
 	free(o.at);
 	return rc;
 }

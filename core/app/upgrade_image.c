@@ -164,6 +164,20 @@ static otd_rc read_sessions(struct otd_upgrade_image *to, struct otd_unpack *u, 
 	return OTD_OK;
 }
 
+/* What cannot be read of it is left out when it is loaded: miners get new sessions then. */
+static otd_rc read_kept(struct otd_upgrade_image *to, struct otd_unpack *u, struct otd_err *err)
+{
+	struct otd_upgrade_reactor *r = reactor_of(to, u);
+	if (!r)
+		return corrupt(err, "what may be resumed");
+	r->kept = (struct otd_span){u->ptr, u->left};
+	struct otd_unpack in = otd_unpack_of(r->kept);
+	struct otd_session_record as = {0};
+	while (otd_stratum_kept_extranonce(&in, &as.extranonce1))
+		keep_epoch(to, &as);
+	return OTD_OK;
+}
+
 static otd_rc read_part(struct otd_upgrade_image *to, uint32_t kind, struct otd_unpack *u,
 			struct otd_err *err)
 {
@@ -179,6 +193,7 @@ static otd_rc read_part(struct otd_upgrade_image *to, uint32_t kind, struct otd_
 		return OTD_OK;
 	case OTD_UPGRADE_REACTOR: return read_reactor(to, u, err);
 	case OTD_UPGRADE_SESSIONS: return read_sessions(to, u, err);
+	case OTD_UPGRADE_KEPT: return read_kept(to, u, err);
 	default: return OTD_OK; /* of a newer program */
 	}
 }

@@ -106,6 +106,10 @@ void otd_app_upgrade_save_reactor(struct otd_app *app, size_t i)
 		u->image.ptr[count + k] = (uint8_t)(n >> (8 * k));
 	u->n_sessions += n;
 	otd_upgrade_part_end(&u->image, part);
+	part = otd_upgrade_part_begin(&u->image, OTD_UPGRADE_KEPT);
+	otd_pack_u32(&u->image, (uint32_t)i);
+	otd_stratum_save_kept(r->stratum, &u->image);
+	otd_upgrade_part_end(&u->image, part);
 }
 
 void otd_app_upgrade_save_coordinator(struct otd_app *app)

@@ -55,6 +55,7 @@ static void describe(struct otd_session_record *r, const struct otd_session *s)
 	r->sent_repeat = s->sent_repeat;
 	r->sent_ms = s->sent_ms;
 	r->n_workers = (uint16_t)s->n_workers;
+	r->resume_id = s->resume_id;
 }
 
 static void describe_workers(struct otd_bytes *out, const struct otd_session *s)
@@ -104,6 +105,7 @@ static bool save_one(struct otd_session *s, struct otd_bytes *out, struct otd_im
 	r.out = otd_bytes_span(&b->out);
 	otd_session_record_write(out, &r, otd_bytes_span(&b->workers));
 	fds->fd[fds->n++] = fd;
+	s->resume_id = 0; /* it goes on there */
 	return true;
 }
 
@@ -217,6 +219,7 @@ static otd_rc load_session(struct otd_session *s, struct otd_session_record *r,
 		memcpy(s->extranonce1, r->extranonce1.ptr, length);
 		s->has_extranonce1 = true;
 	}
+	s->resume_id = r->resume_id;
 	s->version_mask = r->version_mask;
 	s->asked_mask = r->asked_mask;
 	s->bad_lines = r->bad_lines;

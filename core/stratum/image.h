@@ -54,6 +54,7 @@ struct otd_session_record {
 	uint16_t n_workers;
 	struct otd_unpack workers; /* read by otd_session_record_worker() */
 	struct otd_span in, out;   /* read and not yet looked at; written and not yet sent */
+	uint64_t resume_id;        /* stratum/resume.h; 0: none */
 };
 
 struct otd_session_record_worker {
@@ -84,6 +85,19 @@ struct otd_image_fds {
  * closing, or TLS lies between) stay and end with the server. Returns how many went.
  */
 size_t otd_stratum_save(struct otd_stratum *st, struct otd_bytes *out, struct otd_image_fds *fds);
+
+/* After it: sessions that may be resumed, those among them that stay. */
+void otd_stratum_save_kept(struct otd_stratum *st, struct otd_bytes *out);
+/* The extranonce1 of the next one of them; false at the end, or where it cannot be read. */
+bool otd_stratum_kept_extranonce(struct otd_unpack *kept, struct otd_span *extranonce1);
+/*
+ * Before the loop runs, and after the jobs of before are there. pool_now(arg, was) is our number of a pool,
+ * UINT32_MAX: it is gone; orders[was] where its jobs stand now, NULL: they are gone. OTD_E_CORRUPT: what
+ * comes from there on was left out.
+ */
+otd_rc otd_stratum_load_kept(struct otd_stratum *st, struct otd_span kept,
+			     uint32_t (*pool_now)(void *arg, uint32_t was), void *arg,
+			     const struct otd_job_orders *(*orders)(void *arg, uint32_t was));
 
 /*
  * Before the loop runs: the jobs of before are rendered, then sessions come in. fd is taken in any case. port:

@@ -63,6 +63,7 @@ void otd_session_record_write(struct otd_bytes *out, const struct otd_session_re
 	otd_pack_span(out, workers);
 	otd_pack_span(out, r->in);
 	otd_pack_span(out, r->out);
+	otd_pack_u64(out, r->resume_id);
 #if OTD_SESSION_RECORD > 1
 	otd_pack_u64(out, UINT64_C(0x6e65787400000000) | OTD_SESSION_RECORD); /* of tests alone */
 #endif
@@ -153,6 +154,7 @@ otd_rc otd_session_record_read(struct otd_session_record *r, struct otd_unpack *
 	r->workers = otd_unpack_part(&u);
 	r->in = otd_unpack_span(&u);
 	r->out = otd_unpack_span(&u);
+	r->resume_id = otd_unpack_u64(&u);
 	if (u.failed)
 		return corrupt(err, "it is cut short");
 #if OTD_SESSION_RECORD > 1

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "stratum/image.h"
 #include "stratum/session.h"
 
 #define LOOKS_A_SECOND 16 /* searches for a session that stands: each goes through all of them */
@@ -97,14 +98,19 @@ static void describe(struct otd_resume_kept *k, const struct otd_session *s)
 	}
 }
 
+/* Who never logged in has nothing to go on with, and costs no memory. */
+static bool may_keep(const struct otd_session *s)
+{
+	return s->resume_id && s->has_extranonce1 && s->n_workers &&
+	       s->st->conf.limits.resume_ms > 0 && !s->st->broadcasts[s->port->pool].gone;
+}
+
 bool otd_session_keep(struct otd_session *s)
 {
 	struct otd_stratum *st = s->st;
 	struct otd_resume_kept *k;
 
-	/* Who never logged in has nothing to go on with, and costs no memory. */
-	if (!s->resume_id || !s->has_extranonce1 || !s->n_workers ||
-	    st->conf.limits.resume_ms <= 0 || st->broadcasts[s->port->pool].gone)
+	if (!may_keep(s))
 		return false;
 	k = malloc(sizeof(*k));
 	if (!k)
@@ -139,6 +145,96 @@ void otd_resume_finish(struct otd_stratum *st)
 		drop_kept(st, st->resume.first);
 	otd_map_destroy(st->resume.map);
 	st->resume.map = NULL;
+}
+
+/* --- to another process --- */
+
+static void save_one(struct otd_bytes *out, const struct otd_resume_kept *k, uint32_t length)
+{
+	size_t part = otd_pack_begin(out);
+	otd_pack_u64(out, k->id);
+	otd_pack_i64(out, k->until_ms);
+	otd_pack_u32(out, k->pool);
+	otd_pack_u16(out, k->port);
+	otd_pack_span(out, (struct otd_span){k->extranonce1, length});
+	otd_pack_u256(out, k->wanted);
+	otd_pack_u256(out, k->judged);
+	otd_pack_u64(out, k->sent_order);
+	otd_pack_u32(out, k->sent_repeat);
+	otd_pack_end(out, part);
+}
+
+static uint32_t length_of(const struct otd_stratum *st, uint32_t pool)
+{
+	return otd_reactor_pool(st->conf.reactor, pool)->extranonce1_len;
+}
+
+void otd_stratum_save_kept(struct otd_stratum *st, struct otd_bytes *out)
+{
+	for (const struct otd_resume_kept *k = st->resume.first; k; k = k->next)
+		save_one(out, k, length_of(st, k->pool));
+	for (const struct otd_session *s = st->all; s; s = s->next) {
+		struct otd_resume_kept k;
+		if (!may_keep(s))
+			continue;
+		describe(&k, s);
+		save_one(out, &k, length_of(st, k.pool));
+	}
+}
+
+static bool load_one(struct otd_resume_kept *k, struct otd_unpack *u, struct otd_span *extranonce1)
+{
+	*k = (struct otd_resume_kept){.id = otd_unpack_u64(u)};
+	k->until_ms = otd_unpack_i64(u);
+	k->pool = otd_unpack_u32(u);
+	k->port = otd_unpack_u16(u);
+	*extranonce1 = otd_unpack_span(u);
+	k->wanted = otd_unpack_u256(u);
+	k->judged = otd_unpack_u256(u);
+	k->sent_order = otd_unpack_u64(u);
+	k->sent_repeat = otd_unpack_u32(u);
+	return !u->failed && k->id && extranonce1->len <= sizeof(k->extranonce1) &&
+	       !otd_u256_is_zero(k->wanted) && !otd_u256_is_zero(k->judged) &&
+	       k->sent_repeat <= OTD_SESSION_REPEATS_MAX;
+}
+
+bool otd_stratum_kept_extranonce(struct otd_unpack *kept, struct otd_span *extranonce1)
+{
+	struct otd_resume_kept k;
+	struct otd_unpack u = otd_unpack_part(kept);
+
+	return !kept->failed && load_one(&k, &u, extranonce1);
+}
+
+otd_rc otd_stratum_load_kept(struct otd_stratum *st, struct otd_span kept,
+			     uint32_t (*pool_now)(void *arg, uint32_t was), void *arg,
+			     const struct otd_job_orders *(*orders)(void *arg, uint32_t was))
+{
+	struct otd_unpack in = otd_unpack_of(kept);
+	int64_t now = now_ms(st), longest = now + st->conf.limits.resume_ms;
+
+	while (in.left) {
+		struct otd_unpack u = otd_unpack_part(&in);
+		struct otd_resume_kept *k = malloc(sizeof(*k));
+		struct otd_span extranonce1;
+		if (!k)
+			return OTD_E_NOMEM;
+		if (in.failed || !load_one(k, &u, &extranonce1)) {
+			free(k);
+			return OTD_E_CORRUPT;
+		}
+		const struct otd_job_orders *o = orders(arg, k->pool);
+		k->pool = pool_now(arg, k->pool);
+		k->sent_order = o ? otd_job_order_now(o, k->sent_order) : 0;
+		k->until_ms = k->until_ms < longest ? k->until_ms : longest;
+		bool good = k->pool != UINT32_MAX && k->until_ms > now &&
+			    extranonce1.len == length_of(st, k->pool);
+		if (good)
+			memcpy(k->extranonce1, extranonce1.ptr, extranonce1.len);
+		if (!good || !add_kept(st, k))
+			free(k);
+	}
+	return OTD_OK;
 }
 
 /* --- ids --- */

@@ -5,6 +5,7 @@ import time
 from devnet import SHARE, Raw, devnet, healthy, refused, verified
 from pool import Pool, address, wait_for
 from stratum import Client
+from upgrade import UpPool
 
 USER = address(70) + ".one"
 STEERED = "{start: 2.384185791015625e-07, min: 1.1920928955078125e-07, max: 1, vardiff: true, aim: 1s}"
@@ -186,3 +187,31 @@ def test_who_never_logged_in_leaves_nothing():
         gone(pool, 0)
         with come(pool, resume_id(c.said)) as d:
             assert d.said[1] != c.said[1]
+
+
+def test_over_an_upgrade():
+    with UpPool(conf(reactors=2)) as pool:
+        pool.start()
+        away, stays = come(pool), come(pool, user=address(71) + ".two")
+        found, late = [away.mine() for _ in range(2)], [stays.mine() for _ in range(2)]
+        assert away.submit(found[0]) is True and stays.submit(late[0]) is True
+        away.close()
+        gone(pool, 1)
+        pool.upgraded()
+        assert stays.submit(late[1]) is True
+        # Neither of them is given to anybody else, and what was accepted is known.
+        others = [come(pool) for _ in range(4)]
+        assert len({c.en1 for c in others} | {away.en1, stays.en1}) == 6
+        again = come(pool, resume_id(away.said))
+        assert again.en1 == away.en1
+        refused(22, again.submit, found[0])
+        assert again.submit(found[1]) is True
+        again.en2_next = away.en2_next
+        assert again.submit(again.mine()) is True
+        with back(pool, stays, user=stays.user) as c:
+            assert c.en1 == stays.en1
+            refused(22, c.submit, late[0])
+        for c in (again, *others):
+            c.close()
+        pool.stop()
+        verified(pool)
