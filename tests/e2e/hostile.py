@@ -71,7 +71,7 @@ class Worker(Line):
 
     def __init__(self, port, rng, mask=False):
         super().__init__(port)
-        self.user, self.mask = f"{address(5000 + rng.randrange(10))}.bad{rng.randrange(1 << 30)}", 0
+        self.user, self.mask = f"{address(100000 + rng.randrange(1 << 20))}.bad", 0
         if mask:
             self.ask(0, "mining.configure", ["version-rolling"], {"version-rolling.mask": "1fffe000"})
         self.ask(1, "mining.subscribe", "hostile")
@@ -206,6 +206,7 @@ def never_reads(port, rng, until):
             try:
                 s.sendall(line * 50)
                 sent[0] += 50
+                time.sleep(0.005)
             except TimeoutError:
                 pass
 
@@ -236,15 +237,25 @@ def nobody(port, rng, until):
             time.sleep(0.01)
 
 
+def answer(line, ident):
+    while True:
+        m = line.read()
+        if m.get("id") == ident:
+            return m["result"]
+
+
 def two_of_one_session(port, rng, until):
-    """Two that claim one session by its id: of these at most one can have its extranonce."""
-    with Line(port) as a, Line(port) as b:
+    """Two that claim one session by its id, while it stands and after it has ended: at most one has its extranonce1."""
+    with Line(port) as a, Line(port) as b, Line(port) as c:
         a.ask(1, "mining.subscribe", "one")
-        first = a.read()["result"]
-        a.ask(2, "mining.subscribe", "one", first[0][0][1] if first[0] else first[1])
-        b.ask(1, "mining.subscribe", "two", first[0][0][1] if first[0] else first[1])
-        second = b.read()["result"]
-        if second[1] == first[1]:
+        a.ask(2, "mining.authorize", f"{address(5300)}.s{rng.randrange(100)}", "x")
+        first = answer(a, 1)
+        answer(a, 2)
+        if rng.random() < 0.5:
+            a.sock.close()
+        for line in (b, c):
+            line.ask(1, "mining.subscribe", "other", first[0][0][1])
+        if [answer(line, 1)[1] for line in (b, c)] == [first[1]] * 2:
             sent[0] += 1000000000  # seen by the test: both have the same extranonce1
         time.sleep(0.02)
 
@@ -279,7 +290,7 @@ def again_and_again(kind, port, rng, until):
 
 def main():
     kind, port, until = sys.argv[1], int(sys.argv[2]), time.monotonic() + float(sys.argv[3])
-    threads = [threading.Thread(target=again_and_again, args=(kind, port, random.Random(i), until), daemon=True)
+    threads = [threading.Thread(target=again_and_again, args=(kind, port, random.Random(f"{kind} {i}"), until), daemon=True)
                for i in range(int(sys.argv[4]) if len(sys.argv) > 4 else 24)]
     for t in threads:
         t.start()
