@@ -24,7 +24,8 @@ from node import Knots  # noqa: E402
 from pool import Pool, address, bech32, free_port, wait_for  # noqa: E402
 import test_node  # noqa: E402
 
-CASES = (("long poll", "", "full"), ("zmq", "zmq", "full"), ("zmq, first_job: empty", "zmq", "empty"))
+CASES = (("long poll", "", "full"), ("zmq", "zmq", "full"), ("first_job: empty", "", "empty"),
+         ("zmq, first_job: empty", "zmq", "empty"))
 
 
 TRUE = hashlib.sha256(b"\x51").digest()  # of the script OP_TRUE: what is paid to it anybody may spend

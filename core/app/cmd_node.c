@@ -39,8 +39,9 @@ static void print_node(const json_t *o, long long now_ms)
 		printf("  no answer yet; %lld requests, %lld errors\n", otd_ask_n(o, "requests"),
 		       otd_ask_n(o, "errors"));
 	const json_t *zmq = json_object_get(o, "zmq"), *tips = json_object_get(o, "tips_first_by");
-	printf("  new blocks first by: zmq %lld, long poll %lld, poll %lld\n",
-	       otd_ask_n(tips, "zmq"), otd_ask_n(tips, "longpoll"), otd_ask_n(tips, "poll"));
+	printf("  new blocks first by: zmq %lld, wait %lld, long poll %lld, poll %lld\n",
+	       otd_ask_n(tips, "zmq"), otd_ask_n(tips, "wait"), otd_ask_n(tips, "longpoll"),
+	       otd_ask_n(tips, "poll"));
 	if (*otd_ask_s(zmq, "state"))
 		printf("  zmq %s%s%s: %lld notices, %lld missed\n", otd_ask_s(zmq, "state"),
 		       *otd_ask_s(zmq, "why") ? ", " : "", otd_ask_s(zmq, "why"),

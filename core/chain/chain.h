@@ -31,8 +31,14 @@ struct otd_node_conf {
 };
 
 /* How a new tip is known. */
-enum otd_tip_by { OTD_TIP_BY_POLL = 0, OTD_TIP_BY_LONGPOLL, OTD_TIP_BY_ZMQ, OTD_TIP_BYS };
-const char *otd_tip_by_name(enum otd_tip_by by); /* "poll", "longpoll", "zmq" */
+enum otd_tip_by {
+	OTD_TIP_BY_POLL = 0,
+	OTD_TIP_BY_LONGPOLL,
+	OTD_TIP_BY_ZMQ,
+	OTD_TIP_BY_WAIT, /* a question for a block of the next height, which the node holds */
+	OTD_TIP_BYS
+};
+const char *otd_tip_by_name(enum otd_tip_by by); /* "poll", "longpoll", "zmq", "wait" */
 
 struct otd_chain_conf {
 	const char *coin, *network;

@@ -16,6 +16,7 @@
 #define OTD_CHAIN_SUBMIT_TRIES  6
 #define OTD_CHAIN_SUBMIT_MAX_MS 4000
 #define OTD_CHAIN_MAX_ANSWER    (64u << 20)
+#define OTD_CHAIN_TOLD          16    /* a notice may come late, behind some others */
 #define OTD_CHAIN_WALLET_MS     60000 /* of calls in which a wallet goes through all its coins */
 
 enum otd_chain_outcome {
@@ -62,12 +63,13 @@ struct otd_chain_node {
 	char cookie_user[64], cookie_password[192];
 	unsigned roles;
 	struct otd_timer *timer; /* up: the poll; down: the next probe */
-	struct otd_chain_req *probe, *tip, *tmpl, *longpoll, *header;
+	struct otd_chain_req *probe, *tip, *tmpl, *longpoll, *header, *wait;
 	/* notice.c: how it says that there is a new block */
 	char *zmq_url;
 	struct otd_zmq *zmq;
 	unsigned zmq_misses;  /* tips in a row that it has not said by ZMQ */
 	uint64_t zmq_owes_ns; /* since when it owes one; 0: none */
+	bool no_wait;         /* it does not know how to wait for a height */
 	enum otd_tip_by asking;
 	bool again;       /* the tip moved while a template was on its way */
 	int64_t pause_ms; /* before the next probe */
@@ -103,7 +105,9 @@ struct otd_chain {
 	struct otd_chain_held *held, *newest;
 	uint64_t newest_ns; /* when a template last came, be it the same */
 	uint64_t lower_since_ns;
-	uint8_t told[32]; /* the newest tip that anybody has said */
+	uint8_t told[OTD_CHAIN_TOLD]
+		    [32]; /* tips that somebody has said, the newest at n_told - 1 */
+	uint64_t n_told;
 	bool started, in_trouble;
 	char trouble[300];
 	struct otd_chain_req *reqs;
@@ -149,10 +153,12 @@ void otd_chain_node_fetch(struct otd_chain_node *n);
 otd_rc otd_chain_notice_init(struct otd_chain_node *n, const char *zmq_url, struct otd_err *err);
 void otd_chain_notice_start(struct otd_chain_node *n); /* more than once is no harm */
 void otd_chain_notice_stop(struct otd_chain_node *n);
-/* Whether tips are left to ZMQ: a node that makes a template for a long poll tells nobody the header meanwhile. */
+/* Where first jobs are wanted the node in use is asked for the next height, and holds the answer. */
+void otd_chain_notice_wait(struct otd_chain_node *n);
+/* Whether tips are left to these two: a node that makes a template for a long poll tells nobody the header meanwhile. */
 bool otd_chain_notice_alone(const struct otd_chain_node *n);
-/* This block is the best one now, by this node's word. The first to say so is counted. */
-void otd_chain_told(struct otd_chain_node *n, const uint8_t hash[32], enum otd_tip_by by);
+/* This block is the best one now, by this node's word. The first to say so is counted; false: somebody was before. */
+bool otd_chain_told(struct otd_chain_node *n, const uint8_t hash[32], enum otd_tip_by by);
 /* A new tip of the node in use: a first job where that is wanted and can be, then its template. */
 void otd_chain_news(struct otd_chain_node *n, const uint8_t hash[32]);
 void otd_chain_notice_status(const struct otd_chain_node *n, struct otd_node_status *out);

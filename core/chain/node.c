@@ -135,6 +135,7 @@ static void go_down(struct otd_chain_node *n, const char *why)
 	forget(&n->tmpl);
 	forget(&n->longpoll);
 	forget(&n->header);
+	forget(&n->wait);
 	n->st.up = n->again = n->has_tip = false;
 	n->behind_since_ns = 0;
 	otd_metric_set(n->up, 0);
@@ -155,6 +156,7 @@ void otd_chain_node_retire(struct otd_chain_node *n)
 	forget(&n->tmpl);
 	forget(&n->longpoll);
 	forget(&n->header);
+	forget(&n->wait);
 	otd_chain_notice_stop(n);
 	n->c->env->ops->timer_stop(n->timer);
 	n->st.up = n->st.in_use = n->has_tip = false;
@@ -315,6 +317,7 @@ static void got_news(struct otd_chain_req *r, otd_rc rc, const struct otd_chain_
 static void wait_for_news(struct otd_chain_node *n)
 {
 	struct otd_chain *c = n->c;
+	otd_chain_notice_wait(n);
 	if (n->longpoll || !c->newest || c->from != n || !c->newest->t.longpoll_id[0] ||
 	    otd_chain_notice_alone(n))
 		return;
@@ -373,7 +376,7 @@ static void got_tip(struct otd_chain_req *r, otd_rc rc, const struct otd_chain_r
 	/* The first answer says nothing about a template that is on its way. */
 	bool moved = n->has_tip && memcmp(n->best.hash, res->u.tip.hash, 32) != 0;
 	if (moved)
-		otd_chain_told(n, res->u.tip.hash, OTD_TIP_BY_POLL);
+		(void)otd_chain_told(n, res->u.tip.hash, OTD_TIP_BY_POLL);
 	n->best = res->u.tip;
 	n->has_tip = true;
 	n->st.height = n->best.height;
@@ -440,6 +443,7 @@ void otd_chain_choose(struct otd_chain *c)
 			forget(&c->in_use->tmpl);
 			forget(&c->in_use->longpoll);
 			forget(&c->in_use->header);
+			forget(&c->in_use->wait);
 		}
 		c->in_use = best;
 		if (best) {

@@ -6,11 +6,12 @@
 #include "chain/impl.h"
 
 #define SILENT  2                    /* tips in a row that came otherwise */
+#define SOON_NS UINT64_C(1000000000) /* an answer that a node has not held */
 #define LATE_NS UINT64_C(5000000000) /* so long a notice may take, behind another's word */
 
 const char *otd_tip_by_name(enum otd_tip_by by)
 {
-	static const char *const names[OTD_TIP_BYS] = {"poll", "longpoll", "zmq"};
+	static const char *const names[OTD_TIP_BYS] = {"poll", "longpoll", "zmq", "wait"};
 	return by < OTD_TIP_BYS ? names[by] : "";
 }
 
@@ -48,22 +49,31 @@ static void owes(struct otd_chain_node *n)
 			n->name, n->zmq_url);
 }
 
-void otd_chain_told(struct otd_chain_node *n, const uint8_t hash[32], enum otd_tip_by by)
+bool otd_chain_told(struct otd_chain_node *n, const uint8_t hash[32], enum otd_tip_by by)
 {
 	struct otd_chain *c = n->c;
-	if (memcmp(c->told, hash, 32) == 0)
-		return;
-	memcpy(c->told, hash, 32);
+	for (size_t i = 0; i < OTD_CHAIN_TOLD && i < c->n_told; i++)
+		if (memcmp(c->told[i], hash, 32) == 0)
+			return false;
+	memcpy(c->told[c->n_told++ % OTD_CHAIN_TOLD], hash, 32);
 	n->st.tips[by]++;
 	otd_log(OTD_LOG_DEBUG, "chain", "tip.new", "node=%s by=%s", n->name, otd_tip_by_name(by));
 	if (by != OTD_TIP_BY_ZMQ)
 		owes(n);
+	return true;
+}
+
+static bool makes_first(const struct otd_chain *c)
+{
+	return c->conf.first_jobs && c->ops->template_first;
 }
 
 bool otd_chain_notice_alone(const struct otd_chain_node *n)
 {
 	struct otd_zmq_status st;
-	if (!n->zmq || !n->c->conf.first_jobs || !n->c->ops->template_first || is_silent(n))
+	if (makes_first(n->c) && n->wait)
+		return true;
+	if (!n->zmq || !makes_first(n->c) || is_silent(n))
 		return false;
 	otd_zmq_look(n->zmq, &st);
 	return st.connected;
@@ -82,8 +92,7 @@ static bool may_follow(const struct otd_chain *c, const struct otd_chain_header 
 
 static bool wants_first(const struct otd_chain *c, const uint8_t hash[32])
 {
-	return c->conf.first_jobs && c->ops->template_first && c->newest && !c->newest->first &&
-	       !knows(c, hash);
+	return makes_first(c) && c->newest && !c->newest->first && !knows(c, hash);
 }
 
 static void first_job(struct otd_chain_node *n, const struct otd_chain_header *h)
@@ -142,6 +151,44 @@ void otd_chain_news(struct otd_chain_node *n, const uint8_t hash[32])
 		otd_chain_node_fetch(n);
 }
 
+/* --- waiting for a height --- */
+
+static void got_height(struct otd_chain_req *r, otd_rc rc, const struct otd_chain_result *res,
+		       const char *why)
+{
+	struct otd_chain_node *n = r->node;
+	struct otd_chain *c = n->c;
+	n->wait = NULL;
+	bool there = rc == OTD_OK && res->u.tip.height >= r->call.height;
+	uint64_t ns = otd_mono_ns(c->env) - r->began_ns;
+	/* One that answers at once with what it has, or does not know the question, is not asked again. */
+	n->no_wait = rc == OTD_E_REFUSED || rc == OTD_E_INVALID || rc == OTD_E_UNSUPPORTED ||
+		     (rc == OTD_OK && !there && ns < SOON_NS);
+	if (n->no_wait)
+		otd_log(OTD_LOG_INFO, "chain", "wait.not", "node=%s why=%s", n->name, OTD_Q(why));
+	if (there)
+		(void)otd_chain_told(n, res->u.tip.hash, OTD_TIP_BY_WAIT);
+	if (there && c->in_use == n && !knows(c, res->u.tip.hash))
+		otd_chain_news(n, res->u.tip.hash);
+	else if (c->in_use == n && (rc == OTD_OK || rc == OTD_E_TIMEOUT || n->no_wait))
+		otd_chain_node_wait(n); /* after other failures the next poll does it */
+}
+
+void otd_chain_notice_wait(struct otd_chain_node *n)
+{
+	struct otd_chain *c = n->c;
+	struct otd_chain_call q = {.kind = OTD_CHAIN_TIP};
+	if (!makes_first(c) || n->no_wait || n->wait || n->header || c->in_use != n || !c->newest)
+		return;
+	q.height = c->newest->t.height;
+	n->wait =
+		otd_chain_ask(n, &q, OTD_CHAIN_TIP_WAIT_MS + c->conf.timeout_ms, got_height, NULL);
+	if (n->wait && n->longpoll) {
+		otd_chain_cancel(n->longpoll);
+		n->longpoll = NULL;
+	}
+}
+
 void otd_chain_set_first_jobs(struct otd_chain *c, bool on)
 {
 	c->conf.first_jobs = on;
@@ -153,24 +200,25 @@ static void on_notice(void *arg, const uint8_t *hash)
 {
 	struct otd_chain_node *n = arg;
 	struct otd_chain *c = n->c;
+	bool old = false;
 	if (hash) {
 		n->zmq_misses = 0;
 		n->zmq_owes_ns = 0;
-		otd_chain_told(n, hash, OTD_TIP_BY_ZMQ);
+		old = !otd_chain_told(n, hash, OTD_TIP_BY_ZMQ);
 	}
 	if (!n->st.up) {
 		otd_chain_node_probe(n); /* it lives again */
 		return;
 	}
-	if (hash && knows(c, hash))
+	if (hash && c->in_use && (old || knows(c, hash)))
 		return;
 	/* What may have been missed is asked for; another node's block by the one in use. */
 	if (!hash)
 		otd_chain_node_poll(n);
 	else if (c->in_use == n)
 		otd_chain_news(n, hash);
-	else if (c->in_use)
-		otd_chain_node_poll(c->in_use);
+	else
+		otd_chain_node_poll(c->in_use ? c->in_use : n);
 }
 
 static void on_state(void *arg)

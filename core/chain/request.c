@@ -44,6 +44,12 @@ static enum otd_chain_outcome outcome_of(otd_rc rc)
 	}
 }
 
+/* Held by the node until there is news: how long it takes says nothing of it. */
+static bool waits(const struct otd_chain_req *r)
+{
+	return r->longpoll_id[0] || (r->call.kind == OTD_CHAIN_TIP && r->call.height);
+}
+
 /* Counts, tells whoever asked, frees. */
 static void finish(struct otd_chain_req *r, otd_rc rc, const struct otd_chain_result *res,
 		   const char *why)
@@ -60,12 +66,12 @@ static void finish(struct otd_chain_req *r, otd_rc rc, const struct otd_chain_re
 	}
 	if (r->call.kind < OTD_CHAIN_KINDS) {
 		otd_metric_add(n->requests[r->call.kind][outcome_of(rc)], 1);
-		if (!r->longpoll_id[0])
+		if (!waits(r))
 			otd_metric_observe_ns(n->latency[r->call.kind], now - r->began_ns);
 	}
 	if (rc == OTD_OK)
 		n->st.last_ok_ms = otd_wall_ms(r->c->env);
-	if (rc == OTD_OK && !r->longpoll_id[0])
+	if (rc == OTD_OK && !waits(r))
 		n->st.latency_us = (now - r->began_ns) / 1000;
 	r->done(r, rc, res, why && *why ? why : otd_rc_name(rc));
 	free_req(r);

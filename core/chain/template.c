@@ -173,7 +173,7 @@ static bool adopt(struct otd_chain_node *n, const struct otd_chain_template *t, 
 	memcpy(n->best.hash, t->prev, 32);
 	n->has_tip = true;
 	if (new_tip)
-		otd_chain_told(n, t->prev, n->asking);
+		(void)otd_chain_told(n, t->prev, n->asking);
 	if (c->conf.on_template)
 		c->conf.on_template(c->conf.arg, &h->t, new_tip);
 	/* Not before the callback: whoever got the new one may still look at the old one in it. */

@@ -9,14 +9,15 @@ import time
 class Proxy:
     """An HTTP proxy on 127.0.0.1:port to a node on loopback. Each fault is a set of RPC methods:
 
-    lost: the node gets the call, its answer gets lost; hang: the node gets nothing, and no answer comes.
+    lost: the node gets the call, its answer gets lost; hang: the node gets nothing, and no answer comes;
+    unknown: the node does not know this method.
     up = False: connections are cut at once. `calls` counts by method. on_call(methods) runs before the node gets
     it, on_answer(methods) before the pool does; what is true there cuts the connection.
     """
 
     def __init__(self, node_port):
         proxy = self
-        self.lost, self.hang, self.up, self.calls = set(), set(), True, {}
+        self.lost, self.hang, self.unknown, self.up, self.calls = set(), set(), set(), True, {}
         self.on_call = self.on_answer = lambda methods: False
         self.ending, self.lock = threading.Event(), threading.Lock()
 
@@ -56,6 +57,8 @@ class Proxy:
         if methods & self.hang:
             self.silence(handler, methods, "hang")
             return
+        for method in methods & self.unknown:
+            body = body.replace(method.encode(), b"no" + method.encode())
         try:
             node = http.client.HTTPConnection("127.0.0.1", self.node_port, timeout=300)
             headers = {k: v for k, v in handler.headers.items() if k.lower() in ("authorization", "content-type")}

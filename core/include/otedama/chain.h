@@ -49,8 +49,8 @@ struct otd_chain_call {
 	uint32_t kind;           /* enum otd_chain_call_kind */
 	const char *longpoll_id; /* TEMPLATE: NULL, or wait until this is old */
 	struct otd_span block;   /* SUBMIT: the whole block as assemble() made it */
-	uint64_t height;         /* BLOCK */
-	uint8_t hash[32];        /* BLOCK, SUBMIT: identity of ours; HEADER */
+	uint64_t height;  /* BLOCK; TIP: 0, or wait until there is a block so high (since 0.3) */
+	uint8_t hash[32]; /* BLOCK, SUBMIT: identity of ours; HEADER */
 	/* Since 0.2: */
 	const char *address;                /* WALLET: NULL, or whether it is the wallet's own */
 	struct otd_span raw;                /* SIGN, SEND: a transaction */
@@ -228,6 +228,9 @@ struct otd_chain_pay_info {
 	uint64_t vsize;
 	uint8_t txid[32]; /* pay_check */
 };
+
+/* A node answers a TIP that waits after so long at the latest, with whatever is its best block then. */
+#define OTD_CHAIN_TIP_WAIT_MS 60000
 
 /* All [coordinator]; none may block or take more than some milliseconds. */
 struct otd_chain_ops {

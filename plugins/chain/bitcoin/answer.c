@@ -227,15 +227,16 @@ static otd_rc read_probe(const struct btc_host *host, struct otd_chain_probe *p,
 	return OTD_OK;
 }
 
-static otd_rc read_tip(const struct btc_host *host, struct otd_chain_tip *t, const json_t *root)
+static otd_rc read_tip(const struct btc_host *host, struct otd_chain_tip *t, const json_t *root,
+		       bool waited)
 {
 	const json_t *chain;
 	json_int_t code;
 	otd_rc rc = result_of(host, &chain, &code, root, 0);
 	if (rc == OTD_OK)
-		rc = bitcoin_u64(host, &t->height, chain, "blocks", UINT32_MAX);
+		rc = bitcoin_u64(host, &t->height, chain, waited ? "height" : "blocks", UINT32_MAX);
 	if (rc == OTD_OK)
-		rc = bitcoin_hash(host, t->hash, chain, "bestblockhash");
+		rc = bitcoin_hash(host, t->hash, chain, waited ? "hash" : "bestblockhash");
 	return rc;
 }
 
@@ -360,7 +361,7 @@ otd_rc bitcoin_answer(struct otd_instance *in, const struct otd_chain_call *call
 	out->kind = call->kind;
 	switch (call->kind) {
 	case OTD_CHAIN_PROBE: rc = read_probe(host, &out->u.probe, root); break;
-	case OTD_CHAIN_TIP: rc = read_tip(host, &out->u.tip, root); break;
+	case OTD_CHAIN_TIP: rc = read_tip(host, &out->u.tip, root, call->height); break;
 	case OTD_CHAIN_TEMPLATE:
 		rc = result_of(host, &result, &code, root, 0);
 		if (rc == OTD_OK)

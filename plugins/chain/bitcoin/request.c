@@ -65,7 +65,12 @@ otd_rc bitcoin_request(struct otd_instance *in, const struct otd_chain_call *cal
 		break;
 	case OTD_CHAIN_TIP:
 		/* Height and hash of one moment; two calls could straddle a block. */
-		put_call(&b, 0, "getblockchaininfo", "[]");
+		snprintf(params, sizeof(params), "[%" PRIu64 ",%d]", call->height,
+			 OTD_CHAIN_TIP_WAIT_MS);
+		if (call->height)
+			put_call(&b, 0, "waitforblockheight", params);
+		else
+			put_call(&b, 0, "getblockchaininfo", "[]");
 		break;
 	case OTD_CHAIN_TEMPLATE: rc = put_template_call(in, &b, call->longpoll_id); break;
 	case OTD_CHAIN_SUBMIT:

@@ -190,10 +190,34 @@ static void headers(void **state)
 	drop(in);
 }
 
+/* A node that holds its answer until there is a block so high. */
+static void waiting(void **state)
+{
+	struct otd_instance *in = make_scheduled("main", "main 2016 210000");
+	struct otd_chain_call call = {
+		.size = sizeof(call), .kind = OTD_CHAIN_TIP, .height = 800001};
+	struct otd_chain_result r = {.size = sizeof(r)};
+	uint8_t room[300];
+	char text[300];
+	struct otd_buf body = {room, 0, sizeof(room)};
+	(void)state;
+	assert_int_equal(ops->request(in, &call, &body), OTD_OK);
+	room[body.len] = 0;
+	assert_non_null(strstr((char *)room, "\"waitforblockheight\",\"params\":[800001,60000]"));
+	snprintf(text, sizeof(text),
+		 "{\"result\":{\"hash\":\"%064d\",\"height\":800001},\"error\":null,\"id\":0}", 4);
+	assert_int_equal(ops->answer(in, &call, 200, span_of(text), &r), OTD_OK);
+	assert_true(r.u.tip.height == 800001 && r.u.tip.hash[0] == 4);
+	static const char unknown[] = "{\"result\":null,\"error\":{\"code\":-32601,\"message\":"
+				      "\"Method not found\"},\"id\":0}";
+	assert_int_equal(ops->answer(in, &call, 404, span_of(unknown), &r), OTD_E_REFUSED);
+	drop(in);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(what_it_is),
 					   cmocka_unit_test(where_it_is_not),
-					   cmocka_unit_test(headers)};
+					   cmocka_unit_test(headers), cmocka_unit_test(waiting)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
