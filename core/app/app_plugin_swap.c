@@ -227,9 +227,10 @@ static otd_rc make_plan(struct otd_app *app, struct plan *plan, struct otd_app_c
 			struct otd_err *err)
 {
 	if (app->processes)
-		return otd_fail(err, OTD_E_UNSUPPORTED,
-				"reactor processes (threads.processes) hash by the algorithm that they "
-				"began with: restart the pool");
+		return otd_fail(
+			err, OTD_E_UNSUPPORTED,
+			"reactor processes (threads.processes) hash by the algorithm that they "
+			"began with: restart the pool");
 	plan->parts = calloc(app->n_chains ? app->n_chains : 1, sizeof(*plan->parts));
 	plan->takes = calloc(app->n_pools * app->n_reactors + 1, sizeof(struct take *));
 	otd_rc rc =

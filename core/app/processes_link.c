@@ -66,13 +66,20 @@ static bool hold(struct process *p, const struct otd_ticket *ticket)
 }
 
 /* False: it has none such. */
-static bool let_go(struct process *p, const struct otd_ticket *ticket)
+static bool unhold(struct process *p, const struct otd_ticket *ticket)
 {
 	struct held *h = p->cap_held ? &p->held[place_of(p, ticket)] : NULL;
 	if (!h || !h->n)
 		return false;
 	h->n--;
 	p->sessions--;
+	return true;
+}
+
+static bool let_go(struct process *p, const struct otd_ticket *ticket)
+{
+	if (!unhold(p, ticket))
+		return false;
 	otd_gate_release(p->app->gate, ticket);
 	return true;
 }
@@ -206,19 +213,62 @@ static void on_whole(struct process *p, struct otd_msg *m)
 	otd_msg_destroy(m);
 }
 
+static bool takes_more(const struct otd_app_processes *all, const struct process *p);
+
+/* To the reactor of the session that it resumes; where that cannot have it, back to where it came from. */
+static void on_move(struct process *p, struct otd_msg_move *m, int fd)
+{
+	struct otd_app_processes *all = p->app->processes;
+	struct seat *to = m->to < all->n * all->reactors ? &all->seat[m->to] : NULL;
+	uint8_t *at = (uint8_t *)m + m->moved.at;
+	struct otd_stratum_moved moved;
+	if (m->moved.len != sizeof(moved)) {
+		(void)close(fd);
+		process_kill(p, "it sent what is no connection");
+		return;
+	}
+	memcpy(&moved, at, sizeof(moved));
+	if (!unhold(p, &moved.ticket)) {
+		(void)close(fd);
+		return; /* it was released when its process was given up */
+	}
+	if (!to || !takes_more(all, to->process)) {
+		to = &all->seat[m->head.reactor];
+		moved.stays = 1;
+	}
+	otd_gate_move(p->app->gate, &moved.ticket, (uint16_t)to->index);
+	memcpy(at, &moved, sizeof(moved));
+	m->head.type = OTD_MSG_ARRIVE;
+	m->head.reactor = to->index;
+	if (hold(to->process, &moved.ticket)) {
+		if (to->process->link &&
+		    otd_link_send(to->process->link, m, m->head.size, fd) == OTD_OK)
+			return;
+		(void)let_go(to->process, &moved.ticket);
+	} else {
+		otd_gate_release(p->app->gate, &moved.ticket);
+	}
+	(void)close(fd);
+}
+
 void process_on_frame(void *arg, struct otd_span payload, int fd)
 {
 	struct process *p = arg;
 	struct otd_msg *m = otd_msg_copy(payload.ptr, payload.len);
-	if (fd >= 0)
-		(void)close(fd);
+	bool moves = m && m->type == OTD_MSG_MOVE;
 	p->heard_ms = processes_now_ms(p->app);
-	if (m && fd < 0 && is_for_us(p, m) && epoch_fits(p, m)) {
-		on_whole(p, m);
-		return;
+	if (m && moves == (fd >= 0) && is_for_us(p, m) && epoch_fits(p, m)) {
+		if (!moves) {
+			on_whole(p, m);
+			return;
+		}
+		on_move(p, (struct otd_msg_move *)m, fd);
+	} else {
+		if (fd >= 0)
+			(void)close(fd);
+		process_kill(p, "it sent what is no message of a reactor");
 	}
 	otd_msg_destroy(m);
-	process_kill(p, "it sent what is no message of a reactor");
 }
 
 /* --- clients --- */

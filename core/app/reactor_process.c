@@ -135,6 +135,54 @@ static void on_second(void *arg)
 	otd_bytes_finish(&b);
 }
 
+/* A connection that leaves for another process. */
+struct leaving {
+	struct process *process;
+	struct otd_msg *m;
+	int fd;
+};
+
+static void on_leaving(void *arg)
+{
+	struct leaving *l = arg;
+	struct process *p = l->process;
+	if (!p->link || otd_link_send(p->link, l->m, l->m->size, l->fd) != OTD_OK) {
+		(void)close(l->fd);
+		give_up(p, "the pool does not take what it is sent");
+	}
+	otd_msg_destroy(l->m);
+	free(l);
+}
+
+static bool move(void *arg, uint32_t index, const struct otd_stratum_moved *moved,
+		 struct otd_stream *s, struct otd_span early) /* [reactor] */
+{
+	struct one *o = arg;
+	struct process *p = o->process;
+	struct leaving *l = calloc(1, sizeof(*l));
+	struct otd_msg *head = otd_msg_create(OTD_MSG_MOVE, o->index, sizeof(struct otd_msg_move),
+					      sizeof(*moved) + early.len);
+	struct otd_msg_move *m = (struct otd_msg_move *)head;
+	if (!l || !m) {
+		free(l);
+		otd_msg_destroy(head);
+		return false;
+	}
+	m->to = index;
+	m->moved = otd_msg_put(head, moved, sizeof(*moved));
+	m->early = otd_msg_put(head, early.ptr, early.len);
+	*l = (struct leaving){p, head, p->env->ops->stream_release(s)};
+	if (l->fd >= 0 && otd_loop_post(p->loop, on_leaving, l) == OTD_OK)
+		return true;
+	/* The stream is gone: so is its connection. */
+	if (l->fd >= 0)
+		(void)close(l->fd);
+	session_ended(o, &moved->ticket);
+	otd_msg_destroy(head);
+	free(l);
+	return true;
+}
+
 /* --- from the pool --- */
 
 static struct one *one_of(struct process *p, uint32_t index)
@@ -165,6 +213,25 @@ static void on_client(struct process *p, const struct otd_msg_client *m, int fd)
 		return;
 	p->env->ops->stream_close(s);
 	session_ended(o, &ticket);
+}
+
+static void on_arrive(struct process *p, const struct otd_msg_move *m, int fd)
+{
+	struct one *o = one_of(p, m->head.reactor);
+	struct otd_span moved = otd_msg_get(m, m->moved);
+	struct otd_stratum_moved how;
+	struct otd_stream *s = NULL;
+	if (!o || moved.len != sizeof(how)) {
+		(void)close(fd);
+		give_up(p, "the pool sent a connection for nobody");
+		return;
+	}
+	memcpy(&how, moved.ptr, sizeof(how));
+	if (p->env->ops->stream_adopt(p->env, &s, fd) == OTD_OK &&
+	    otd_stratum_arrive_post(o->stratum, s, &how, otd_msg_get(m, m->early)) == OTD_OK)
+		return;
+	p->env->ops->stream_close(s);
+	session_ended(o, &how.ticket);
 }
 
 struct say {
@@ -207,7 +274,7 @@ static void on_frame(void *arg, struct otd_span payload, int fd)
 {
 	struct process *p = arg;
 	struct otd_msg *m = otd_msg_copy(payload.ptr, payload.len);
-	if (!m || (m->type == OTD_MSG_CLIENT) != (fd >= 0)) {
+	if (!m || (m->type == OTD_MSG_CLIENT || m->type == OTD_MSG_ARRIVE) != (fd >= 0)) {
 		if (fd >= 0)
 			(void)close(fd);
 		otd_msg_destroy(m);
@@ -217,6 +284,7 @@ static void on_frame(void *arg, struct otd_span payload, int fd)
 	struct one *o = one_of(p, m->reactor);
 	switch (m->type) {
 	case OTD_MSG_CLIENT: on_client(p, (const struct otd_msg_client *)m, fd); break;
+	case OTD_MSG_ARRIVE: on_arrive(p, (const struct otd_msg_move *)m, fd); break;
 	case OTD_MSG_SAY: on_say(p, (const struct otd_msg_say *)m); break;
 	case OTD_MSG_CHANGE:
 		on_change(p, otd_msg_get(m, ((const struct otd_msg_text *)m)->text));
@@ -568,6 +636,12 @@ static otd_rc make_plugins(struct process *p, struct otd_err *err)
 	return rc;
 }
 
+static struct otd_stratum *peer(void *arg, uint32_t index) /* [any-thread] */
+{
+	const struct one *o = arg, *other = one_of(o->process, index);
+	return other ? other->stratum : NULL;
+}
+
 static otd_rc make_one(struct process *p, struct one *o, const json_t *json,
 		       const struct otd_reactor_pool *pools, size_t n_pools, struct otd_err *err)
 {
@@ -605,7 +679,10 @@ static otd_rc make_one(struct process *p, struct one *o, const json_t *json,
 					   .metrics = p->metrics,
 					   .limits = limits,
 					   .ended = session_ended,
-					   .arg = o};
+					   .arg = o,
+					   .index = o->index,
+					   .peer = peer,
+					   .move = move};
 	return rc ? rc : otd_stratum_create(&o->stratum, &stratum, err);
 }
 

@@ -21,6 +21,8 @@ enum otd_msg_type {
 	OTD_MSG_CHANGE = 8,  /* what a reload changes, as text */
 	OTD_MSG_TICKETS = 9, /* of struct otd_msg_text: keys of TLS tickets (net/tickets.h) */
 	OTD_MSG_RENEW = 10,  /* certificates were read again: head only */
+	OTD_MSG_ARRIVE =
+		11, /* of struct otd_msg_move: a connection of another process; its descriptor comes with it */
 	/* listen to no client, answer what was received, then OTD_MSG_DRAINED; clients stay. THAW: listen again;
 	   OTD_MSG_DRAINED comes then too, where it has not come. Heads only. */
 	OTD_MSG_FREEZE = 16,
@@ -35,7 +37,8 @@ enum otd_msg_type {
 	OTD_MSG_READY = 37,   /* its reactors run: head only */
 	OTD_MSG_ENDED = 38,   /* of struct otd_msg_client: this session has ended */
 	OTD_MSG_METRICS = 39, /* of struct otd_msg_text: otd_metrics_changes() */
-	OTD_MSG_CHANGED = 40  /* one of its reactors has the last change: head only */
+	OTD_MSG_CHANGED = 40, /* one of its reactors has the last change: head only */
+	OTD_MSG_MOVE = 41     /* a connection for another process; its descriptor comes with it */
 };
 
 struct otd_msg {
@@ -126,6 +129,14 @@ struct otd_msg_client {
 	uint8_t ticket[OTD_MSG_TICKET];
 	/* Of one that came by a proxy: a struct otd_proxy, and what the socket brought behind its header. */
 	struct otd_ref proxy, early;
+};
+
+/* A connection on its way from one process to another. */
+struct otd_msg_move {
+	struct otd_msg head;
+	uint32_t to; /* a reactor */
+	uint32_t reserved;
+	struct otd_ref moved, early; /* a struct otd_stratum_moved, and bytes that are read first */
 };
 
 struct otd_msg_say {

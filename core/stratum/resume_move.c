@@ -11,8 +11,9 @@
 #define TRIES 50 /* rounds in which what was written before may leave */
 
 struct otd_resume_move {
-	struct otd_session *s; /* NULL: it has ended meanwhile */
-	struct otd_stratum *to;
+	struct otd_session *s;  /* NULL: it has ended meanwhile */
+	struct otd_stratum *to; /* NULL: it is in another process */
+	uint32_t reactor;
 	unsigned tries;
 	size_t line_len;
 	uint8_t line[];
@@ -20,14 +21,11 @@ struct otd_resume_move {
 
 /* What arrives there. */
 struct arrival {
-	struct otd_stratum *st, *from;
+	struct otd_stratum *st;
+	struct otd_stratum *from; /* NULL: it comes from another process */
 	struct otd_stream *stream;
-	uint32_t port;
 	bool has_ticket;
-	struct otd_ticket ticket;
-	uint32_t version_mask, asked_mask, bad_lines;
-	char host[64]; /* "": the socket's */
-	uint16_t peer_port;
+	struct otd_stratum_moved moved;
 	size_t early_len;
 	uint8_t early[];
 };
@@ -35,23 +33,47 @@ struct arrival {
 static void on_arrival(void *arg)
 {
 	struct arrival *a = arg;
-	const struct otd_conn_origin from = {.host = *a->host ? a->host : NULL,
-					     .port = a->peer_port,
+	const struct otd_stratum_moved *m = &a->moved;
+	const struct otd_conn_origin from = {.host = *m->host ? m->host : NULL,
+					     .port = m->peer_port,
 					     .early = {a->early, a->early_len},
 					     .had_line = true};
 	/* Closes it, and ends its ticket, where it cannot come in. */
-	struct otd_session *s = otd_stratum_open(a->st, a->stream, a->port,
-						 a->has_ticket ? &a->ticket : NULL, &from);
+	struct otd_session *s = otd_stratum_open(a->st, a->stream, m->port,
+						 a->has_ticket ? &m->ticket : NULL, &from);
 
 	if (s) {
-		s->version_mask = a->version_mask;
-		s->asked_mask = a->asked_mask;
-		s->bad_lines = a->bad_lines;
+		s->version_mask = m->version_mask;
+		s->asked_mask = m->asked_mask;
+		s->bad_lines = m->bad_lines;
+		s->resume_failed = m->stays;
 		otd_session_policy_loaded(s);
 		otd_metric_add(a->st->resume.m_moved, 1);
 	}
-	atomic_fetch_sub(&a->from->resume.leaving, 1);
+	if (a->from)
+		atomic_fetch_sub(&a->from->resume.leaving, 1);
 	free(a);
+}
+
+otd_rc otd_stratum_arrive_post(struct otd_stratum *st, struct otd_stream *s,
+			       const struct otd_stratum_moved *m, struct otd_span early)
+{
+	struct arrival *a = calloc(1, sizeof(*a) + early.len);
+
+	if (!a)
+		return OTD_E_NOMEM;
+	a->st = st;
+	a->stream = s;
+	a->has_ticket = true;
+	a->moved = *m;
+	a->moved.host[sizeof(a->moved.host) - 1] = '\0';
+	a->early_len = early.len;
+	if (early.len)
+		memcpy(a->early, early.ptr, early.len);
+	otd_rc rc = otd_loop_post(otd_reactor_loop(st->conf.reactor), on_arrival, a);
+	if (rc)
+		free(a);
+	return rc;
 }
 
 static uint32_t port_number(const struct otd_session *s)
@@ -71,18 +93,37 @@ static struct arrival *arrival_of(const struct otd_session *s, const struct otd_
 		return NULL;
 	a->st = m->to;
 	a->from = s->st;
-	a->port = port_number(s);
 	a->has_ticket = s->has_ticket;
-	a->ticket = s->ticket;
-	a->version_mask = s->version_mask;
-	a->asked_mask = s->asked_mask;
-	a->bad_lines = s->bad_lines;
-	(void)snprintf(a->host, sizeof(a->host), "%s", otd_conn_host(s->conn));
-	a->peer_port = otd_conn_port(s->conn);
+	a->moved = (struct otd_stratum_moved){.ticket = s->ticket,
+					      .port = port_number(s),
+					      .version_mask = s->version_mask,
+					      .asked_mask = s->asked_mask,
+					      .bad_lines = s->bad_lines,
+					      .peer_port = otd_conn_port(s->conn)};
+	(void)snprintf(a->moved.host, sizeof(a->moved.host), "%s", otd_conn_host(s->conn));
 	memcpy(a->early, m->line, m->line_len);
 	a->early[m->line_len] = '\n';
 	a->early_len = m->line_len + 1;
 	return a;
+}
+
+/* Takes a where it succeeds. */
+static bool send_away(struct otd_session *s, const struct otd_resume_move *m, struct arrival *a)
+{
+	struct otd_stratum *st = s->st;
+
+	if (!m->to) {
+		if (!st->conf.move(st->conf.arg, m->reactor, &a->moved, a->stream,
+				   (struct otd_span){a->early, a->early_len}))
+			return false;
+		free(a);
+		return true;
+	}
+	atomic_fetch_add(&st->resume.leaving, 1);
+	if (otd_loop_post(otd_reactor_loop(m->to->conf.reactor), on_arrival, a) == OTD_OK)
+		return true;
+	atomic_fetch_sub(&st->resume.leaving, 1);
+	return false;
 }
 
 /* Where it leaves: true. */
@@ -100,19 +141,16 @@ static bool leave(struct otd_session *s, struct otd_resume_move *m)
 	bool fits = in.len <= 2 * s->st->conf.limits.line_max + 65536 && !out.len;
 	if (stream && fits) {
 		s->st->env->ops->stream_peer(stream, own, sizeof(own), NULL);
-		if (strcmp(own, a->host) == 0)
-			a->host[0] = 0;
+		if (strcmp(own, a->moved.host) == 0)
+			a->moved.host[0] = 0;
 		if (in.len)
 			memcpy(a->early + a->early_len, in.ptr, in.len);
 		a->early_len += in.len;
 		a->stream = stream;
 	}
-	atomic_fetch_add(&s->st->resume.leaving, 1);
-	if (stream && fits &&
-	    otd_loop_post(otd_reactor_loop(m->to->conf.reactor), on_arrival, a) == OTD_OK) {
+	if (stream && fits && send_away(s, m, a)) {
 		s->has_ticket = false; /* it goes with it */
 	} else {
-		atomic_fetch_sub(&s->st->resume.leaving, 1);
 		s->st->env->ops->stream_close(stream);
 		free(a);
 	}
@@ -152,14 +190,15 @@ bool otd_session_move(struct otd_session *s, uint32_t reactor, struct otd_span l
 	struct otd_stratum *to = st->conf.peer ? st->conf.peer(st->conf.arg, reactor) : NULL;
 
 	/* What would have to go along beyond the masks: it stays. */
-	if (!to || to == st || s->tls || s->n_workers || s->head != s->tail || s->move ||
-	    st->freeze.on || st->draining)
+	if ((!to && (!st->conf.move || !s->has_ticket)) || to == st || s->tls || s->n_workers ||
+	    s->head != s->tail || s->move || st->freeze.on || st->draining)
 		return false;
 	struct otd_resume_move *m = calloc(1, sizeof(*m) + line.len);
 	if (!m)
 		return false;
 	m->s = s;
 	m->to = to;
+	m->reactor = reactor;
 	m->line_len = line.len;
 	memcpy(m->line, line.ptr, line.len);
 	if (otd_loop_post(otd_reactor_loop(st->conf.reactor), on_round_end, m) != OTD_OK) {

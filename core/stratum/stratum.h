@@ -69,6 +69,16 @@ struct otd_stratum_policy {
 	void *arg;
 };
 
+/* A connection on its way to a server in another process, between two lines. Flat. */
+struct otd_stratum_moved {
+	struct otd_ticket ticket;
+	uint32_t port, version_mask, asked_mask, bad_lines;
+	char host[64]; /* "": the socket's */
+	uint16_t peer_port;
+	uint8_t stays; /* 1: it comes back, and looks for no other server */
+	uint8_t reserved;
+};
+
 struct otd_stratum_conf {
 	struct otd_reactor *reactor;
 	const struct otd_stratum_port *ports; /* copied */
@@ -85,6 +95,11 @@ struct otd_stratum_conf {
 	   none. Both do not change while loops run. peer may be NULL. [any-thread] */
 	uint32_t index;
 	struct otd_stratum *(*peer)(void *arg, uint32_t index);
+	/* Takes a connection to the server of that number in another process, where early is read first
+	   (otd_stratum_arrive_post()). False: it cannot, and the stream is the caller's. NULL: there is no other
+	   process. [reactor] */
+	bool (*move)(void *arg, uint32_t index, const struct otd_stratum_moved *m,
+		     struct otd_stream *s, struct otd_span early);
 };
 
 otd_rc otd_stratum_create(struct otd_stratum **out, const struct otd_stratum_conf *conf,
@@ -108,6 +123,9 @@ void otd_stratum_accept_from(struct otd_stratum *st, struct otd_stream *s, uint3
 			     const struct otd_ticket *ticket, const struct otd_preface *p);
 otd_rc otd_stratum_accept_from_post(struct otd_stratum *st, struct otd_stream *s, uint32_t port,
 				    const struct otd_ticket *ticket, const struct otd_preface *p);
+/* One that comes from another process. Where it fails, the stream is still the caller's. [any-thread] */
+otd_rc otd_stratum_arrive_post(struct otd_stratum *st, struct otd_stream *s,
+			       const struct otd_stratum_moved *m, struct otd_span early);
 /* Sessions now, for the acceptor's choice. [any-thread] */
 size_t otd_stratum_sessions(const struct otd_stratum *st);
 

@@ -8,7 +8,7 @@ import time
 
 import certificates
 import tls
-from devnet import NO_BLOCKS, SOME_BLOCKS, Database, Miner, devnet, fixed, refused, verified
+from devnet import NO_BLOCKS, SOME_BLOCKS, Database, Miner, Raw, devnet, fixed, refused, verified
 from pool import Pool, address, free_port, kept, wait_for
 from reload import BLOCK, Live, pool_of
 from stratum import Client
@@ -286,6 +286,76 @@ def test_tls_and_tickets_of_one_at_another():
         wait_for(renewed, 10, about="the new certificate of both")
         for s in held:
             s.close()
+        assert pool.stop() == 0
+
+
+def test_a_session_resumes_in_the_process_of_before():
+    """Wherever its miner comes back, its connection goes to the process that knows its shares; by way of the pool."""
+    with Pool(devnet(top=top(TWO))) as pool:
+        pool.start()
+        all_up(pool)
+
+        def come(ident=None):
+            c = Client(pool.port)
+            said = c.call("mining.subscribe", "otedama-e2e/1", *([ident] if ident else []))
+            c.en1, c.en2_len = bytes.fromhex(said[1]), said[2]
+            c.ident, c.user = dict(said[0])["mining.notify"], f"{address(190)}.w"
+            assert c.call("mining.authorize", c.user, "x") is True
+            c.wait_job()
+            return c
+
+        first = come()
+        share = first.mine()
+        assert first.submit(share) is True
+        home = int(first.ident[:2], 16)
+        held = []
+        for turn in range(4):
+            first.close()
+            wait_for(lambda: sum(p["sessions"] for p in processes(pool)) == len(held), 10, about="the end of its connection")
+            # Others in between, so that it comes in at both.
+            held.append(Client(pool.port))
+            wait_for(lambda: sum(p["sessions"] for p in processes(pool)) == len(held), 10, about="another connection")
+            en1, used = first.en1, first.en2_next
+            first = come(first.ident)
+            first.en2_next = used
+            assert first.en1 == en1, f"turn {turn}: another extranonce1"
+            assert int(first.ident[:2], 16) == home
+            wait_for(lambda: processes(pool)[home]["sessions"] >= 1, 10, about="its session in the process of before")
+            # What it has submitted already is known there.
+            if share[0].id in first.jobs:
+                assert refused(22, first.submit, share)
+            assert first.submit(first.mine()) is True
+        wait_for(lambda: sum(series(pool, "otd_sessions_moved_total").values()) >= 1, 10, about="one that was taken there")
+        # Its process is gone, and with it what it knew: a new session, wherever.
+        os.kill(processes(pool)[home]["pid"], signal.SIGKILL)
+        assert first.closed.wait(10)
+        again = come(first.ident)
+        assert again.en1 != first.en1
+        assert again.submit(again.mine()) is True
+        for c in [again, *held]:
+            c.close()
+        wait_for(lambda: sum(p["sessions"] for p in processes(pool)) == 0, 10, about="no session")
+        assert pool.stop() == 0
+        verified(pool)
+
+
+def test_a_proxy_names_its_miner_to_a_process():
+    with Pool(devnet(difficulty=f"{fixed()}, proxy_from: [127.0.0.1]", top=top(TWO))) as pool:
+        pool.start()
+        all_up(pool)
+        raws = []
+        for i in range(2):
+            r = Raw(pool.port)
+            r.write(f"PROXY TCP4 10.1.2.{i + 1} 127.0.0.1 5555 {pool.port}\r\n"
+                    '{"id":1,"method":"mining.subscribe","params":["e2e"]}\n')
+            assert r.answer(1)[-1]["error"] is None
+            raws.append(r)
+        pool.command("ban", "--socket", pool.socket, "add", "ip", "10.1.2.1", "--for", "1h", "--reason", "test")
+        while raws[0].line() is not None:
+            pass
+        raws[1].send(2, "mining.authorize", f"{address(195)}.w", "x")
+        assert raws[1].answer(2)[-1]["result"] is True
+        raws[1].sock.close()
         assert pool.stop() == 0
 
 
