@@ -8,6 +8,7 @@ import time
 
 from devnet import Miner, Raw, devnet, healthy
 from pool import PROGRAM, Pool, address, wait_for
+from skip import Skip
 from stratum import Client, StratumError
 
 ROOMY = "new_connections_a_second: 1000000, new_connections_burst: 1000000"
@@ -178,3 +179,58 @@ def can_enter(pool):
             return True
     except (OSError, StratumError):
         return False
+
+
+def own_address():
+    """An address of this machine that is not loopback, whose bans are refused; nothing is sent to find it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        try:
+            s.connect(("192.0.2.77", 9))
+            host = s.getsockname()[0]
+        except OSError:
+            host = ""
+    if not host or host.startswith("127."):
+        raise Skip("this machine has loopback addresses only")
+    return host
+
+
+def spoil(pool, host, user):
+    """All that this one sends is refused; what it is told until it is closed."""
+    with Client(pool.port, host=host) as c:
+        c.login(user)
+        try:
+            for i in range(60):
+                c.send("mining.submit", [c.user, c.job.id, "00", c.job.ntime, f"{i:08x}"])
+                if c.closed.wait(0.002):
+                    break
+        except OSError:
+            pass
+        assert c.closed.wait(5), f"{user} stays"
+        return [n["params"][0] for n in c.notices if n["method"] == "client.show_message"]
+
+
+def test_an_address_is_banned_for_most_of_its_workers_and_a_farm_is_not():
+    host = own_address()
+    with Pool(devnet(top="limits: {invalid: {shares: 20}}").replace("listen: 127.0.0.1,", "listen: '*',")) as pool:
+        pool.start()
+        farm = [Client(pool.port, host=host) for _ in range(5)]
+        for i, c in enumerate(farm):
+            c.login(f"{address(200)}.good{i}")
+            assert c.submit(c.mine()) is True
+        for i in range(5):
+            told = spoil(pool, host, f"{address(200)}.bad{i}")
+            assert "let in again in 600 s" in told[-1], told
+        assert "in force" not in pool.command("ban", "list", "--socket", pool.socket).stdout.replace("0 in force", "")
+        assert all(c.submit(c.mine()) is True for c in farm), "a good worker suffers for a bad one"
+        for c in farm:
+            c.close()
+        wait_for(lambda: counter(pool, "otd_sessions") == 0, 5, about="the end of the farm")
+        spoil(pool, host, f"{address(200)}.bad9")
+        wait_for(lambda: host in pool.command("ban", "list", "--socket", pool.socket).stdout, 5, about="a ban of the address")
+        with socket.create_connection((host, pool.port), timeout=5) as s:
+            assert "banned" in said(s)[0]["error"][1]
+        with Client(pool.port) as c:
+            c.login(f"{address(200)}.elsewhere")
+        assert counter(pool, "otd_workers_over_budget_total", did="kept_out") == 5
+        assert counter(pool, "otd_workers_over_budget_total", did="address_banned") == 1
+        assert pool.stop() == 0
