@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "app/app_parts.h"
+#include "app/app_policy.h"
 #include "app/config_check.h"
 #include "app/processes.h"
 #include "app/upgrade.h"
@@ -82,6 +83,11 @@ static otd_rc expect(struct otd_heir *h, uint32_t word, uint32_t *first, int *fd
 
 /* --- check --- */
 
+static void on_policy(void *arg, const struct otd_err *err)
+{
+	otd_check_take(arg, OTD_CHECK_FAULT, err);
+}
+
 /* An instance of everything that the file chooses, in a folder of its own: data_dir is another's still. */
 static otd_rc check_plugins(struct otd_app *app, struct otd_err *err)
 {
@@ -102,6 +108,8 @@ static otd_rc check_plugins(struct otd_app *app, struct otd_err *err)
 		c->app.lock_fd = -1;
 		c->offline = c->json = true;
 		otd_check_plugins(c);
+		otd_check_tls(c);
+		(void)!otd_app_policy_check(app->env, app->settings, on_policy, c);
 		for (size_t i = 0; i < c->n_problems && rc == OTD_OK; i++) {
 			const struct otd_check_problem *p = &c->problem[i];
 			if (p->level == OTD_CHECK_FAULT)
@@ -366,7 +374,7 @@ static void load_kept(struct otd_app *app, struct otd_heir *h, struct orders *o)
 		struct kept_of k = {.h = h, .o = o, .from = f};
 		otd_rc rc =
 			otd_stratum_load_kept(app->reactors[f].stratum, h->image.reactors[f].kept,
-					      kept_pool_now, &k, kept_orders);
+					      0, kept_pool_now, &k, kept_orders);
 		if (rc)
 			otd_log(OTD_LOG_WARN, "app", "upgrade.kept_lost", "reactor=%u error=%s", f,
 				otd_rc_name(rc));

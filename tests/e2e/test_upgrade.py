@@ -8,12 +8,11 @@ import select
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import threading
 import time
 
-from devnet import NO_BLOCKS, SHARE, SOME_BLOCKS, Database, Miner, Raw, devnet, fixed, refused, verified
+from devnet import SHARE, SOME_BLOCKS, Database, Miner, Raw, devnet, refused, verified
 from pool import BUILD, PROGRAM, address, kept, wait_for
 from skip import Skip
 from payments import LITECOIN, Bank
@@ -359,7 +358,8 @@ def test_one_that_fails_its_check():
         for change, said in ((("scheme: pplns", "scheme: nothing"), "nothing"),
                              (("use: sqlite", "use: sqlight"), "sqlight"),
                              (("bcrt1q3jzz8hqjs2nxnaweuge6lsxjca3kwr0kdkgd3d", "bcrt1nonsense"), "pools.dev.coinbase.address"),
-                             (("data_dir: {dir}", "data_dir: {dir}/elsewhere"), "data_dir")):
+                             (("data_dir: {dir}", "data_dir: {dir}/elsewhere"), "data_dir"),
+                             (("api:", "policies: [{file: nowhere.lua}]\napi:"), "nowhere.lua")):
             assert change[0] in text
             pool.write(text.replace(*change))
             assert still_serves(pool, miners, (), said) == pool.pid()
@@ -373,13 +373,6 @@ def test_one_that_fails_its_check():
         every_share_is_there(pool, miners)
 
 
-LATER = """
-# Lives through the check, and then: $1 of its own life.
-"$PROGRAM" "$@" &
-child=$!
-"""
-
-
 def test_one_that_dies_or_hangs_with_all_in_its_hands():
     """After the freeze: the old program goes on, as another process."""
     with UpPool(devnet()) as pool:
@@ -388,8 +381,6 @@ def test_one_that_dies_or_hangs_with_all_in_its_hands():
         share = miners[0].client.mine()
         assert miners[0].client.submit(share) is True
         miners[0].acknowledged, miners[0].sent = miners[0].acknowledged + 1, miners[0].sent + 1
-        # The port of the metrics is taken only where it is not needed any more: what fails late is the
-        # folder of the journals, which cannot be written.
         for signum, seen in ((signal.SIGKILL, "ended"), (signal.SIGSTOP, "no word of it")):
             before = pool.pid()
             done = threading.Event()

@@ -2,7 +2,6 @@
 import os
 import signal
 import stat
-import time
 
 from pool import PROGRAM, Pool, wait_for
 
@@ -20,11 +19,11 @@ class UpPool(Pool):
         return alive(self.pid())
 
     def upgrade(self, *words, check=True):
-        """otedama upgrade. The result; afterwards the old process has ended, and was well."""
-        r = self.command("upgrade", "--socket", self.socket, *words, check=check)
-        return r
+        """otedama upgrade. The result."""
+        return self.command("upgrade", "--socket", self.socket, *words, check=check)
 
     def upgraded(self, *words):
+        """The same, and the old process has ended, and was well."""
         before = self.pid()
         r = self.upgrade(*words)
         wait_for(lambda: not alive(before), 10, about=f"the end of process {before}")
@@ -41,6 +40,8 @@ class UpPool(Pool):
         wait_for(lambda: not alive(pid), seconds, about="the end of the pool")
         if not self.out.closed:
             self.out.close()
+        # Nobody has the status of a process that was not ours.
+        assert "Sanitizer" not in self.output(), self.output()[-3000:]
         return 0
 
     def kill(self):
@@ -103,6 +104,3 @@ def wrapper(folder, name, text):
     assert not os.stat(path).st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     return path
 
-
-def pause(seconds):
-    time.sleep(seconds)
