@@ -1,9 +1,13 @@
 /* Streams that have not said yet what they are, the oldest first. */
 #include "net/door.h"
+#include "base/log.h"
 #include <stdlib.h>
 
 #define TICK_MS 250
 #define CHUNK   4096
+/* First bytes looked at before others on the loop have their turn: behind them is mostly a TLS handshake,
+   which costs a quarter of a millisecond at once. The rest is still there in the next round. */
+#define FIRST_BYTES_A_ROUND 8
 
 struct knock {
 	struct otd_doors *d;
@@ -24,7 +28,8 @@ struct otd_doors {
 	struct otd_timer *timer;
 	struct knock *first, *last;
 	size_t n;
-	bool ticking;
+	bool ticking, scheduled;
+	unsigned looked; /* in this round */
 };
 
 static int64_t now_ms(const struct otd_doors *d)
@@ -91,12 +96,32 @@ static void header_comes(struct knock *k, struct otd_span got)
 		send_away(k, OTD_DOOR_NO_MEMORY);
 }
 
+static void round_over(void *arg)
+{
+	struct otd_doors *d = arg;
+	d->looked = 0;
+	d->scheduled = false;
+}
+
+/* Whether there is room for one more in this round. */
+static bool has_turn(struct otd_doors *d)
+{
+	if (d->looked >= FIRST_BYTES_A_ROUND)
+		return false;
+	if (!d->scheduled)
+		d->scheduled = d->env->defer(d->l, round_over, d) == OTD_OK;
+	d->looked += d->scheduled; /* without memory for the end of a round none is counted */
+	return true;
+}
+
 static void on_stream(void *arg, unsigned events)
 {
 	struct knock *k = arg;
 	uint8_t some[CHUNK];
 	size_t got = 0;
 	(void)events;
+	if (k->kind == OTD_DOOR_FIRST_BYTE && !has_turn(k->d))
+		return;
 	otd_rc rc = k->d->env->stream_read(k->s, &got, some, sizeof(some));
 	if (rc == OTD_E_BUSY || (rc == OTD_OK && !got))
 		return;
@@ -159,13 +184,22 @@ void otd_doors_clear(struct otd_doors *d)
 		send_away(d->first, OTD_DOOR_CLOSED);
 }
 
+static void free_late(void *arg)
+{
+	free(arg);
+}
+
 void otd_doors_destroy(struct otd_doors *d)
 {
 	if (!d)
 		return;
 	otd_doors_clear(d);
 	d->env->timer_destroy(d->timer);
-	free(d);
+	/* The end of a round still looks at it; without memory to wait for that, rather lose these bytes. */
+	if (!d->scheduled)
+		free(d);
+	else if (d->env->defer(d->l, free_late, d))
+		otd_log(OTD_LOG_ERROR, "net", "memory.lost", "bytes=%zu", sizeof(*d));
 }
 
 otd_rc otd_doors_knock(struct otd_doors *d, struct otd_stream *s, enum otd_door_kind kind,

@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* A handshake of a client that has no certificate is a few KiB, also with keys of post-quantum size. */
-#define HANDSHAKE_MAX 32768
+#define HANDSHAKE_MAX 16384
 #define WAITING_MAX   65536
 #define RECORD_MAX    16384
 

@@ -378,6 +378,96 @@ static void without_a_header_it_ends(void **state)
 	world_close(&w);
 }
 
+/* --- first bytes --- */
+
+enum { MANY = 50 };
+
+struct hall {
+	struct otd_env *env;
+	struct otd_loop *loop;
+	struct otd_doors *d;
+	unsigned came, tls, in_round, most, rounds;
+	bool counting;
+};
+
+static void round_ends(void *arg)
+{
+	struct hall *h = arg;
+	h->most = h->in_round > h->most ? h->in_round : h->most;
+	h->rounds++;
+	h->in_round = 0;
+	h->counting = false;
+}
+
+static void hall_ready(void *arg, void *item, struct otd_stream *s, const struct otd_preface *p)
+{
+	struct hall *h = arg;
+	(void)item;
+	assert_false(p->proxy.has_address);
+	assert_int_equal(p->early.len, 3);
+	h->tls += p->early.ptr[0] == 0x16;
+	h->in_round++;
+	if (!h->counting)
+		h->counting = h->env->ops->defer(h->loop, round_ends, h) == OTD_OK;
+	h->env->ops->stream_close(s);
+	if (++h->came == MANY)
+		h->env->ops->loop_stop(h->loop);
+}
+
+static void hall_failed(void *arg, void *item, const char *why)
+{
+	(void)arg;
+	(void)item;
+	fail_msg("%s", why);
+}
+
+static void hall_accept(void *arg, struct otd_stream *s)
+{
+	struct hall *h = arg;
+	h->env->ops->stream_detach(s);
+	assert_int_equal(otd_doors_knock(h->d, s, OTD_DOOR_FIRST_BYTE, NULL), OTD_OK);
+}
+
+/* All of them are ready at once; others on the loop come in between. */
+static void first_bytes_take_turns(void **state)
+{
+	static const struct otd_doors_ops ops = {.ready = hall_ready, .failed = hall_failed};
+	const struct otd_doors_conf conf = {.time_ms = 20000};
+	struct hall h = {0};
+	struct otd_err err = {0};
+	struct otd_stream *listener;
+	struct sockaddr_in to = {.sin_family = AF_INET};
+	char own[46];
+	uint16_t port;
+	int fd[MANY];
+	(void)state;
+	assert_int_equal(otd_env_real_create(&h.env, NULL, &err), OTD_OK);
+	assert_int_equal(h.env->ops->loop_create(h.env, &h.loop, "hall", &err), OTD_OK);
+	assert_int_equal(otd_doors_create(&h.d, h.loop, &conf, &ops, &h), OTD_OK);
+	assert_int_equal(
+		h.env->ops->listen(h.loop, &listener, "127.0.0.1", 0, false, hall_accept, &h, &err),
+		OTD_OK);
+	h.env->ops->stream_peer(listener, own, sizeof(own), &port);
+	to.sin_port = htons(port);
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	for (int i = 0; i < MANY; i++) {
+		fd[i] = socket(AF_INET, SOCK_STREAM, 0);
+		assert_int_equal(connect(fd[i], (struct sockaddr *)&to, sizeof(to)), 0);
+		say(fd[i], i % 2 ? "{\"i" : "\x16\x03\x01");
+	}
+	h.env->ops->loop_run(h.loop);
+	assert_int_equal(h.came, MANY);
+	assert_int_equal(h.tls, MANY / 2);
+	assert_int_equal(otd_doors_count(h.d), 0);
+	assert_true(h.most <= 8);
+	for (int i = 0; i < MANY; i++)
+		close(fd[i]);
+	h.env->ops->stream_close(listener);
+	otd_doors_destroy(h.d);
+	h.env->ops->loop_destroy(h.loop);
+	otd_env_real_destroy(h.env);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -387,6 +477,7 @@ int main(void)
 		cmocka_unit_test(the_gate_hears_of_the_miner),
 		cmocka_unit_test(limits_are_the_miners_not_the_proxys),
 		cmocka_unit_test(without_a_header_it_ends),
+		cmocka_unit_test(first_bytes_take_turns),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
