@@ -11,6 +11,7 @@
 #include "app/app_parts.h"
 #include "app/app_plugin.h"
 #include "app/app_policy.h"
+#include "app/app_sessions.h"
 #include "app/app_tls.h"
 #include "app/data_dir.h"
 #include "app/notify.h"
@@ -245,6 +246,8 @@ static otd_rc start_parts(struct otd_app *app, struct otd_err *err)
 		rc = otd_app_tls_start(app, err);
 	if (rc == OTD_OK)
 		rc = otd_app_make_reactors(app, err);
+	if (rc == OTD_OK && !app->heir)
+		otd_app_sessions_load(app);
 	if (rc == OTD_OK)
 		rc = otd_app_make_listeners(app, err);
 	if (rc == OTD_OK)

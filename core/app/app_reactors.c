@@ -6,6 +6,7 @@
 #include "app/app_limits.h"
 #include "app/app_parts.h"
 #include "app/app_policy.h"
+#include "app/app_sessions.h"
 #include "app/processes.h"
 #include "app/upgrade.h"
 #include "base/log.h"
@@ -171,9 +172,13 @@ void otd_app_free_reactors(struct otd_app *app)
 			app->env->ops->loop_stop(app->reactors[i].loop);
 	}
 	for (size_t i = 0; i < n; i++) {
+		if (app->reactors[i].thread)
+			app->env->ops->thread_join(app->env, app->reactors[i].thread);
+	}
+	if (app->flushed && !otd_app_upgrade_leaves(app))
+		otd_app_sessions_save(app);
+	for (size_t i = 0; i < n; i++) {
 		struct otd_app_reactor *r = &app->reactors[i];
-		if (r->thread)
-			app->env->ops->thread_join(app->env, r->thread);
 		if (r->thread)
 			otd_app_upgrade_save_reactor(app, i);
 		if (r->stratum)

@@ -116,15 +116,28 @@ otd_rc otd_extranonces_take(struct otd_extranonces *x, uint8_t *out)
 	return OTD_OK;
 }
 
-void otd_extranonces_give(struct otd_extranonces *x, const uint8_t *en1)
+static uint64_t number_of(const struct otd_extranonces *x, const uint8_t *en1)
 {
-	uint64_t all = 0, bits = x->len == 8 ? UINT64_MAX : (UINT64_C(1) << 8 * x->len) - 1;
+	uint64_t all = 0;
 
 	for (uint32_t i = 0; i < x->len; i++)
 		all = all << 8 | en1[i];
-	uint32_t v = all % VALUES;
+	return all;
+}
+
+bool otd_extranonces_is_own(const struct otd_extranonces *x, const uint8_t *en1)
+{
+	uint64_t bits = x->len == 8 ? UINT64_MAX : (UINT64_C(1) << 8 * x->len) - 1;
+
+	return !((number_of(x, en1) ^ x->prefix) & bits & ~(uint64_t)(VALUES - 1));
+}
+
+void otd_extranonces_give(struct otd_extranonces *x, const uint8_t *en1)
+{
+	uint32_t v = number_of(x, en1) % VALUES;
+
 	/* One of another epoch, of a session that was handed over: its number here is somebody else's. */
-	if ((all ^ x->prefix) & bits & ~(uint64_t)(VALUES - 1))
+	if (!otd_extranonces_is_own(x, en1))
 		return;
 	if (x->block[v / BLOCK])
 		x->block[v / BLOCK]->live[v % BLOCK / 64] &= ~(1ull << v % 64);

@@ -45,6 +45,8 @@ void otd_extranonces_finish(struct otd_extranonces *x);
 otd_rc otd_extranonces_take(struct otd_extranonces *x, uint8_t *out);
 /* One of another epoch is none of ours: nothing happens. */
 void otd_extranonces_give(struct otd_extranonces *x, const uint8_t *en1);
+/* Whether it is of this epoch. */
+bool otd_extranonces_is_own(const struct otd_extranonces *x, const uint8_t *en1);
 /* A new tip: values that no session holds may be used again. */
 void otd_extranonces_new_tip(struct otd_extranonces *x);
 

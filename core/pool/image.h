@@ -36,6 +36,14 @@ uint64_t otd_job_order_now(const struct otd_job_orders *o, uint64_t was);
 otd_rc otd_reactor_load_pool(struct otd_reactor *r, uint32_t pool, const struct otd_span *images,
 			     size_t n, struct otd_job_orders *orders, struct otd_err *err);
 
+/* What was accepted on a pool's tips, and nothing else: for a process after this one that makes jobs of its own. */
+void otd_reactor_save_hashes(struct otd_reactor *r, uint32_t pool, struct otd_bytes *out);
+/* Before its first job. */
+otd_rc otd_reactor_expect_hashes(struct otd_reactor *r, uint32_t pool, struct otd_span image,
+				 struct otd_err *err);
+/* Whether this extranonce1 may be given to a session of this reactor. */
+bool otd_reactor_extranonce_is_own(const struct otd_reactor *r, uint32_t pool, const uint8_t *en1);
+
 /* Templates of the jobs that reactors may judge, equal transactions once. A chain that cannot hand its work
    over has none: see otd_coordinator_can_save(). */
 otd_rc otd_coordinator_save(struct otd_coordinator *c, struct otd_bytes *out, struct otd_err *err);

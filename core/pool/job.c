@@ -12,6 +12,8 @@ void otd_jobs_init(struct otd_jobs *j, size_t dupes_max, void (*gone)(void *, st
 	j->arg = arg;
 	otd_dupes_init(&j->tips[0].dupes, dupes_max);
 	otd_dupes_init(&j->tips[1].dupes, dupes_max);
+	otd_dupes_init(&j->earlier[0].dupes, dupes_max);
+	otd_dupes_init(&j->earlier[1].dupes, dupes_max);
 }
 
 static void job_free(struct otd_jobs *j, struct otd_job *job)
@@ -41,6 +43,8 @@ void otd_jobs_finish(struct otd_jobs *j)
 		job_leave(j, &j->ring[i]);
 	otd_dupes_finish(&j->tips[0].dupes);
 	otd_dupes_finish(&j->tips[1].dupes);
+	otd_dupes_finish(&j->earlier[0].dupes);
+	otd_dupes_finish(&j->earlier[1].dupes);
 	otd_jobs_set_algo(j, NULL);
 }
 
@@ -118,6 +122,42 @@ static struct otd_job *job_build(const struct otd_msg_job *m)
 	return job;
 }
 
+static bool is_of(const struct otd_job_tip *t, const uint8_t prev[32])
+{
+	return t->number && memcmp(t->prev, prev, sizeof(t->prev)) == 0;
+}
+
+otd_rc otd_jobs_expect(struct otd_jobs *j, const uint8_t prev[32], const uint8_t hash[32])
+{
+	for (size_t i = 0; i < 2; i++) {
+		struct otd_job_tip *t = &j->earlier[i];
+		size_t slot;
+		if (t->number && !is_of(t, prev))
+			continue;
+		t->number = 1;
+		memcpy(t->prev, prev, sizeof(t->prev));
+		otd_rc rc = otd_dupes_look(&t->dupes, &slot, hash);
+		if (rc == OTD_OK)
+			otd_dupes_fill(&t->dupes, slot, hash);
+		return rc == OTD_E_EXISTS ? OTD_OK : rc;
+	}
+	return OTD_E_RANGE;
+}
+
+/* What a process before has accepted on it. */
+static void take_earlier(struct otd_jobs *j, struct otd_job_tip *t)
+{
+	for (size_t i = 0; i < 2; i++) {
+		struct otd_dupes empty = t->dupes;
+		if (!is_of(&j->earlier[i], t->prev))
+			continue;
+		t->dupes = j->earlier[i].dupes;
+		j->earlier[i].dupes = empty;
+		j->earlier[i].number = 0;
+		return;
+	}
+}
+
 /* The tip of a job: that in force, the one before it come back (a reorganisation), or a new one. */
 static bool enter_tip(struct otd_jobs *j, const uint8_t prev[32])
 {
@@ -129,6 +169,7 @@ static bool enter_tip(struct otd_jobs *j, const uint8_t prev[32])
 		otd_dupes_finish(&t.dupes);
 		t.number = ++j->last_tip;
 		memcpy(t.prev, prev, 32);
+		take_earlier(j, &t);
 	}
 	j->tips[1] = j->tips[0];
 	j->tips[0] = t;

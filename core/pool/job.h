@@ -56,9 +56,10 @@ struct otd_job {
 /* The jobs of one pool. */
 struct otd_jobs {
 	struct otd_job *ring[OTD_JOB_RING];
-	uint64_t last_order;        /* of the newest; 0: none yet */
-	uint64_t good_from;         /* orders below are stale */
-	struct otd_job_tip tips[2]; /* [0] in force, [1] the one before */
+	uint64_t last_order;           /* of the newest; 0: none yet */
+	uint64_t good_from;            /* orders below are stale */
+	struct otd_job_tip tips[2];    /* [0] in force, [1] the one before */
+	struct otd_job_tip earlier[2]; /* of a process before: their hashes wait for their tip */
 	uint64_t last_tip;
 	uint8_t reported[OTD_JOB_REPORTED][32]; /* hashes of blocks that were handed on */
 	uint64_t n_reported;
@@ -78,6 +79,9 @@ void otd_jobs_set_algo(struct otd_jobs *j, struct otd_pool_algo *algo);
  */
 otd_rc otd_jobs_add(struct otd_jobs *j, struct otd_job **out, bool *new_tip,
 		    const struct otd_msg_job *m, struct otd_err *err);
+/* A hash that a process before this one has accepted on that tip: from its first job on it is a duplicate.
+   OTD_E_NOMEM, OTD_E_RANGE: of more than two tips. */
+otd_rc otd_jobs_expect(struct otd_jobs *j, const uint8_t prev[32], const uint8_t hash[32]);
 /* NULL: not here, or no longer. */
 struct otd_job *otd_jobs_find(const struct otd_jobs *j, uint32_t id);
 /* For a share on its way: the job outlives its place in the ring until as many drops. */

@@ -51,6 +51,15 @@ static void save_tip(struct otd_bytes *out, const struct otd_job_tip *t)
 	otd_pack_end(out, part);
 }
 
+static void save_tips(struct otd_bytes *out, const struct otd_jobs *j)
+{
+	otd_pack_u32(out, (j->tips[0].number != 0) + (j->tips[1].number != 0));
+	for (size_t i = 0; i < TIPS; i++) {
+		if (j->tips[i].number)
+			save_tip(out, &j->tips[i]);
+	}
+}
+
 void otd_reactor_save_pool(struct otd_reactor *r, uint32_t pool, struct otd_bytes *out)
 {
 	const struct otd_jobs *j = &r->pools[pool]->jobs;
@@ -71,11 +80,12 @@ void otd_reactor_save_pool(struct otd_reactor *r, uint32_t pool, struct otd_byte
 		j->n_reported < OTD_JOB_REPORTED ? (uint32_t)j->n_reported : OTD_JOB_REPORTED;
 	otd_pack_u32(out, reported);
 	(void)otd_bytes_add(out, j->reported, (size_t)reported * 32);
-	otd_pack_u32(out, (j->tips[0].number != 0) + (j->tips[1].number != 0));
-	for (size_t i = 0; i < TIPS; i++) {
-		if (j->tips[i].number)
-			save_tip(out, &j->tips[i]);
-	}
+	save_tips(out, j);
+}
+
+void otd_reactor_save_hashes(struct otd_reactor *r, uint32_t pool, struct otd_bytes *out)
+{
+	save_tips(out, &r->pools[pool]->jobs);
 }
 
 /* --- loading --- */
@@ -282,4 +292,32 @@ uint64_t otd_job_order_now(const struct otd_job_orders *o, uint64_t was)
 	for (size_t i = 0; i < o->n && o->place[i].was <= was; i++)
 		is = o->place[i].is;
 	return is;
+}
+
+otd_rc otd_reactor_expect_hashes(struct otd_reactor *r, uint32_t pool, struct otd_span image,
+				 struct otd_err *err)
+{
+	struct otd_unpack in = otd_unpack_of(image);
+	uint32_t tips = otd_unpack_u32(&in);
+	otd_rc rc = OTD_OK;
+	if (in.failed || tips > TIPS)
+		return corrupt(err, "its tips");
+	for (uint32_t i = 0; i < tips && rc == OTD_OK; i++) {
+		struct otd_unpack t = otd_unpack_part(&in);
+		const uint8_t *prev = otd_unpack_take(&t, 32);
+		uint64_t n = otd_unpack_u64(&t);
+		if (t.failed || n != t.left / KEY_LEN || t.left % KEY_LEN)
+			return corrupt(err, "the hashes of a tip");
+		for (; n && rc == OTD_OK; n--) {
+			uint8_t hash[32] = {0};
+			memcpy(hash, otd_unpack_take(&t, KEY_LEN), KEY_LEN);
+			rc = otd_jobs_expect(&r->pools[pool]->jobs, prev, hash);
+		}
+	}
+	return rc ? otd_fail(err, rc, "no room for the shares of a tip") : OTD_OK;
+}
+
+bool otd_reactor_extranonce_is_own(const struct otd_reactor *r, uint32_t pool, const uint8_t *en1)
+{
+	return otd_extranonces_is_own(&r->pools[pool]->extranonces, en1);
 }

@@ -92,10 +92,10 @@ void otd_stratum_save_kept(struct otd_stratum *st, struct otd_bytes *out);
 bool otd_stratum_kept_extranonce(struct otd_unpack *kept, struct otd_span *extranonce1);
 /*
  * Before the loop runs, and after the jobs of before are there. pool_now(arg, was) is our number of a pool,
- * UINT32_MAX: it is gone; orders[was] where its jobs stand now, NULL: they are gone. OTD_E_CORRUPT: what
- * comes from there on was left out.
+ * UINT32_MAX: it is gone; orders(arg, was) where its jobs stand now, NULL: they are gone. OTD_E_CORRUPT: what
+ * comes from there on was left out. shift_ms: of our monotonic clock against that of before.
  */
-otd_rc otd_stratum_load_kept(struct otd_stratum *st, struct otd_span kept,
+otd_rc otd_stratum_load_kept(struct otd_stratum *st, struct otd_span kept, int64_t shift_ms,
 			     uint32_t (*pool_now)(void *arg, uint32_t was), void *arg,
 			     const struct otd_job_orders *(*orders)(void *arg, uint32_t was));
 

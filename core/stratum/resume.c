@@ -193,9 +193,9 @@ static bool load_one(struct otd_resume_kept *k, struct otd_unpack *u, struct otd
 	k->judged = otd_unpack_u256(u);
 	k->sent_order = otd_unpack_u64(u);
 	k->sent_repeat = otd_unpack_u32(u);
-	return !u->failed && k->id && extranonce1->len <= sizeof(k->extranonce1) &&
-	       !otd_u256_is_zero(k->wanted) && !otd_u256_is_zero(k->judged) &&
-	       k->sent_repeat <= OTD_SESSION_REPEATS_MAX;
+	return !u->failed && k->id && k->until_ms >= 0 &&
+	       extranonce1->len <= sizeof(k->extranonce1) && !otd_u256_is_zero(k->wanted) &&
+	       !otd_u256_is_zero(k->judged) && k->sent_repeat <= OTD_SESSION_REPEATS_MAX;
 }
 
 bool otd_stratum_kept_extranonce(struct otd_unpack *kept, struct otd_span *extranonce1)
@@ -206,7 +206,7 @@ bool otd_stratum_kept_extranonce(struct otd_unpack *kept, struct otd_span *extra
 	return !kept->failed && load_one(&k, &u, extranonce1);
 }
 
-otd_rc otd_stratum_load_kept(struct otd_stratum *st, struct otd_span kept,
+otd_rc otd_stratum_load_kept(struct otd_stratum *st, struct otd_span kept, int64_t shift_ms,
 			     uint32_t (*pool_now)(void *arg, uint32_t was), void *arg,
 			     const struct otd_job_orders *(*orders)(void *arg, uint32_t was))
 {
@@ -226,11 +226,14 @@ otd_rc otd_stratum_load_kept(struct otd_stratum *st, struct otd_span kept,
 		const struct otd_job_orders *o = orders(arg, k->pool);
 		k->pool = pool_now(arg, k->pool);
 		k->sent_order = o ? otd_job_order_now(o, k->sent_order) : 0;
-		k->until_ms = k->until_ms < longest ? k->until_ms : longest;
+		k->until_ms = k->until_ms < longest - shift_ms ? k->until_ms + shift_ms : longest;
 		bool good = k->pool != UINT32_MAX && k->until_ms > now &&
 			    extranonce1.len == length_of(st, k->pool);
 		if (good)
 			memcpy(k->extranonce1, extranonce1.ptr, extranonce1.len);
+		/* Epochs come round: it may be anybody's here. */
+		good = good &&
+		       !otd_reactor_extranonce_is_own(st->conf.reactor, k->pool, k->extranonce1);
 		if (!good || !add_kept(st, k))
 			free(k);
 	}

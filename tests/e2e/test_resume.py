@@ -1,8 +1,9 @@
 """Sessions that resume: a miner that comes back with the id of before has its extranonce1 and difficulty again, on
 whichever reactor it lands; nobody else gets them, and no share is counted twice."""
+import os
 import time
 
-from devnet import SHARE, Raw, devnet, healthy, refused, verified
+from devnet import SHARE, Database, Raw, devnet, healthy, refused, verified
 from pool import Pool, address, wait_for
 from stratum import Client
 from upgrade import UpPool
@@ -215,3 +216,51 @@ def test_over_an_upgrade():
             c.close()
         pool.stop()
         verified(pool)
+
+
+def test_over_a_restart():
+    with Pool(conf(reactors=2)) as pool:
+        pool.start()
+        miners = [come(pool, user=f"{address(72)}.{i}") for i in range(4)]
+        shares = [c.mine() for c in miners]
+        for c, share in zip(miners, shares):
+            assert c.submit(share) is True
+        job = miners[0].job
+        assert pool.stop() == 0
+        path = os.path.join(pool.folder, "data", "sessions.bin")
+        assert os.path.exists(path)
+        pool.start()
+        assert not os.path.exists(path), "it would be taken twice"
+        others = [come(pool) for _ in range(4)]
+        again = [come(pool, resume_id(c.said), user=c.user) for c in miners]
+        assert [c.en1 for c in again] == [c.en1 for c in miners]
+        assert not {c.en1 for c in others} & {c.en1 for c in again}
+        # This chain stands still: the same work comes again, and what was accepted of it is known.
+        known = 0
+        for c, share in zip(again, shares):
+            assert c.job.prev == job.prev
+            same = (c.job.coinb1, c.job.coinb2, c.job.branches, c.job.version) == (
+                job.coinb1, job.coinb2, job.branches, job.version)
+            known += same
+            refused(22 if same else 23, c.submit, (c.job, *share[1:]))
+            c.en2_next = 1000
+            assert c.submit(c.mine()) is True
+        assert known, "the work was another each time"
+        assert pool.stop() == 0
+        with Database(pool) as db:
+            assert sum(db.accepted().values()) == 8
+        verified(pool)
+        # Whatever is no such file is left out, and said.
+        with open(path, "r+b") as f:
+            f.seek(20)
+            f.write(b"\xff")
+        pool.start()
+        with come(pool, resume_id(again[0].said)) as c:
+            assert c.en1 != again[0].en1 and c.submit(c.mine()) is True
+        assert "event=sessions.not_taken" in pool.log()
+        # After a crash there is none.
+        pool.kill()
+        assert not os.path.exists(path)
+        pool.start()
+        with come(pool, resume_id(c.said)) as d:
+            assert d.en1 != c.en1
