@@ -2,11 +2,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+#define LOCK_WAIT_MS 15000 /* for processes of a pool that was killed; they give up after 10 s */
 
 static otd_rc make_folders(const char *path, struct otd_err *err)
 {
@@ -27,13 +32,41 @@ static otd_rc make_folders(const char *path, struct otd_err *err)
 	return OTD_OK;
 }
 
+/* Who the file says has it. */
+static void read_holder(int fd, char *pid, size_t cap)
+{
+	ssize_t n = pread(fd, pid, cap - 1, 0);
+	pid[n > 0 ? n : 0] = '\0';
+	pid[strcspn(pid, "\n")] = '\0';
+}
+
+/* A pool that was killed has gone, and its reactor processes still sync what they have. */
+static bool has_gone(const char *pid)
+{
+	long n = strtol(pid, NULL, 10);
+	return n > 0 && kill((pid_t)n, 0) != 0 && errno == ESRCH;
+}
+
+static bool locked(int fd)
+{
+	const struct timespec pause = {0, 20000000};
+	char pid[32];
+	bool mine = flock(fd, LOCK_EX | LOCK_NB) == 0;
+	for (int ms = 0; !mine && ms < LOCK_WAIT_MS; ms += 20) {
+		read_holder(fd, pid, sizeof(pid));
+		if (!has_gone(pid))
+			break;
+		(void)nanosleep(&pause, NULL);
+		mine = flock(fd, LOCK_EX | LOCK_NB) == 0;
+	}
+	return mine;
+}
+
 static otd_rc take_lock(int fd, const char *path, const char *data_dir, struct otd_err *err)
 {
 	char pid[32] = "";
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-		ssize_t n = pread(fd, pid, sizeof(pid) - 1, 0);
-		pid[n > 0 ? n : 0] = '\0';
-		pid[strcspn(pid, "\n")] = '\0';
+	if (!locked(fd)) {
+		read_holder(fd, pid, sizeof(pid));
 		return otd_fail(err, OTD_E_BUSY,
 				"a pool runs on %s already, pid %s; stop it first or use another "
 				"data_dir",

@@ -115,7 +115,8 @@ static otd_rc spawn(struct process *p, struct otd_err *err)
 	if (!text)
 		return err->rc ? err->rc : otd_fail(err, OTD_E_NOMEM, "out of memory");
 	otd_rc rc = otd_process_start(&p->pid, &fd, argv,
-				      (struct otd_span){(const uint8_t *)text, strlen(text)}, err);
+				      (struct otd_span){(const uint8_t *)text, strlen(text)},
+				      p->app->lock_fd, err);
 	explicit_bzero(text, strlen(text)); /* keys of tickets are in it */
 	free(text);
 	if (rc != OTD_OK)

@@ -22,6 +22,7 @@
 #include "net/door.h"
 
 #define SECOND_MS     1000
+#define END_S         10         /* it has so long to sync, once the pool is gone */
 #define CHANGES_MAX   (4u << 20) /* bytes of one report of metrics */
 #define SETUP_MAX     (64u << 20)
 #define INSTANCES_MAX (OTD_POOLS_MAX + 1)
@@ -309,6 +310,8 @@ static void on_link_ended(void *arg, const char *why)
 	if (p->ending)
 		return;
 	p->ending = true;
+	/* A disk or a plugin that hangs: what was acknowledged is durable, and the next pool waits for us. */
+	(void)alarm(END_S);
 	otd_log(OTD_LOG_INFO, "app", "process.end", "pid=%ld why=\"%s\"", (long)getpid(), why);
 	p->env->ops->loop_stop(p->loop);
 }

@@ -64,7 +64,7 @@ static int settings_file(struct otd_span settings)
 	return fd;
 }
 
-static int spawn(pid_t *pid, const char *const *argv, int link, int settings)
+static int spawn(pid_t *pid, const char *const *argv, int link, int settings, int lock)
 {
 	char *env[ENVIRONMENT_MAX];
 	posix_spawn_file_actions_t to;
@@ -83,9 +83,13 @@ static int spawn(pid_t *pid, const char *const *argv, int link, int settings)
 	e = e ? e : posix_spawn_file_actions_adddup2(&to, 2, 1);
 	e = e ? e : posix_spawn_file_actions_adddup2(&to, link, OTD_PROCESS_LINK_FD);
 	e = e ? e : posix_spawn_file_actions_adddup2(&to, settings, OTD_PROCESS_SETTINGS_FD);
+	if (!e && lock >= 0)
+		e = posix_spawn_file_actions_adddup2(&to, lock, OTD_PROCESS_LOCK_FD);
 #if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
 	/* Descriptors of libraries that forgot to mark them. */
-	e = e ? e : posix_spawn_file_actions_addclosefrom_np(&to, OTD_PROCESS_SETTINGS_FD + 1);
+	e = e ? e
+	      : posix_spawn_file_actions_addclosefrom_np(&to, lock >= 0 ? OTD_PROCESS_LOCK_FD + 1
+									: OTD_PROCESS_LOCK_FD);
 #endif
 	e = e ? e : posix_spawn(pid, "/proc/self/exe", &to, &how, (char *const *)argv, env);
 	(void)posix_spawnattr_destroy(&how);
@@ -94,9 +98,9 @@ static int spawn(pid_t *pid, const char *const *argv, int link, int settings)
 }
 
 otd_rc otd_process_start(pid_t *pid, int *fd, const char *const *argv, struct otd_span settings,
-			 struct otd_err *err)
+			 int lock, struct otd_err *err)
 {
-	int ends[2] = {-1, -1}, e = 0, memory = settings_file(settings);
+	int ends[2] = {-1, -1}, e = 0, memory = settings_file(settings), held = -1;
 	*fd = -1;
 	if (memory < 0)
 		return otd_fail(err, OTD_E_IO, "cannot start a process: %s", strerror(errno));
@@ -106,8 +110,13 @@ otd_rc otd_process_start(pid_t *pid, int *fd, const char *const *argv, struct ot
 		ends[i] = above(ends[i]);
 		e = ends[i] < 0 ? errno : 0;
 	}
-	e = e ? e : spawn(pid, argv, ends[1], memory);
+	/* One that stands where the child's are would be closed before it is taken. */
+	if (!e && lock >= 0)
+		e = (held = fcntl(lock, F_DUPFD_CLOEXEC, ABOVE)) < 0 ? errno : 0;
+	e = e ? e : spawn(pid, argv, ends[1], memory, held);
 	(void)close(memory);
+	if (held >= 0)
+		(void)close(held);
 	if (ends[1] >= 0)
 		(void)close(ends[1]);
 	if (!e) {

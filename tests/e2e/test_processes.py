@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import ssl
+import threading
 import time
 
 import certificates
@@ -40,6 +41,13 @@ def is_alive(pid):
             return f.read().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def cmd_and_cwd(pid):
+    try:
+        return os.readlink(f"/proc/{pid}/cwd")
+    except OSError:
+        return ""
 
 
 def series(pool, name):
@@ -156,8 +164,17 @@ def test_kill_9_of_the_pool_ends_them_all():
             pids = [p["pid"] for p in all_up(pool)]
             now = [Miner(pool.port, f"{address(140 + i)}.t{turn}", ahead=(1, 4, 16)[i]) for i in range(3)]
             wait_for(lambda: sum(m.acknowledged for m in now) > 20, 60, about="shares")
+            # The next start waits for what they still sync, be it that one needs a while.
+            os.kill(pids[0], signal.SIGSTOP)
             pool.kill()
-            wait_for(lambda: not any(is_alive(p) for p in pids), 10, about="the end of its processes")
+            wait_for(lambda: not is_alive(pids[1]), 10, about="the end of a process")
+            threading.Timer(0.7, os.kill, (pids[0], signal.SIGCONT)).start()
+            began = time.monotonic()
+            pool.start()
+            assert time.monotonic() - began > 0.6 and not is_alive(pids[0]), "a start did not wait for processes of before"
+            pool.kill()
+            wait_for(lambda: len([p for p in os.listdir("/proc") if p.isdigit() and pool.folder in cmd_and_cwd(p)]) == 0, 15,
+                     about="the end of all its processes")
             for m in now:
                 m.stop()
                 assert not m.refused, m.refused[:3]
