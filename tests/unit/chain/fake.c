@@ -28,6 +28,7 @@ struct otd_http {
 	uint32_t kind;
 	uint64_t held_height; /* a long poll: until the node's height differs */
 	otd_i128 held_value;
+	uint64_t waited_height; /* 0: none; not before its node has it */
 	bool longpoll, lost;
 	struct otd_chain_result res;
 };
@@ -147,6 +148,13 @@ static void fill(struct fake_node *n, const struct otd_chain_call *q, struct otd
 		fake_hash(r->u.tip.hash, n->height, n->fork);
 		break;
 	case OTD_CHAIN_TEMPLATE: fill_template(n, &r->u.tmpl); break;
+	case OTD_CHAIN_HEADER:
+		r->u.header.height = n->height;
+		r->u.header.confirmations = 1;
+		r->u.header.nbits = 0x1d00ffff;
+		fake_hash(r->u.header.hash, n->height, n->fork);
+		fake_hash(r->u.header.prev, n->height - 1, n->fork);
+		break;
 	case OTD_CHAIN_SUBMIT: fill_submit(n, q->hash, &r->u.submit); break;
 	case OTD_CHAIN_WALLET: r->u.wallet.balance = 77; break;
 	case OTD_CHAIN_SEND: r->u.send.verdict = OTD_CHAIN_SENT; break;
@@ -187,6 +195,12 @@ static otd_rc http(struct otd_loop *l, struct otd_http **out, const struct otd_h
 		h->status = 401;
 	} else if (call.kind == OTD_CHAIN_TEMPLATE && n->no_templates) {
 		h->status = 500;
+	} else if (call.kind == OTD_CHAIN_TIP && call.height && !n->waits && !n->answers_waits) {
+		h->status = 404;
+	} else if (call.kind == OTD_CHAIN_TIP && call.height && n->waits) {
+		h->waited_height = call.height;
+		h->due_ms = now_ms + (uint64_t)q->timeout_ms;
+		h->rc = OTD_E_TIMEOUT;
 	} else if (call.longpoll_id) {
 		h->longpoll = true;
 		h->held_height = n->height;
@@ -195,6 +209,8 @@ static otd_rc http(struct otd_loop *l, struct otd_http **out, const struct otd_h
 		h->rc = OTD_E_TIMEOUT;
 	} else {
 		fill(n, &call, &h->res);
+		if (call.kind == OTD_CHAIN_TEMPLATE)
+			h->due_ms += (uint64_t)n->template_ms;
 	}
 	if (call.kind == OTD_CHAIN_SUBMIT && n->mute_submit) {
 		n->mute_submit = false;
@@ -266,12 +282,19 @@ struct otd_loop fake_loop = {&fake_env, "test"};
 static void wake_longpolls(void)
 {
 	for (struct otd_http *h = https; h; h = h->next) {
+		struct otd_chain_call tip = {.kind = OTD_CHAIN_TIP};
+		if (h->waited_height && h->node->height >= h->waited_height) {
+			h->waited_height = 0;
+			h->due_ms = now_ms + 1;
+			h->rc = OTD_OK;
+			fill(h->node, &tip, &h->res);
+		}
 		if (!h->longpoll || (h->node->height == h->held_height &&
 				     h->node->value == h->held_value && !h->node->dead))
 			continue;
 		struct otd_chain_call q = {.kind = OTD_CHAIN_TEMPLATE};
 		h->longpoll = false;
-		h->due_ms = now_ms + 5;
+		h->due_ms = now_ms + 5 + (uint64_t)h->node->template_ms;
 		h->rc = h->node->dead ? OTD_E_IO : OTD_OK;
 		if (!h->rc)
 			fill(h->node, &q, &h->res);
@@ -435,6 +458,18 @@ static otd_rc put(struct otd_buf *b, size_t n)
 	return OTD_OK;
 }
 
+static otd_rc first(struct otd_instance *in, const struct otd_template *from,
+		    const struct otd_chain_header *h, int64_t now_s, struct otd_chain_template *out)
+{
+	struct fake_node n = {.height = h->height, .fork = h->hash[20], .value = 1};
+	(void)in, (void)from, (void)now_s;
+	words = "not at this height";
+	if (h->height % 10 == 9)
+		return OTD_E_UNSUPPORTED;
+	fill_template(&n, out);
+	return OTD_OK;
+}
+
 static otd_rc job(struct otd_instance *in, struct otd_template *t,
 		  const struct otd_chain_coinbase *cb, struct otd_chain_job *out)
 {
@@ -497,6 +532,11 @@ void fake_pays(bool pays)
 	ops.pay_check = pays ? pay_check : NULL;
 	ops.dust = pays ? dust : NULL;
 	ops.canonical = pays ? canonical : NULL;
+}
+
+void fake_firsts(bool on)
+{
+	ops.template_first = on ? first : NULL;
 }
 
 void fake_reset(bool is_local)

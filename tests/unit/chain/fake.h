@@ -24,11 +24,14 @@ struct fake_node {
 	uint8_t fork; /* part of its hashes */
 	otd_i128 value, fees;
 	bool wrong_target;
-	otd_rc http_rc; /* of every request: nothing else happens */
-	otd_rc says;    /* what the plugin makes of an answer to a wallet's call */
-	size_t n_coins; /* of its wallet */
-	char url[200];  /* of the last request */
-	bool once;      /* and how it was to be sent */
+	bool waits;          /* holds a TIP that asks for a height */
+	bool answers_waits;  /* answers it at once; neither: it does not know the question */
+	int64_t template_ms; /* that it takes for one */
+	otd_rc http_rc;      /* of every request: nothing else happens */
+	otd_rc says;         /* what the plugin makes of an answer to a wallet's call */
+	size_t n_coins;      /* of its wallet */
+	char url[200];       /* of the last request */
+	bool once;           /* and how it was to be sent */
 	int64_t last_timeout_ms;
 	uint8_t blocks[16][32]; /* what it took */
 	size_t n_blocks, asked[OTD_CHAIN_KINDS];
@@ -53,6 +56,8 @@ extern struct otd_loop fake_loop;
 void fake_reset(bool local);
 /* Whether its plugin has the operations of a payment; after fake_reset() it has. */
 void fake_pays(bool pays);
+/* Whether it makes first jobs; after fake_reset() it does not. */
+void fake_firsts(bool on);
 /* Lets virtual time pass. */
 void fake_run(int64_t ms);
 /* Timers and requests that nobody took back. */
