@@ -3,6 +3,7 @@
  * have shaken hands before, so that the bytes come where records are expected; they come cut as they like;
  * flat ticket keys are read out of them, too. Certificates, keys and randomness are fixed.
  */
+#include "base/log.h"
 #include "net/tls.h"
 #include "tls_pair.h"
 
@@ -34,9 +35,11 @@ static void must(bool ok)
 
 static void once(void)
 {
+	static const struct otd_log_conf quiet = {.level = OTD_LOG_ERROR};
 	struct otd_err err = {0};
 	if (tls)
 		return;
+	otd_log_levels(&quiet);
 	struct pem_pair p = pair_make(PAIR_EC, "pool.example", -60, 3600);
 	must(otd_tls_tickets_create(&tickets, &env, &err) == OTD_OK);
 	const struct otd_tls_conf conf = {.certificate_file = "c",
