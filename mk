@@ -32,7 +32,6 @@ usage: ./mk COMMAND [ARGUMENTS]
   fuzz [SECONDS [TARGET..]]
                        each fuzz target (or those named) for SECONDS, 60 where not said; what is found stays in build-fuzz/corpus
   bench [NAME]         the benchmarks, printed; --write keeps them in docs/performance.md
-  bench million        as many miners as fit, over processes on one port (docs/scaling.md)
   bench tip            a new block on a real node to the first miner (--help)
   bench million        as many miners as fit, over processes on one port (docs/scaling.md)
   lint                 the gates: layers, seams, sizes, names, floats near money, format
