@@ -370,7 +370,6 @@ static void answer(struct status *st, const struct otd_err *err,
 			       s->waiting, s->epochs, s->journal_bytes);
 	otd_app_processes_status(app, &b);
 	otd_heir_status(app, &b);
-	otd_app_processes_status(app, &b);
 	write_pools(app, &b, s);
 	write_workers(app, &b, s);
 	write_blocks(app, &b, s);
