@@ -29,7 +29,9 @@ enum otd_chain_call_kind {
 	OTD_CHAIN_LOCK = 8,  /* call.coins are kept out of the wallet's own choice, or given back */
 	OTD_CHAIN_SIGN = 9,  /* call.raw with every input signed: into call.out */
 	OTD_CHAIN_SEND = 10, /* call.raw to the network: result.send */
-	OTD_CHAIN_TX = 11    /* where call.txid and call.coins are: result.tx */
+	OTD_CHAIN_TX = 11,   /* where call.txid and call.coins are: result.tx */
+	/* Since 0.3: */
+	OTD_CHAIN_HEADER = 12 /* the block with call.hash: result.header */
 };
 
 /* One output of a transaction that is ours to spend. Arrays of it cross with a stride. */
@@ -47,8 +49,8 @@ struct otd_chain_call {
 	uint32_t kind;           /* enum otd_chain_call_kind */
 	const char *longpoll_id; /* TEMPLATE: NULL, or wait until this is old */
 	struct otd_span block;   /* SUBMIT: the whole block as assemble() made it */
-	uint64_t height;         /* BLOCK */
-	uint8_t hash[32];        /* BLOCK, SUBMIT: identity of ours */
+	uint64_t height;  /* BLOCK; TIP: 0, or wait until there is a block so high (since 0.3) */
+	uint8_t hash[32]; /* BLOCK, SUBMIT: identity of ours; HEADER */
 	/* Since 0.2: */
 	const char *address;                /* WALLET: NULL, or whether it is the wallet's own */
 	struct otd_span raw;                /* SIGN, SEND: a transaction */
@@ -163,6 +165,13 @@ struct otd_chain_tx {
 	uint8_t block_hash[32]; /* BLOCK */
 };
 
+struct otd_chain_header {
+	uint64_t height, confirmations; /* 1: it is the best block */
+	uint8_t hash[32], prev[32];
+	uint32_t nbits, reserved;
+	int64_t time_s, median_time_s; /* its own; of it and the ten before it */
+};
+
 struct otd_chain_result {
 	uint32_t size;
 	uint32_t kind;
@@ -175,6 +184,7 @@ struct otd_chain_result {
 		struct otd_chain_wallet wallet;
 		struct otd_chain_send send;
 		struct otd_chain_tx tx;
+		struct otd_chain_header header;
 	} u;
 };
 
@@ -218,6 +228,9 @@ struct otd_chain_pay_info {
 	uint64_t vsize;
 	uint8_t txid[32]; /* pay_check */
 };
+
+/* A node answers a TIP that waits after so long at the latest, with whatever is its best block then. */
+#define OTD_CHAIN_TIP_WAIT_MS 60000
 
 /* All [coordinator]; none may block or take more than some milliseconds. */
 struct otd_chain_ops {
@@ -268,6 +281,15 @@ struct otd_chain_ops {
 				struct otd_buf *head, struct otd_buf *body);
 	otd_rc (*template_load)(struct otd_instance *in, struct otd_span head, struct otd_span body,
 				struct otd_chain_template *out);
+	/*
+	 * Since 0.3, optional: something to mine on a new block before any node has made a template of it: no
+	 * transactions, the subsidy alone. from: the newest template, of the height of header, whose block
+	 * stands on the same one. now_s: wall clock. OTD_E_UNSUPPORTED wherever it is not certain that such a
+	 * block is valid and pays what it may: the host then waits for the node's. out->longpoll_id is empty.
+	 */
+	otd_rc (*template_first)(struct otd_instance *in, const struct otd_template *from,
+				 const struct otd_chain_header *header, int64_t now_s,
+				 struct otd_chain_template *out);
 };
 
 #ifdef __cplusplus

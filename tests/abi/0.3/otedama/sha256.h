@@ -1,7 +1,7 @@
 /*
  * SHA-256 kernels, a static library (libotedama-sha256) that host and plugins link. The fastest
  * path that the processor has is chosen at first use; the environment variable OTEDAMA_SHA256
- * (portable, sha-ni, avx2, avx512, arm-ce) overrides it so that tests run every path.
+ * (portable, sha-ni, sha-ni-vl, avx2, avx512, arm-ce) overrides it so that tests run every path.
  * All functions are [any-thread] and allocate nothing.
  */
 #ifndef OTEDAMA_SHA256_H
@@ -32,6 +32,18 @@ void otd_sha256d_80(uint8_t *out, size_t out_stride, const uint8_t *headers, siz
 		    size_t n);
 /* out[i] = SHA-256d of the 64 bytes at pairs + i * stride: inner nodes of merkle trees. */
 void otd_sha256d_64(uint8_t *out, size_t out_stride, const uint8_t *pairs, size_t stride, size_t n);
+/*
+ * Merkle roots, in place: each of the n roots (32 bytes, stride apart) becomes SHA-256d(root, branch) for
+ * one branch after the other.
+ */
+void otd_sha256d_fold(uint8_t *roots, size_t stride, const uint8_t (*branches)[32],
+		      size_t n_branches, size_t n);
+/*
+ * SHA-256d of n messages that begin alike: state is that of a struct otd_sha256 after the whole blocks of
+ * their beginning; what follows, with its padding, are as many blocks each at tails + i * stride.
+ */
+void otd_sha256d_tails(uint8_t *out, size_t out_stride, const uint32_t state[8],
+		       const uint8_t *tails, size_t stride, size_t blocks, size_t n);
 
 /*
  * Searches 32-bit little-endian nonces at byte 76 of an 80-byte header for digests that, as
