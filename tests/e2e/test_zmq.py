@@ -322,6 +322,33 @@ def test_first_job_of_a_header():
             assert pool.stop() == 0
 
 
+def test_two_pools_of_one_node():
+    """Of one chain one pool wants first jobs and one does not: that one learns of each tip with its whole job, as a new one."""
+    with knots(blocks=120) as node:
+        node.pay(10)
+        text = config(node, 1, "empty", btc.FLOOR).replace(', zmq: "tcp://127.0.0.1:1"', "")
+        head, rest = text.split("pools:\n")
+        body, tail = rest.split("api:")
+        other = free_port()
+        whole = body.replace("  btc:", "  whole:", 1).replace("first_job: empty", "first_job: full").replace("{port}", str(other))
+        with Pool(head + "pools:\n" + body + whole + "api:" + tail) as pool:
+            pool.start()
+            with Client(pool.port) as a, Client(other) as b:
+                a.login(address(1) + ".x")
+                b.login(address(2) + ".x")
+                firsts = 0
+                for _ in range(4):
+                    tip, before = b.job.prev, set(b.jobs)
+                    seen = jobs_of_a_tip(a, node, lambda: node.rpc("generateblock", node.address, []))
+                    firsts += not seen[0].branches
+                    wait_for(lambda: b.job.prev != tip, about="the other pool's job")
+                    theirs = [j for i, j in list(b.jobs.items()) if i not in before and j.prev != tip]
+                    assert theirs[0].clean and all(j.branches for j in theirs), [(j.clean, len(j.branches)) for j in theirs]
+                    assert b.submit(b.mine(harder_than=btc.target_of(btc.FLOOR))) is True
+                assert firsts >= 3, firsts
+            assert pool.stop() == 0
+
+
 def test_no_first_job_where_it_is_not_certain():
     """At a halving (150 in regtest), and in a pool that wants whole jobs, the first job is the node's."""
     port = free_port()
