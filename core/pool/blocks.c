@@ -400,9 +400,51 @@ static bool load_one(void *arg, const char *file)
 	return true;
 }
 
+#define UNFINISHED ".block.new"
+
+struct unfinished {
+	char name[16][256];
+	size_t n;
+};
+
+static bool take_unfinished(void *arg, const char *file)
+{
+	struct unfinished *u = arg;
+	size_t n = strlen(file), end = strlen(UNFINISHED);
+	if (n > end && n < sizeof(u->name[0]) && strcmp(file + n - end, UNFINISHED) == 0)
+		memcpy(u->name[u->n++], file, n + 1);
+	return u->n < sizeof(u->name) / sizeof(u->name[0]);
+}
+
+/* The process died while it wrote a candidate: where all of it is there, its writing is finished. */
+static void finish_writes(struct otd_blocks *b)
+{
+	const struct otd_files *f = b->conf.env->files;
+	struct unfinished u = {.n = 0};
+	if (f->list(f->ctx, b->folder, take_unfinished, &u) != OTD_OK)
+		return; /* told by the listing that follows */
+	for (size_t i = 0; i < u.n; i++) {
+		struct otd_block_name name = {0};
+		char pool[64], path[512];
+		struct otd_bytes bytes;
+		struct otd_err err = {0};
+		otd_bytes_init(&bytes, OTD_BLOCK_FILE_MAX);
+		snprintf(path, sizeof(path), "%s/%s", b->folder, u.name[i]);
+		otd_rc rc = otd_block_file_read(f, path, pool, sizeof(pool), &name, &bytes, &err);
+		path[strlen(path) - strlen(".new")] = '\0';
+		if (rc == OTD_OK)
+			rc = otd_block_file_write(f, b->folder, path, pool, &name,
+						  otd_bytes_span(&bytes), &err);
+		otd_log(OTD_LOG_WARN, "pool", rc ? "block.half_written" : "block.writing_finished",
+			"file=%s.new error=%s", path, OTD_Q(err.text));
+		otd_bytes_finish(&bytes);
+	}
+}
+
 otd_rc otd_blocks_start(struct otd_blocks *b, struct otd_err *err)
 {
 	const struct otd_files *f = b->conf.env->files;
+	finish_writes(b);
 	otd_rc rc = f->list(f->ctx, b->folder, load_one, b);
 	if (rc != OTD_OK)
 		return otd_fail(err, rc, "cannot read %s: %s", b->folder, f->last_error(f->ctx));
