@@ -207,6 +207,24 @@ def test_one_that_stands_still_holds_nobody_up():
         every_share_is_there(pool, miners)
 
 
+def test_an_end_before_they_serve():
+    """SIGTERM at any moment of a start: nobody is left, and the next start finds all in order."""
+    with Pool(devnet(top=top(FOUR))) as pool:
+        for turn, wait in enumerate((0.0, 0.1, 0.2, 0.3, 0.5)):
+            pool.start(wait=False)
+            wait_for(lambda: pool.output().count("start.serving") > turn, 20, step=0.002, about="a start")
+            time.sleep(wait)
+            assert pool.stop() == 0, pool.output()[-2000:]
+            assert pool.output().count("flushed=yes") == pool.output().count("start.serving")
+        pool.start()
+        all_up(pool)
+        with Client(pool.port) as c:
+            c.login(f"{address(199)}.w")
+            assert c.submit(c.mine()) is True
+        assert pool.stop() == 0
+        verified(pool)
+
+
 def test_reload_reaches_them():
     with Live(witness=False, threads={"processes": 2}) as t:
         all_up(t.pool)
@@ -256,6 +274,8 @@ def test_what_does_not_go_with_processes_is_refused():
         assert pool.process.wait(20) == 1
         words = pool.output()
         assert "on_authorize" in words and "threads.processes" in words, words
+        r = pool.command("config", "check", "-c", pool.config, check=False)
+        assert r.returncode == 1 and "on_authorize is asked by reactors" in r.stderr, r.stderr
         pool.out.close()
         pool.write(devnet(top=top("threads: {processes: 33, reactors: 2}")))
         pool.start(wait=False)
