@@ -205,7 +205,8 @@ otd_rc otd_chain_hold(struct otd_chain *c, const struct otd_chain_template *t, b
 	h->t = *t;
 	h->next = c->held;
 	c->held = h;
-	if (!newest)
+	/* Pools of one chain may be a tip apart: who waits for the node's own template is behind. */
+	if (!newest || (old && old->t.height > t->height))
 		return OTD_OK;
 	c->newest = h;
 	otd_metric_set(c->height, (int64_t)t->height - 1);
