@@ -109,8 +109,6 @@ def fuzz_one(target):
 
 
 def fuzz():
-    if not build("fuzz"):
-        return
     # By their sources: the folder may hold one whose source is gone.
     targets = sorted(x[:-2] for x in os.listdir(os.path.join(ROOT, "tests", "fuzz")) if re.fullmatch(r"fuzz_\w+\.c", x))
     wanted = os.environ.get("OTEDAMA_FUZZ_TARGETS", "").split()
@@ -124,6 +122,8 @@ def fuzz():
             count(failed=1)
             failures.append(f"fuzz {target}: it has no corpus; put inputs that it should begin with in tests/fuzz/corpus/{target[5:]}")
     targets = [x for x in targets if not wanted or x in wanted or x[5:] in wanted]
+    if not build("fuzz"):
+        return
     with ThreadPoolExecutor(max_workers=int(JOBS)) as beside:
         for target, r in zip(targets, beside.map(fuzz_one, targets)):
             ok = r.returncode == 0
