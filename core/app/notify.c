@@ -153,3 +153,9 @@ void otd_notify_main(long pid)
 	snprintf(text, sizeof(text), "MAINPID=%ld", pid);
 	say(text);
 }
+
+void otd_notify_alive(void)
+{
+	if (watchdog_ms())
+		say("WATCHDOG=1");
+}

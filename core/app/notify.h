@@ -22,6 +22,8 @@ void otd_notify_stop(void);
 void otd_notify_ready(void);     /* ports listen; or a reload has ended, either way */
 void otd_notify_reloading(void); /* until the next otd_notify_ready() */
 void otd_notify_stopping(void);
+/* A sign of life out of turn, where one is wanted: no loop runs for a while. */
+void otd_notify_alive(void);
 /* Another process is the service's from now on; what it says is heard after this. */
 void otd_notify_main(long pid);
 

@@ -147,6 +147,7 @@ static int go_on(struct otd_upgrade *u, int memory, const struct otd_err *why)
 	struct otd_err err = {0}, told = {0};
 	char fate[160];
 	otd_heir_end(&u->child, fate, sizeof(fate));
+	otd_notify_alive();
 	otd_log(OTD_LOG_ERROR, "app", "upgrade.failed", "file=%s error=%s fate=%s then=%s",
 		OTD_Q(u->file), OTD_Q(why->text), OTD_Q(fate), OTD_Q("this program goes on"));
 	otd_rc rc = give_to_own(u, &u->child, memory, &err);
@@ -182,6 +183,7 @@ int otd_app_upgrade_hand_over(struct otd_app *app)
 	struct otd_err err = {0};
 	int status = OTD_EXIT_OK;
 	app->upgrade = NULL;
+	otd_notify_alive();
 	put_count(u);
 	int memory = u->image.failed ? -1 : otd_heir_memory(u->image.ptr, u->image.len);
 	otd_rc rc = memory < 0 ? otd_fail(&err, OTD_E_NOMEM, "no memory for %zu bytes to hand over",
