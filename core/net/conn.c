@@ -546,6 +546,8 @@ struct otd_stream *otd_conn_release(struct otd_conn *c, struct otd_bytes *in, st
 	conn_buf_return(g, &c->in);
 	conn_buf_return(g, &c->out);
 	conn_die(c, OTD_CONN_HANDED_OVER);
+	if (!c->host) /* closed() still wants to know who it was; without memory it does not */
+		c->host = strdup(otd_conn_host(c));
 	g->env->stream_detach(s);
 	c->s = NULL;
 	return s;

@@ -93,7 +93,7 @@ struct otd_stream *otd_conn_release(struct otd_conn *c, struct otd_bytes *in,
 				    struct otd_bytes *out);
 void *otd_conn_arg(const struct otd_conn *c);
 /* Numeric address of the peer, "" where unknown; until the next call for another connection of its
-   loop. Within closed() too, but for one that was handed over. */
+   loop. Within closed() too. */
 const char *otd_conn_host(const struct otd_conn *c);
 uint16_t otd_conn_port(const struct otd_conn *c);
 
