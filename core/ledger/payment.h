@@ -60,8 +60,9 @@ struct otd_pay_part {
 	enum otd_account_kind kind; /* OTD_ACC_MINER, or OTD_ACC_FEE: the pool's fee */
 	uint64_t owner;             /* account; pool */
 	char address[OTD_PAY_ADDRESS];
-	otd_i128 amount; /* leaves the account */
-	otd_i128 sent;   /* arrives by the version that paid, else the newest; 0: none is signed */
+	otd_i128 amount;  /* leaves the account */
+	otd_i128 sent;    /* arrives by the version that paid, else the newest; 0: none is signed */
+	int64_t known_ms; /* of a plan: wall clock of the account's first share */
 };
 
 struct otd_pay_coin {

@@ -94,6 +94,7 @@ static bool fits(const struct otd_pay_terms *t, otd_i128 total, otd_i128 more, o
 struct address {
 	char *to;
 	bool there;
+	int64_t *created_ms; /* or NULL */
 };
 
 static otd_rc take_address(void *ctx, const struct otd_value *c, size_t n)
@@ -101,22 +102,25 @@ static otd_rc take_address(void *ctx, const struct otd_value *c, size_t n)
 	struct address *a = ctx;
 	(void)n;
 	a->there = true;
+	if (a->created_ms)
+		*a->created_ms = c[1].i;
 	return otd_pay_take_text(a->to, OTD_PAY_ADDRESS, &c[0]) ? OTD_OK : OTD_E_CORRUPT;
 }
 
 /* The address of an account of the pool that is not held; "" where it is not such a one. */
 static otd_rc address_of(struct otd_db *db, uint64_t pool_id, uint64_t account,
-			 char address[OTD_PAY_ADDRESS], struct otd_err *err)
+			 char address[OTD_PAY_ADDRESS], int64_t *created_ms, struct otd_err *err)
 {
-	static const uint32_t wants[] = {OTD_VALUE_TEXT};
-	struct address a = {address, false};
+	static const uint32_t wants[] = {OTD_VALUE_TEXT, OTD_VALUE_INT};
+	struct address a = {address, false, created_ms};
 	struct otd_value v[] = {OTD_INT(account), OTD_INT(pool_id)};
 	address[0] = '\0';
-	return otd_db_query(db,
-			    "SELECT a.address FROM accounts a LEFT JOIN payment_holds h"
-			    " ON h.account_id = a.id WHERE a.id = ? AND a.pool_id = ?"
-			    " AND h.account_id IS NULL",
-			    v, 2, wants, 1, take_address, &a, err);
+	return otd_db_query(
+		db,
+		"SELECT a.address, a.created_ms FROM accounts a LEFT JOIN payment_holds h"
+		" ON h.account_id = a.id WHERE a.id = ? AND a.pool_id = ?"
+		" AND h.account_id IS NULL",
+		v, 2, wants, 2, take_address, &a, err);
 }
 
 struct plan {
@@ -143,7 +147,8 @@ static otd_rc plan_miners(struct otd_db *db, const struct otd_pay_terms *t, stru
 		part->owner = due[i].account;
 		part->amount = due[i].amount;
 		p->total = sum;
-		rc = address_of(db, t->pool_id, due[i].account, part->address, err);
+		rc = address_of(db, t->pool_id, due[i].account, part->address, &part->known_ms,
+				err);
 	}
 	free(all.rows.items);
 	return rc;
@@ -301,7 +306,7 @@ static otd_rc check_part(struct otd_db *db, const struct otd_pay_terms *t,
 			       : not_due(p, "not a recipient of this pool's fee", err);
 	if (p->kind != OTD_ACC_MINER)
 		return not_due(p, "neither a miner's account nor the fee", err);
-	rc = address_of(db, t->pool_id, p->owner, address, err);
+	rc = address_of(db, t->pool_id, p->owner, address, NULL, err);
 	if (!rc && !address[0])
 		rc = not_due(p, "not an account of this pool, or on hold", err);
 	if (!rc && strcmp(address, p->address) != 0)

@@ -37,13 +37,15 @@ static void terms_of(const struct otd_payer *o, const struct payer_conf *c,
 {
 	const struct otd_payer_policy *p = o->conf.policy;
 	struct otd_policy_terms_out out = {0};
+	const int64_t known_ms = otd_wall_ms(o->env) - part->known_ms;
 	const struct otd_policy_terms in = {.pool = c->c.name,
 					    .asset = c->c.asset,
 					    .account = part->address,
 					    .balance = part->amount,
 					    .minimum = c->terms.minimum,
 					    .least = payer_policy_least(o, c),
-					    .last_paid_s = -1};
+					    .last_paid_s = -1,
+					    .known_s = known_ms > 0 ? known_ms / 1000 : 0};
 	p->terms(p->arg, &out, &in);
 	otd_i128 minimum = out.has_minimum ? out.minimum : c->terms.minimum;
 	if (out.hold)

@@ -397,6 +397,7 @@ def test_payout_terms():
             assert(t.balance > money("0 DEV") and t.minimum == money("0.5 DEV"))
             if t.account == "%s" then return {hold = true, reason = "papers, please"} end
         end""" % a) as pool:
+        began = time.time()
         pool.start()
         plan = ripe(pool, (a, b))
         assert [p["address"] for p in plan["parts"] if p["kind"] == "miner"] == [b], plan
@@ -405,6 +406,11 @@ def test_payout_terms():
         id_ = ask(pool, "run", "dev")["id"]
         wait_for(lambda: ask(pool, "show", str(id_))["state"] in ("sent", "paid"), about="the payment")
         assert [p["address"] for p in ask(pool, "show", str(id_))["parts"] if p["kind"] == "miner"] == [b]
+        put(pool, "function payout_terms(t) return {hold = true, reason = 'known for ' .. t.known_s .. ' s'} end")
+        pool.command("reload", "--socket", pool.socket)
+        time.sleep(1.1)
+        left, = [p for p in ask(pool, "plan", "dev")["left_out"] if p["address"] == a]
+        assert 1 <= int(left["reason"].split()[-2]) <= time.time() - began, left
         put(pool, "function payout_terms(t) return {minimum = money('1000 DEV')} end")
         pool.command("reload", "--socket", pool.socket)
         assert ask(pool, "plan", "dev")["parts"] == []
