@@ -1,4 +1,5 @@
 /* P2's side of an upgrade: a serve that goes on where another process has stopped. See app/upgrade.h. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,14 +92,16 @@ static void on_policy(void *arg, const struct otd_err *err)
 /* An instance of everything that the file chooses, in a folder of its own: data_dir is another's still. */
 static otd_rc check_plugins(struct otd_app *app, struct otd_err *err)
 {
-	char folder[] = "/tmp/otedama-upgrade-XXXXXX";
+	char folder[600];
 	struct otd_check *c = calloc(1, sizeof(*c));
 	otd_rc rc = c ? OTD_OK : otd_fail(err, OTD_E_NOMEM, "out of memory");
 	if (c)
 		c->problem = calloc(OTD_CHECK_PROBLEMS, sizeof(*c->problem));
+	/* Beside the copies of plugins: the one place that is ours in any case. */
+	snprintf(folder, sizeof(folder), "%s/plugins/try-XXXXXX", app->data_dir);
 	if (rc == OTD_OK && (!c->problem || !mkdtemp(folder)))
-		rc = otd_fail(err, OTD_E_IO,
-			      "cannot make a folder in /tmp; free some of its space");
+		rc = otd_fail(err, OTD_E_IO, "cannot make a folder in %s/plugins: %s",
+			      app->data_dir, strerror(errno));
 	if (rc == OTD_OK) {
 		c->app.env = app->env;
 		c->app.settings = app->settings;

@@ -9,16 +9,18 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 
+import pool as pool_module
 from devnet import SHARE, SOME_BLOCKS, Database, Miner, Raw, devnet, refused, verified
 from pool import BUILD, PROGRAM, address, kept, wait_for
 from skip import Skip
 from payments import LITECOIN, Bank
 from stratum import Client
 from test_faults import every_share_is_there
-from test_systemd import Manager
+from test_systemd import HERE, UNIT, Manager, need
 from upgrade import UpPool, alive, wrapper
 
 STEERED = "{start: 2.384185791015625e-07, min: 9.5367431640625e-07, max: 1, vardiff: true, aim: 1s}"
@@ -296,6 +298,36 @@ def test_systemd_is_told():
         assert not [m for _, m in manager.said[n:] if "RELOADING" in m or "MAINPID" in m]
         assert pool.stop() == 0
         manager.sock.close()
+
+
+def test_within_the_units_limits():
+    """The system calls, mounts and capabilities of the unit: nothing more is needed for an upgrade."""
+    need("systemd-analyze", "unshare", "cc")
+    if os.geteuid() != 0 or subprocess.run(["unshare", "--mount", "mount", "--make-rprivate", "/"],
+                                           capture_output=True).returncode != 0:
+        raise Skip("mounts of its own need root")
+    with UpPool(devnet()) as pool:
+        os.makedirs(os.path.join(pool.folder, "data"))
+        confined = os.path.join(pool.folder, "confined")
+        with open(confined, "w", encoding="utf-8") as f:
+            f.write(f'#!/bin/sh\nexec {sys.executable} {HERE}/confine.py {UNIT} {pool.folder}/data {PROGRAM} "$@"\n')
+        os.chmod(confined, 0o755)
+        pool_module.PROGRAM = confined
+        try:
+            pool.start()
+        finally:
+            pool_module.PROGRAM = PROGRAM
+        m = Miner(pool.port, address(130) + ".confined", pause=0.005)
+        for _ in range(2):
+            time.sleep(0.3)
+            pool.upgraded()
+            with open(f"/proc/{pool.pid()}/status", encoding="ascii") as f:
+                assert "Seccomp:\t2\n" in f.read()
+        untouched([m])
+        m.stop()
+        assert not m.refused and not m.unanswered
+        assert pool.stop() == 0
+        every_share_is_there(pool, [m])
 
 
 def test_payments_under_way():
