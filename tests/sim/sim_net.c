@@ -416,7 +416,8 @@ static otd_rc stream_write(struct otd_stream *st, size_t *n, const struct otd_sp
 	}
 	for (size_t i = 0; i < n_parts && left; i++) {
 		size_t take = parts[i].len < left ? parts[i].len : left;
-		put_piece(s, &l->out, parts[i].ptr, take);
+		if (take) /* nothing is how the end is written */
+			put_piece(s, &l->out, parts[i].ptr, take);
 		*n += take;
 		left -= take;
 	}

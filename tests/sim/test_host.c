@@ -351,7 +351,7 @@ static void last_life(struct story *t)
 	sim_miners_bad_disk(h->miners, false);
 	if (h->reorgs < REORGS)
 		reorganise(t);
-	if (!sim_run(h->sim, 8 * PATIENCE, has_enough, t))
+	if (!sim_run(h->sim, PATIENCE, has_enough, t))
 		host_fail(h, "only %llu shares are accepted", (unsigned long long)h->model.acked);
 	host_settle(h);
 	host_end(h);
