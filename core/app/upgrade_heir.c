@@ -451,13 +451,10 @@ otd_rc otd_heir_go(struct otd_app *app, struct otd_err *err)
 	if (!h)
 		return OTD_OK;
 	otd_rc rc = say(h, OTD_UPGRADE_LOADED, (uint32_t)h->loaded, err);
-	if (rc == OTD_OK) {
+	if (rc == OTD_OK)
 		rc = expect(h, OTD_UPGRADE_GO, NULL, NULL, NULL, err);
-		/* P1 ends us before it starts another: where it has gone there is nobody but us. */
-		if (rc == OTD_E_CLOSED)
-			rc = OTD_OK;
-	}
-	if (rc)
+	/* P1 ends us before it starts another: where it has gone there is nobody but us. */
+	if (rc && rc != OTD_E_CLOSED)
 		return rc;
 	if (err)
 		*err = (struct otd_err){0};

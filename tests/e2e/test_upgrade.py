@@ -447,6 +447,34 @@ def test_one_that_dies_or_hangs_with_all_in_its_hands():
         every_share_is_there(pool, miners)
 
 
+def test_the_old_one_is_killed_when_the_new_one_has_it_all():
+    """There is nobody left to say the last word: the new one goes on by itself."""
+    with UpPool(devnet()) as pool:
+        pool.start()
+        miners = [Miner(pool.port, f"{address(140 + i)}.g", pause=0.01) for i in range(3)]
+        time.sleep(0.3)
+        first = pool.pid()
+        asker = subprocess.Popen([PROGRAM, "upgrade", "--socket", pool.socket, "--wait", "20s"], cwd=pool.folder,
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # It has the lock after all descriptors.
+        wait_for(lambda: pool.pid() != first, 20, step=0.0005, about="a new process")
+        second = pool.pid()
+        os.kill(second, signal.SIGSTOP)
+        os.kill(first, signal.SIGKILL)
+        time.sleep(0.2)
+        os.kill(second, signal.SIGCONT)
+        wait_for(lambda: pool.said("upgrade.taken_over"), 20, about="the word of the new one")
+        asker.wait(30)
+        pool.process.wait(10)
+        time.sleep(0.5)
+        untouched(miners)
+        for m in miners:
+            m.stop()
+            assert not m.refused and not m.unanswered
+        assert pool.stop() == 0
+        every_share_is_there(pool, miners)
+
+
 def test_killed_at_any_moment():
     """P1, P2 or both: what was acknowledged is there at the next start, once."""
     rng = random.Random(5)

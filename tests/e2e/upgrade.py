@@ -10,8 +10,11 @@ class UpPool(Pool):
     """A pool whose process is the one that holds the lock of its folder."""
 
     def pid(self):
-        with open(os.path.join(self.folder, "data", "otedama.lock"), encoding="ascii") as f:
-            return int(f.read().split()[0])
+        while True:
+            with open(os.path.join(self.folder, "data", "otedama.lock"), encoding="ascii") as f:
+                words = f.read().split()
+            if words:  # between two that write it it is empty for a moment
+                return int(words[0])
 
     def runs(self):
         if self.process and self.process.poll() is None:
