@@ -56,7 +56,7 @@ struct otd_app_pool {
 	const struct otd_settings_pool *was;
 	struct otd_app_chain *chain; /* NULL: nothing is left */
 	bool serving;                /* every reactor knows it: it gets work */
-	bool owed_tip; /* there was a first job of this tip, which it does not take */
+	bool owed_tip;               /* there was a first job of this tip, which it does not take */
 	uint8_t script[128];
 	size_t script_len;
 	struct otd_app_scheme schemes[OTD_APP_SCHEMES_MAX]; /* the first is the pool's own */
@@ -157,7 +157,7 @@ struct otd_app {
 	struct otd_app_backup *backup; /* the last one, or NULL */
 	struct otd_app_live *live;     /* changes of plugins, or NULL: none yet */
 	struct otd_history *history;
-	struct otd_archive *archive; /* of journals; NULL: none is kept */
+	struct otd_archive *archive;   /* of journals; NULL: none is kept */
 	struct otd_app_policy *policy; /* app_policy.c */
 	struct otd_app_fees *fees;     /* app_fee.c */
 	struct otd_app_tls *tls;       /* app_tls.c */

@@ -465,7 +465,8 @@ otd_rc acct_load(struct otd_accounting *a, struct otd_err *err);
 otd_rc acct_load_before(struct otd_accounting *a, uint64_t from, bool with_schemes,
 			struct otd_err *err);
 /* One record of the coordinator's journal; its shares are read from a->epochs. */
-otd_rc acct_replay_record(struct otd_accounting *a, const struct otd_record *r, struct otd_err *err);
+otd_rc acct_replay_record(struct otd_accounting *a, const struct otd_record *r,
+			  struct otd_err *err);
 otd_rc acct_replay(struct otd_accounting *a, struct otd_err *err);
 
 #endif
