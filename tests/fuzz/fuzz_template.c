@@ -5,6 +5,7 @@
  */
 #include "chain/bitcoin/answer.c"
 #include "chain/bitcoin/bitcoin.c"
+#include "chain/bitcoin/first.c"
 #include "chain/bitcoin/quote.c"
 #include "chain/bitcoin/template.c"
 #include "chain/bitcoin/wallet_answer.c"
