@@ -53,15 +53,25 @@ enum site {
 	BIT_FLIPPED,
 	SITES
 };
-static const char *const site_names[SITES] = {
-	"a reorganisation",       "a reorganisation that drops transactions",
-	"the node restarts",      "the node dies in a batch",
-	"the wallet is locked",   "fees rise",
-	"blocks take nothing",    "the second node is behind",
-	"the second node hangs",  "the second node lies about blocks",
-	"the second node is off", "power lost",
-	"process died",           "an orderly end",
-	"no room on the disk",    "a start refused for the disk"};
+static const char *const site_names[] = {"a reorganisation",
+					 "a reorganisation that drops transactions",
+					 "the node restarts",
+					 "the node dies in a batch",
+					 "the wallet is locked",
+					 "fees rise",
+					 "blocks take nothing",
+					 "the second node is behind",
+					 "the second node hangs",
+					 "the second node lies about blocks",
+					 "the second node is off",
+					 "an end at some step",
+					 "power lost",
+					 "process died",
+					 "an orderly end",
+					 "no room on the disk",
+					 "a start refused for the disk",
+					 "a bit of a journal flipped"};
+_Static_assert(sizeof(site_names) / sizeof(site_names[0]) == SITES, "a name each");
 static uint64_t fired[SITES], miner_fired[MINER_SITES], net_fired[SIM_NET_FAULTS];
 static uint64_t http_fired[SIM_HTTP_FAULTS], kill_fired[SIM_POINTS], unknown_fired[2];
 static struct sim_fired disk_fired;
