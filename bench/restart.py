@@ -36,22 +36,28 @@ def counted(run, data):
     return n
 
 
+def cpu_s(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def measure(run, figures, shares):
     for case, part in CASES.items():
         folder = tempfile.mkdtemp(prefix="otedama-bench-")
         try:
             size = leave(run, folder, shares, int(shares * part))
             with run.Pool(folder) as p:
-                start, began = p.start_ms, time.monotonic()
+                start, began, cpu = p.start_ms, time.monotonic(), cpu_s(p.process.pid)
                 while p.status()["accounting"]["waiting"]:
                     time.sleep(0.1)
                 caught_up = time.monotonic() - began
             if counted(run, os.path.join(folder, "data")) != shares:
                 raise run.Failed(f"restart {case}: {shares} shares were in the journals,"
                                  f" {counted(run, os.path.join(folder, 'data'))} are in the database")
-            figures.add(f"restart {case}", {"shares": shares, "start_ms": start, "journal": size,
+            figures.add(f"restart {case}", {"shares": shares, "start_ms": start, "cpu_s": cpu, "journal": size,
                                             "caught_up_s": caught_up})
-            run.say(f"  restart, {shares:,} shares {case}: first job after {start:.0f} ms, all in the database"
+            run.say(f"  restart, {shares:,} shares {case}: first job after {start:.0f} ms ({cpu:.2f} s of CPU), all in the database"
                     f" {caught_up:.1f} s later")
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -59,11 +65,12 @@ def measure(run, figures, shares):
 
 def table(of, number=lambda v: f"{v:,.2f}"):
     """Lines for people; of: the figures."""
-    lines = ["", "### A restart after kill -9", "", "| shares in the journals | journals | first job | all in the database |",
-             "|---|---|---|---|"]
+    lines = ["", "### A restart after kill -9", "", "| shares in the journals | journals | first job | CPU until then | all in the database |",
+             "|---|---|---|---|---|"]
     for case in CASES:
         f = {k: sorted(v)[len(v) // 2] for k, v in of.get(f"restart {case}", {}).items()}
         if f:
             lines.append(f"| {f['shares']:,}, {case} | {f['journal'] / 2**20:.0f} MiB | {number(f['start_ms'] / 1000)} s |"
+                         f" {number(f['cpu_s'])} s |"
                          f" {number(f['caught_up_s'])} s later |")
     return lines if len(lines) > 5 else []
