@@ -97,7 +97,8 @@ static void begin(struct journal *j)
 {
 	uint8_t h[HEADER] = "OTDJRNL";
 	char path[600];
-	if (j->file && fclose(j->file) != 0)
+	/* As a pool's are: or the start would pay for our writing. */
+	if (j->file && (fflush(j->file) || fsync(fileno(j->file)) || fclose(j->file)))
 		fail("cannot close a segment of %s: %s", j->dir, strerror(errno));
 	j->id++;
 	snprintf(path, sizeof(path), "%s/%08llu.otj", j->dir, (unsigned long long)j->id);
