@@ -161,8 +161,10 @@ otd_rc otd_app_limits_start(struct otd_app *app, struct otd_err *err)
 	otd_app_lists_take(app, &lists);
 	otd_gate_set_words(app->gate, otd_stratum_turned_away);
 	size_t room = otd_app_files_left(app->settings);
+	/* The limit is a bound and no wish; but where one address could take it all, that is one. */
+	bool too_few = room < (size_t)app->settings->limits.connections_an_address;
 	if (room < (size_t)app->settings->limits.connections)
-		otd_log(OTD_LOG_WARN, "app", "files.few",
+		otd_log(too_few ? OTD_LOG_WARN : OTD_LOG_INFO, "app", "files.few",
 			"connections=%zu limit=%lld why=\"open files\" hint=\"raise the limit of "
 			"open "
 			"files (ulimit -n, LimitNOFILE), or lower limits.connections\"",

@@ -317,7 +317,7 @@ def enters(t, n=1, pause=0.0, hosts=()):
         try:
             c.subscribe()
             served += 1
-        except (ConnectionError, OSError, TimeoutError):
+        except (ConnectionError, OSError, TimeoutError, StratumError):  # closed, or told why before that
             pass
     for c in cs:
         c.close()
