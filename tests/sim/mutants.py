@@ -45,6 +45,10 @@ def run(argv, **kw):
                           errors="replace", check=False, **kw)
 
 
+class Elsewhere(Exception):
+    """The test has nothing of what the mutant changes."""
+
+
 class Build:
     """How a built folder compiles and links."""
 
@@ -140,8 +144,10 @@ def link(build, test, objects, work):
     for was, obj in objects:
         if re.search(rf"(?<!\S){re.escape(was)}(?!\S)", command):
             command = re.sub(rf"(?<!\S){re.escape(was)}(?!\S)", lambda _: obj, command)
-        elif ".dir/" in was and "test_" not in was.split(".dir/")[0]:
+        elif f"lib{was.split('.dir/')[0].split('/')[-1]}.a" in command:
             extra.append(obj)
+    if not any(obj in command or obj in extra for _, obj in objects):
+        raise Elsewhere(test)
     command = re.sub(rf" -o {test}(?!\S)", lambda _: " " + " ".join(extra) + " -o " + program, command)
     p = run(["sh", "-c", command], cwd=build.folder)
     if p.returncode:
@@ -188,7 +194,10 @@ def try_mutant(build, name):
             said = []
             for tests in groups_of(name):
                 for t in tests:
-                    words = lives_through(link(build, t, objects, work), build)
+                    try:
+                        words = lives_through(link(build, t, objects, work), build)
+                    except Elsewhere:
+                        continue
                     if words:
                         said.append(f"{t}: {words}")
                         break
