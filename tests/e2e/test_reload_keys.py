@@ -553,9 +553,9 @@ def idle(t):
 def resume(t):
     def comes_back():
         with t.client() as c:
-            first = c.login(address(90)) and c.subscribe()
+            first = c.subscribe()
         time.sleep(0.3)
-        with t.client() as c:
+        with Client(t.pool.port) as c:
             return c.call("mining.subscribe", "x", dict(first[0])["mining.notify"])[1] == first[1]
     assert comes_back()
     t.tree["limits"] = {"resume": "0s"}
