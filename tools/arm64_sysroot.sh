@@ -6,7 +6,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 WANTED="libuv1-dev libcurl4-openssl-dev libyaml-dev libjansson-dev libsqlite3-dev libmicrohttpd-dev liblua5.4-dev
- libcmocka-dev libssl-dev libatomic1"
+ libcmocka-dev libssl-dev zlib1g-dev libatomic1"
 D=${1:-build-arm64/sysroot}
 mkdir -p "$D"
 D=$(cd "$D" && pwd)
