@@ -25,7 +25,8 @@ def cpu_ms(pid):
 def a_share(bank, account, harder_than=None, easier_than=None):
     with bank.coin.client(bank.pool.port) as c:
         c.login(account)
-        if c.submit(c.mine(harder_than=harder_than, easier_than=easier_than)) is not True:
+        # As many as it takes: one search in seven ends without a block.
+        if c.submit(c.mine(tries=1 << 20, harder_than=harder_than, easier_than=easier_than)) is not True:
             raise SystemExit("a share was refused")
 
 
