@@ -130,7 +130,7 @@ the growth of the server's resident memory, by /proc/PID/smaps_rollup; buffers i
 def latency_table(of, o):
     if "latency" not in of:
         return ""
-    rows = [("accepted/s at full speed, 100 x 16", spread(of, "latency", "full_per_s")),
+    rows = [("accepted/s by the clock at most, 100 x 16", spread(of, "latency", "full_per_s")),
             ("accepted/s at the pace", spread(of, "latency", "accepted_per_s")),
             ("answer p50, ms", spread(of, "latency", "latency_p50_ms")),
             ("answer p99, ms", spread(of, "latency", "latency_p99_ms")),
@@ -142,7 +142,7 @@ def latency_table(of, o):
 
 {table(("", "median (least to most)"), rows)}
 
-Shares leave by the clock, at half of what the same connections can do, and are answered after the group commit. Validation
+Shares leave by the clock, at half of what the same connections can do so, and are answered after the group commit. Validation
 is from the line of a share to its verdict, by the pool's own histogram (otd_share_validation_seconds in /metrics): the
 upper end of the bucket in which the p99 lies.
 """
