@@ -8,7 +8,8 @@
 
 #include "app/app.h"
 
-#define OTD_SESSIONS_FILE_MAX (1u << 28) /* bytes; beyond it nothing is kept */
+#define OTD_SESSIONS_FILE_MAX \
+	(1u << 26) /* bytes, some four million hashes; beyond it nothing is kept */
 
 /* The loops of all reactors have stopped; they and their servers are there. */
 void otd_app_sessions_save(struct otd_app *app);
