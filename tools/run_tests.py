@@ -3,7 +3,7 @@
 
 Parts: lint, the labels of ctest (unit plugin integration sim fault), e2e, asan (unit, plugin and sim
 tests and swaps of plugins under address and undefined-behaviour sanitizers), tsan, fuzz (each target, or those in
-OTEDAMA_FUZZ_TARGETS, for OTEDAMA_FUZZ_SECONDS, 20 where not said), arm64 (unit tests cross-built, run under qemu-user).
+OTEDAMA_FUZZ_TARGETS, for OTEDAMA_FUZZ_SECONDS, 10 where not said), arm64 (unit tests cross-built, run under qemu-user).
 """
 import os
 import re
@@ -97,7 +97,7 @@ ALSO = {"policy": os.path.join(ROOT, "scripts", "lua")}
 
 
 def fuzz_one(target):
-    seconds = os.environ.get("OTEDAMA_FUZZ_SECONDS", "20")
+    seconds = os.environ.get("OTEDAMA_FUZZ_SECONDS", "10")
     folder = os.path.join(ROOT, "build-fuzz")
     corpus = os.path.join(ROOT, "tests", "fuzz", "corpus", target[5:])
     work = os.path.join(folder, "corpus", target[5:])
