@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "app/app.h"
+#include "app/app_explain.h"
 #include "app/app_parts.h"
 #include "app/processes.h"
 #include "base/log.h"
@@ -25,16 +26,6 @@ const uint32_t otd_ban_wants[OTD_BAN_N] = {OTD_VALUE_INT,  OTD_VALUE_INT,  OTD_V
 					   OTD_VALUE_TEXT, OTD_VALUE_TEXT, OTD_VALUE_INT,
 					   OTD_VALUE_INT,  OTD_VALUE_INT};
 
-static bool text_of(char *to, size_t cap, const struct otd_value *v)
-{
-	if (v->type != OTD_VALUE_TEXT || v->bytes.len >= cap)
-		return false;
-	if (v->bytes.len)
-		memcpy(to, v->bytes.ptr, v->bytes.len);
-	to[v->bytes.len] = 0;
-	return true;
-}
-
 /* --- the start --- */
 
 static otd_rc take_row(void *ctx, const struct otd_value *c, size_t n)
@@ -49,7 +40,8 @@ static otd_rc take_row(void *ctx, const struct otd_value *c, size_t n)
 			      .reason = reason};
 	struct otd_err err = {0};
 	(void)n;
-	if (!text_of(what, sizeof(what), &c[2]) || !text_of(reason, sizeof(reason), &c[3]))
+	if (!otd_explain_take_text(what, sizeof(what), &c[2]) ||
+	    !otd_explain_take_text(reason, sizeof(reason), &c[3]))
 		otd_fail(&err, OTD_E_RANGE, "its texts are too long");
 	else
 		err.rc = otd_bans_add(app->bans, &ban, &err);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "app/app.h"
+#include "app/app_explain.h"
 #include "app/app_parts.h"
 #include "app/app_policy.h"
 #include "base/log.h"
@@ -89,22 +90,13 @@ static otd_rc audit(struct otd_db *db, const char *what, const struct otd_app_fe
 	return rc;
 }
 
-static bool text_of(char *to, size_t cap, const struct otd_value *v)
-{
-	if (v->type != OTD_VALUE_TEXT || v->bytes.len >= cap)
-		return false;
-	if (v->bytes.len)
-		memcpy(to, v->bytes.ptr, v->bytes.len);
-	to[v->bytes.len] = 0;
-	return true;
-}
-
 static bool read_row(struct otd_app_fee_override *o, const struct otd_value *c)
 {
 	*o = (struct otd_app_fee_override){.ppm = c[1].i, .created_ms = c[4].i, .until_ms = c[5].i};
-	return text_of(o->pool, sizeof(o->pool), &c[0]) &&
-	       text_of(o->reason, sizeof(o->reason), &c[2]) &&
-	       text_of(o->by, sizeof(o->by), &c[3]) && o->ppm >= 0 && o->ppm <= 1000000;
+	return otd_explain_take_text(o->pool, sizeof(o->pool), &c[0]) &&
+	       otd_explain_take_text(o->reason, sizeof(o->reason), &c[2]) &&
+	       otd_explain_take_text(o->by, sizeof(o->by), &c[3]) && o->ppm >= 0 &&
+	       o->ppm <= 1000000;
 }
 
 /* --- the start --- */
