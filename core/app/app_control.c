@@ -37,38 +37,15 @@ static void chain_request(struct otd_app *app, struct otd_control_request *r, co
 	otd_bytes_finish(&out);
 }
 
-/* What is to be said to all miners, on its way to one reactor. */
-struct say {
-	struct otd_stratum *stratum;
-	bool reconnect;
-	char text[];
-};
-
-static void say_on_reactor(void *arg) /* [reactor] */
-{
-	struct say *s = arg;
-	if (s->reconnect)
-		otd_stratum_reconnect(s->stratum, "", 0, 0);
-	else
-		(void)otd_stratum_show_message(s->stratum, NULL, s->text);
-	free(s);
-}
-
 static otd_rc say_to_all(struct otd_app *app, const char *text, bool reconnect, struct otd_err *err)
 {
-	size_t n = strlen(text) + 1;
+	const struct otd_span said = {(const uint8_t *)text, strlen(text)};
 	otd_app_processes_say(app, text, reconnect);
 	for (size_t i = 0; i < app->n_reactors; i++) {
-		struct say *s = malloc(sizeof(*s) + n);
-		if (!s)
-			return otd_fail(err, OTD_E_NOMEM, "out of memory");
-		*s = (struct say){app->reactors[i].stratum, reconnect};
-		memcpy(s->text, text, n);
-		otd_rc rc = otd_loop_post(app->reactors[i].loop, say_on_reactor, s);
-		if (rc != OTD_OK) {
-			free(s);
-			return otd_fail(err, rc, "the pool is ending");
-		}
+		otd_rc rc = otd_stratum_say_post(app->reactors[i].stratum, said, reconnect);
+		if (rc != OTD_OK)
+			return otd_fail(err, rc,
+					rc == OTD_E_NOMEM ? "out of memory" : "the pool is ending");
 	}
 	return OTD_OK;
 }

@@ -235,36 +235,11 @@ static void on_arrive(struct process *p, const struct otd_msg_move *m, int fd)
 	session_ended(o, &how.ticket);
 }
 
-struct say {
-	struct otd_stratum *stratum;
-	bool reconnect;
-	char text[];
-};
-
-static void say_on_reactor(void *arg) /* [reactor] */
-{
-	struct say *s = arg;
-	if (s->reconnect)
-		otd_stratum_reconnect(s->stratum, "", 0, 0);
-	else
-		(void)otd_stratum_show_message(s->stratum, NULL, s->text);
-	free(s);
-}
-
 static void on_say(struct process *p, const struct otd_msg_say *m)
 {
-	struct otd_span text = otd_msg_get(m, m->text);
-	for (size_t i = 0; i < p->n_ones; i++) {
-		struct say *s = calloc(1, sizeof(*s) + text.len + 1);
-		if (!s)
-			return;
-		s->stratum = p->ones[i].stratum;
-		s->reconnect = m->reconnect;
-		if (text.len)
-			memcpy(s->text, text.ptr, text.len);
-		if (otd_loop_post(p->ones[i].loop, say_on_reactor, s) != OTD_OK)
-			free(s);
-	}
+	for (size_t i = 0; i < p->n_ones; i++)
+		(void)otd_stratum_say_post(p->ones[i].stratum, otd_msg_get(m, m->text),
+					   m->reconnect);
 }
 
 static void on_change(struct process *p, struct otd_span text);

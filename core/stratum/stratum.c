@@ -372,3 +372,36 @@ size_t otd_stratum_show_message(struct otd_stratum *st, const char *account, con
 	}
 	return told;
 }
+
+struct say {
+	struct otd_stratum *st;
+	bool reconnect;
+	char text[];
+};
+
+static void say_posted(void *arg)
+{
+	struct say *s = arg;
+
+	if (s->reconnect)
+		otd_stratum_reconnect(s->st, "", 0, 0);
+	else
+		(void)otd_stratum_show_message(s->st, NULL, s->text);
+	free(s);
+}
+
+otd_rc otd_stratum_say_post(struct otd_stratum *st, struct otd_span text, bool reconnect)
+{
+	struct say *s = calloc(1, sizeof(*s) + text.len + 1);
+
+	if (!s)
+		return OTD_E_NOMEM;
+	s->st = st;
+	s->reconnect = reconnect;
+	if (text.len)
+		memcpy(s->text, text.ptr, text.len);
+	otd_rc rc = otd_loop_post(otd_reactor_loop(st->conf.reactor), say_posted, s);
+	if (rc)
+		free(s);
+	return rc;
+}

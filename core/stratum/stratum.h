@@ -173,5 +173,7 @@ void otd_stratum_reconnect(struct otd_stratum *st, const char *host, uint16_t po
 			   uint32_t wait_s);
 /* client.show_message to the sessions of an account (NULL: all). Returns how many. */
 size_t otd_stratum_show_message(struct otd_stratum *st, const char *account, const char *text);
+/* From another thread: text to all sessions, or, where reconnect, that they come again at once. [any-thread] */
+otd_rc otd_stratum_say_post(struct otd_stratum *st, struct otd_span text, bool reconnect);
 
 #endif
