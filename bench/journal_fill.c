@@ -5,7 +5,7 @@
  *
  * SHARES in the reactor's journal, of WORKERS names of ACCOUNT, as fast as they can be written; the first ORDERED
  * of them have their place in the coordinator's journal, in batches of 8192, behind what stands there already.
- * Segments are numbered behind those that are there. For pools that are stopped. Layout: core/pool/journal_format.h.
+ * Segments are numbered behind those that are there. For pools that are stopped. Layout: core/pool/journal/journal_format.h.
  */
 #include "common/measure.h"
 

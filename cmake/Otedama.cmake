@@ -53,7 +53,7 @@ function(otedama_module module)
 endfunction()
 
 function(otedama_program)
-  file(GLOB src CONFIGURE_DEPENDS core/app/*.c)
+  file(GLOB src CONFIGURE_DEPENDS core/app/*.c core/app/*/*.c)
   if(NOT src)
     return()
   endif()

@@ -9,18 +9,18 @@
 #include <stdatomic.h>
 
 #include "api/api.h"
+#include "app/cmd/setup.h"
 #include "app/control.h"
 #include "app/program.h"
-#include "app/setup.h"
 #include "chain/chain.h"
 #include "config/settings.h"
 #include "loop/loop.h"
 #include "miner/miner.h"
 #include "net/listener.h"
-#include "pool/accounting.h"
+#include "pool/acct/accounting.h"
 #include "pool/coordinator.h"
-#include "pool/payer.h"
-#include "pool/reactor.h"
+#include "pool/payer/payer.h"
+#include "pool/reactor/reactor.h"
 #include "store/store.h"
 #include "stratum/stratum.h"
 

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "app/app_parts.h"
-#include "app/app_policy_impl.h"
+#include "app/policy/app_policy_impl.h"
 #include "base/log.h"
 #include "base/text.h"
 

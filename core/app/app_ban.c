@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "app/app.h"
-#include "app/app_explain.h"
 #include "app/app_parts.h"
-#include "app/processes.h"
+#include "app/explain/app_explain.h"
+#include "app/processes/processes.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "ledger/audit.h"

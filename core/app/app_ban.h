@@ -2,7 +2,7 @@
 #ifndef OTD_APP_APP_BAN_H
 #define OTD_APP_APP_BAN_H
 
-#include "app/ask.h"
+#include "app/explain/ask.h"
 #include "net/bans.h"
 #include "policy/policy.h"
 

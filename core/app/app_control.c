@@ -4,14 +4,14 @@
 #include <string.h>
 
 #include "app/app_backup.h"
-#include "app/app_explain.h"
 #include "app/app_fee.h"
 #include "app/app_node.h"
 #include "app/app_parts.h"
-#include "app/app_plugin.h"
-#include "app/app_policy.h"
-#include "app/processes.h"
-#include "app/upgrade.h"
+#include "app/explain/app_explain.h"
+#include "app/live/app_plugin.h"
+#include "app/policy/app_policy.h"
+#include "app/processes/processes.h"
+#include "app/upgrade/upgrade.h"
 #include "base/log.h"
 
 /* "chain POOL WORDS.." */

@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "app/app.h"
-#include "app/app_explain.h"
 #include "app/app_parts.h"
-#include "app/app_policy.h"
+#include "app/explain/app_explain.h"
+#include "app/policy/app_policy.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "ledger/audit.h"

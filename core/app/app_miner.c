@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "app/app_parts.h"
-#include "app/app_plugin.h"
+#include "app/live/app_plugin.h"
 #include "base/log.h"
 
 static const struct otd_app_pool *find_pool(struct otd_app *app, const char *name)

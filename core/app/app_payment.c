@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "app/app_parts.h"
-#include "app/app_policy.h"
+#include "app/policy/app_policy.h"
 #include "base/log.h"
 
 /* Of a pool that was taken out, as long as something of it is left: what is on its way is finished. */

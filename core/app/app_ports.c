@@ -5,10 +5,10 @@
 
 #include "app/app_limits.h"
 #include "app/app_parts.h"
-#include "app/app_policy.h"
 #include "app/app_tls.h"
-#include "app/processes.h"
-#include "app/upgrade.h"
+#include "app/policy/app_policy.h"
+#include "app/processes/processes.h"
+#include "app/upgrade/upgrade.h"
 #include "base/text.h"
 #include "net/bans.h"
 #include "net/door.h"

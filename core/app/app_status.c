@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 #include "app/app_parts.h"
-#include "app/app_policy.h"
 #include "app/app_tls.h"
-#include "app/processes.h"
-#include "app/upgrade.h"
+#include "app/policy/app_policy.h"
+#include "app/processes/processes.h"
+#include "app/upgrade/upgrade.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "ledger/ledger.h"

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "app/processes.h"
+#include "app/processes/processes.h"
 #include "base/log.h"
 
 #define TICK_MS 60000

@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "app/cmd.h"
-#include "app/cmd_trial.h"
-#include "app/reactor_process.h"
+#include "app/cmd/cmd.h"
+#include "app/cmd/cmd_trial.h"
+#include "app/processes/reactor_process.h"
 #include "base/text.h"
 #include "plugin/child.h"
 

@@ -15,7 +15,7 @@
 #define OTD_POOL_BACKUP_H
 
 #include "base/env.h"
-#include "pool/manifest.h"
+#include "pool/journal/manifest.h"
 #include "store/store.h"
 
 struct otd_backup;

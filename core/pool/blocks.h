@@ -10,7 +10,7 @@
 
 #include "base/env.h"
 #include "chain/chain.h"
-#include "pool/record.h"
+#include "pool/journal/record.h"
 
 struct otd_blocks;
 

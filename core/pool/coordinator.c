@@ -11,7 +11,7 @@
 #include "pool/blocks.h"
 #include "pool/image.h"
 #include "pool/job.h"
-#include "pool/reactor.h"
+#include "pool/reactor/reactor.h"
 
 /* A reactor judges shares of its last OTD_JOB_RING jobs; those that it has sent us a block of while
    newer ones were on their way to it are here still. */

@@ -12,7 +12,7 @@
 #include "base/env.h"
 #include "base/metrics.h"
 #include "chain/chain.h"
-#include "pool/accounting.h"
+#include "pool/acct/accounting.h"
 #include "pool/msg.h"
 
 struct otd_coordinator;

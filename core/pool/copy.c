@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pool/journal_window.h"
+#include "pool/journal/journal_window.h"
 
 #define PATH_BYTES 1024
 #define DEPTH_MAX  8

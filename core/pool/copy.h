@@ -5,7 +5,7 @@
 #ifndef OTD_POOL_COPY_H
 #define OTD_POOL_COPY_H
 
-#include "pool/journal.h"
+#include "pool/journal/journal.h"
 
 /* Asked before each piece of at most OTD_COPY_PIECE bytes is written: anything but OTD_OK ends the
    copy with that (cancelled, disk nearly full); err says why. */

@@ -1,5 +1,5 @@
 /*
- * Extranonce1 values of the pools of one reactor; see pool/reactor.h for their layout and for why no
+ * Extranonce1 values of the pools of one reactor; see pool/reactor/reactor.h for their layout and for why no
  * value is used twice within the life of a job. Two pools on one chain may have equal jobs, so pools
  * share one space of values: each takes blocks of it as it needs them, and gives back those that lay
  * idle for a whole tip. What other pools lack of an equal part is kept for them.

@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
-#include "pool/record.h"
+#include "pool/journal/record.h"
 
 #define WORKERS_A_STEP 50  /* of one hour: at most 60 rows each, and so many refused reasons */
 #define DROPS_A_STEP   500 /* rows */

@@ -11,7 +11,7 @@
 
 #include "base/pack.h"
 #include "pool/coordinator.h"
-#include "pool/reactor.h"
+#include "pool/reactor/reactor.h"
 
 /* One pool of one reactor. */
 void otd_reactor_save_pool(struct otd_reactor *r, uint32_t pool, struct otd_bytes *out);

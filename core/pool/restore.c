@@ -6,8 +6,8 @@
 
 #include "base/text.h"
 #include "pool/backup.h"
-#include "pool/journal.h"
-#include "pool/record.h"
+#include "pool/journal/journal.h"
+#include "pool/journal/record.h"
 
 #define PATH_BYTES 1024
 #define DATA       "data/"

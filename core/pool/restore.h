@@ -4,7 +4,7 @@
 
 #include "base/env.h"
 #include "pool/copy.h"
-#include "pool/manifest.h"
+#include "pool/journal/manifest.h"
 #include "store/store.h"
 
 /* Reads the backup's MANIFEST, and every file that it names: OTD_E_CORRUPT names the first that differs.

@@ -2,7 +2,7 @@
 
 #include "base/bytes.h"
 #include "base/text.h"
-#include "pool/archive_file.h"
+#include "pool/journal/archive_file.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

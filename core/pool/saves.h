@@ -8,7 +8,7 @@
 #define OTD_POOL_SAVES_H
 
 #include "base/env.h"
-#include "pool/journal_format.h"
+#include "pool/journal/journal_format.h"
 
 struct otd_save {
 	struct otd_span pool, scheme, state;

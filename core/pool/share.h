@@ -6,7 +6,7 @@
 #ifndef OTD_POOL_SHARE_H
 #define OTD_POOL_SHARE_H
 
-#include "pool/reactor.h"
+#include "pool/reactor/reactor.h"
 
 #define OTD_SHARE_HEADER 80
 #define OTD_SHARE_BATCH  64 /* shares that go through the kernels together */

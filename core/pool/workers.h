@@ -6,7 +6,7 @@
 #define OTD_POOL_WORKERS_H
 
 #include "base/map.h"
-#include "pool/record.h"
+#include "pool/journal/record.h"
 
 #define OTD_WORKER_NAME_MAX    64  /* bytes of a worker's name */
 #define OTD_WORKER_ACCOUNT_MAX 128 /* bytes of an account */

@@ -10,7 +10,7 @@
 
 #include "net/listener.h"
 #include "policy/hooks.h"
-#include "pool/reactor.h"
+#include "pool/reactor/reactor.h"
 #include "stratum/budget.h"
 
 struct otd_stratum;

@@ -1,4 +1,4 @@
-"""Segments of a journal as they lie on disk, read from the description in core/pool/journal.h."""
+"""Segments of a journal as they lie on disk, read from the description in core/pool/journal/journal.h."""
 import os
 import struct
 

@@ -142,7 +142,7 @@ def test_stratum_page_has_every_method_and_error():
 
 def test_journal_page_has_every_record():
     page = read("docs/journal.md")
-    header = read("core/pool/record.h")
+    header = read("core/pool/journal/record.h")
     records = re.findall(r"OTD_REC_(\w+) = (\d+)", header)
     sizes = dict(re.findall(r"sizeof\(struct otd_rec_(\w+)\) == (\d+)", header))
     assert len(records) == len(sizes) > 6

@@ -1,5 +1,5 @@
 /* The search for a hash function in whatever a C file may hold. */
-#include "app/c_function.c"
+#include "app/cmd/c_function.c"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);

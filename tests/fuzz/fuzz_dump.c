@@ -1,5 +1,5 @@
 /* What `journal dump` makes of a record's payload, whatever it holds: the checksum of a frame says nothing of it. */
-#include "app/journal_dump.c"
+#include "app/cmd/journal_dump.c"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

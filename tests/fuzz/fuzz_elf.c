@@ -1,5 +1,5 @@
 /* The reader of symbols and flags behind `otedama plugin check`, on any bytes at all. */
-#include "app/plugin_check_elf.c"
+#include "app/check/plugin_check_elf.c"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/upgrade_image.c"
+#include "app/upgrade/upgrade_image.c"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

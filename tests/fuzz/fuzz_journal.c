@@ -4,9 +4,9 @@
  */
 #include "base/text.h"
 #include "fuzz/memory.h"
-#include "pool/journal.h"
-#include "pool/journal_check.h"
-#include "pool/journal_format.h"
+#include "pool/journal/journal.h"
+#include "pool/journal/journal_check.h"
+#include "pool/journal/journal_format.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

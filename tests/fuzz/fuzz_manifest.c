@@ -4,7 +4,7 @@
 
 #include <otedama/sha256.h>
 
-#include "pool/manifest.h"
+#include "pool/journal/manifest.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

@@ -2,8 +2,8 @@
 #include "host.h"
 #include "ledger/ledger.h"
 #include "ledger/payment.h"
-#include "pool/journal_format.h"
-#include "pool/record.h"
+#include "pool/journal/journal_format.h"
+#include "pool/journal/record.h"
 #include "sim_internal.h"
 
 #include <stdio.h>

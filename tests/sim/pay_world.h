@@ -9,7 +9,7 @@
 #include "chain/chain.h"
 #include "config/yaml.h"
 #include "plugin/plugin.h"
-#include "pool/payer.h"
+#include "pool/payer/payer.h"
 #include "sim_node.h"
 
 #define PAY_ACCOUNTS   12

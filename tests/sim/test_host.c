@@ -10,7 +10,7 @@
  */
 #include "base/log.h"
 #include "host.h"
-#include "pool/journal_format.h"
+#include "pool/journal/journal_format.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

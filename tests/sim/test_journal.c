@@ -1,6 +1,6 @@
 /* The journal over a disk that forgets: what was acknowledged is there, in order, once. */
-#include "pool/journal.h"
-#include "pool/journal_format.h"
+#include "pool/journal/journal.h"
+#include "pool/journal/journal_format.h"
 #include "sim.h"
 
 #include <setjmp.h>

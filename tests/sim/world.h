@@ -7,8 +7,8 @@
 #define OTD_SIM_WORLD_H
 
 #include "plugin/plugin.h"
-#include "pool/accounting.h"
-#include "pool/journal.h"
+#include "pool/acct/accounting.h"
+#include "pool/journal/journal.h"
 #include "sim.h"
 
 #define REACTORS 2

@@ -1,7 +1,7 @@
 /* pool/history over the real database: sums stay, whatever dies, and the old goes. */
 #include "fixture.h"
 #include "pool/history.h"
-#include "pool/record.h"
+#include "pool/journal/record.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

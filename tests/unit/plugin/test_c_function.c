@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "app/c_function.c"
+#include "app/cmd/c_function.c"
 
 /* What is found: "prototype/order", or the words of the error. */
 static const char *find(const char *text, const char *name)

@@ -15,7 +15,7 @@
 #include "ledger/payment.h"
 #include "loop/loop.h"
 #include "plugin/plugin.h"
-#include "pool/payer.h"
+#include "pool/payer/payer.h"
 #include "sim.h"
 #include <cmocka.h>
 #include <jansson.h>

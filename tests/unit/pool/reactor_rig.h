@@ -7,8 +7,8 @@
 
 #include "job_message.h"
 #include "loop/loop.h"
-#include "pool/journal.h"
-#include "pool/reactor.h"
+#include "pool/journal/journal.h"
+#include "pool/reactor/reactor.h"
 #include "test_algo.h"
 #include <pthread.h>
 #include <stdio.h>

@@ -1,12 +1,12 @@
 /* Segments that nothing needs any more: moved, packed, bounded, read again. */
 #include "base/text.h"
 #include "loop/loop.h"
-#include "pool/archive.h"
-#include "pool/archive_file.h"
 #include "pool/copy.h"
-#include "pool/journal.h"
-#include "pool/journal_check.h"
-#include "pool/journal_format.h"
+#include "pool/journal/archive.h"
+#include "pool/journal/archive_file.h"
+#include "pool/journal/journal.h"
+#include "pool/journal/journal_check.h"
+#include "pool/journal/journal_format.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,8 +2,8 @@
    whole is worth: tests/e2e/test_backup.py. */
 #include "loop/loop.h"
 #include "pool/copy.h"
-#include "pool/manifest.h"
-#include "pool/record.h"
+#include "pool/journal/manifest.h"
+#include "pool/journal/record.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -4,7 +4,7 @@
 #include <stddef.h>
 
 #include "pool/image.h"
-#include "pool/reactor_impl.h"
+#include "pool/reactor/reactor_impl.h"
 #include "reactor_rig.h"
 #include <cmocka.h>
 

@@ -1,7 +1,7 @@
 /* The journal on the real disk, loop and threads. What crashes do to it: tests/sim/test_journal.c. */
 #include "loop/loop.h"
-#include "pool/journal.h"
-#include "pool/record.h"
+#include "pool/journal/journal.h"
+#include "pool/journal/record.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

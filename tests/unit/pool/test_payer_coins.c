@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-#include "pool/payer_impl.h"
+#include "pool/payer/payer_impl.h"
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>

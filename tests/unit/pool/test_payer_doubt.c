@@ -3,7 +3,7 @@
  * twice, and whatever stands still is said.
  */
 #include "payer_rig.h"
-#include "pool/payer_impl.h"
+#include "pool/payer/payer_impl.h"
 
 static int begin_two(void **state)
 {

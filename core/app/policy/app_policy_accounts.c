@@ -1,0 +1,275 @@
+/* Accounts with a fee of their own: fee(a) asked with an account, of those that mine and those that have
+   one, a bounded time each second. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/app_fee.h"
+#include "app/policy/app_policy_impl.h"
+#include "base/log.h"
+#include "base/map.h"
+
+#define ROUND_MS     5000               /* between two looks at who mines */
+#define WORKERS_MAX  20000              /* looked at */
+#define ACCOUNTS_MAX 16384              /* remembered */
+#define SLICE_NS     UINT64_C(10000000) /* of a second, for all questions */
+
+struct policy_account {
+	struct otd_policy_fee_out last;
+	bool known, seen;
+	int64_t next_ms;
+	otd_u128 work_10min, work_1h, pool_work_1h;
+	int64_t workers;
+	size_t pool_len;
+	char key[]; /* POOL/ACCOUNT */
+};
+
+struct policy_accounts {
+	struct otd_map *map; /* key -> struct policy_account */
+	struct policy_account **all;
+	size_t n, cap, cursor;
+	int64_t round_ms;
+	bool any; /* some account may have a fee of its own */
+	bool warned;
+};
+
+static struct policy_accounts *accounts(struct otd_app_policy *p)
+{
+	uint8_t seed[16];
+	if (p->accounts)
+		return p->accounts;
+	struct policy_accounts *a = calloc(1, sizeof(*a));
+	if (!a)
+		return NULL;
+	p->app->env->ops->random(p->app->env, seed, sizeof(seed));
+	a->map = otd_map_create(seed, ACCOUNTS_MAX);
+	if (!a->map) {
+		free(a);
+		return NULL;
+	}
+	a->any = true;
+	p->accounts = a;
+	return a;
+}
+
+void policy_accounts_free(struct otd_app_policy *p)
+{
+	struct policy_accounts *a = p->accounts;
+	for (size_t i = 0; a && i < a->n; i++)
+		free(a->all[i]);
+	if (a) {
+		otd_map_destroy(a->map);
+		free(a->all);
+	}
+	free(a);
+	p->accounts = NULL;
+}
+
+static struct policy_account *account_of(struct policy_accounts *a, const char *pool,
+					 const char *account)
+{
+	char key[72 + 1 + 512];
+	uint64_t at;
+	int n = snprintf(key, sizeof(key), "%s/%s", pool, account);
+	if (n < 0 || (size_t)n >= sizeof(key))
+		return NULL;
+	if (otd_map_get(a->map, key, (size_t)n, &at))
+		return (struct policy_account *)(uintptr_t)at;
+	if (a->n == a->cap) {
+		size_t cap = a->cap ? 2 * a->cap : 64;
+		void *all = realloc(a->all, cap * sizeof(struct policy_account *));
+		if (!all)
+			return NULL;
+		a->all = all;
+		a->cap = cap;
+	}
+	struct policy_account *c = calloc(1, sizeof(*c) + (size_t)n + 1);
+	if (!c || otd_map_add(a->map, key, (size_t)n, (uint64_t)(uintptr_t)c, NULL) != OTD_OK) {
+		free(c);
+		return NULL;
+	}
+	memcpy(c->key, key, (size_t)n + 1);
+	c->pool_len = strlen(pool);
+	a->all[a->n++] = c;
+	return c;
+}
+
+/* --- who is asked about --- */
+
+struct own {
+	struct otd_app_policy *p;
+	int64_t now_ms;
+};
+
+static bool wanted(const struct otd_app_policy *p, const char *pool)
+{
+	return otd_policy_wants(p->thread[0].policy, OTD_HOOK_FEE, pool);
+}
+
+static void take_own(void *arg, const char *pool, const char *account, int64_t ppm)
+{
+	struct own *o = arg;
+	struct policy_account *c = account_of(o->p->accounts, pool, account);
+	if (!c)
+		return;
+	if (!c->known && !c->seen) { /* of before a restart: its last good answer */
+		c->last = (struct otd_policy_fee_out){.ppm = ppm, .valid_s = 60};
+		c->known = true;
+	}
+	c->seen = true;
+}
+
+static void look(struct otd_app_policy *p, struct policy_accounts *a, int64_t now_ms)
+{
+	struct otd_acct_status *st = NULL;
+	struct own o = {p, now_ms};
+	if (now_ms - a->round_ms < ROUND_MS)
+		return;
+	a->round_ms = now_ms;
+	for (size_t i = 0; i < a->n; i++) {
+		a->all[i]->seen = false;
+		a->all[i]->work_10min = a->all[i]->work_1h = 0;
+		a->all[i]->workers = 0;
+	}
+	otd_accounting_account_fees(p->app->accounting, take_own, &o);
+	if (otd_accounting_status(p->app->accounting, &st, WORKERS_MAX, 0) != OTD_OK)
+		return;
+	for (size_t i = 0; i < st->n_workers; i++) {
+		const struct otd_acct_worker_status *w = &st->workers[i];
+		struct policy_account *c =
+			wanted(p, w->pool) ? account_of(a, w->pool, w->account) : NULL;
+		if (!c)
+			continue;
+		c->seen = true;
+		c->work_10min += w->work_10min;
+		c->work_1h += w->work_1h;
+		c->workers += w->work_10min > 0;
+	}
+	for (size_t i = 0; i < a->n; i++)
+		for (size_t k = 0; k < st->n_pools; k++)
+			if (strlen(st->pools[k].name) == a->all[i]->pool_len &&
+			    memcmp(st->pools[k].name, a->all[i]->key, a->all[i]->pool_len) == 0)
+				a->all[i]->pool_work_1h = st->pools[k].work_1h;
+	otd_accounting_status_destroy(st);
+	/* Who neither mines nor has a fee of its own is forgotten. */
+	size_t kept = 0;
+	for (size_t i = 0; i < a->n; i++) {
+		struct policy_account *c = a->all[i];
+		if (c->seen) {
+			a->all[kept++] = c;
+			continue;
+		}
+		(void)otd_map_remove(a->map, c->key, strlen(c->key), NULL);
+		free(c);
+	}
+	a->n = kept;
+	a->any = kept > 0;
+}
+
+/* --- asking --- */
+
+static const struct otd_app_pool *pool_of(const struct otd_app *app, const struct policy_account *c)
+{
+	for (size_t i = 0; i < app->n_pools; i++)
+		if (app->pools[i].settings && strlen(app->pools[i].name) == c->pool_len &&
+		    memcmp(app->pools[i].name, c->key, c->pool_len) == 0)
+			return &app->pools[i];
+	return NULL;
+}
+
+/* The fee of its own that this answer comes to; below 0: the pool's. */
+static int64_t own_fee(struct otd_app_policy *p, const struct policy_account *c, bool known,
+		       const struct otd_policy_fee_out *out)
+{
+	char text[POLICY_TEXT];
+	if (out->said.from == OTD_POLICY_HOST || (out->said.from == OTD_POLICY_FALLBACK && !known))
+		return -1;
+	if (!out->n_recipients)
+		return out->ppm;
+	if (!p->accounts->warned) {
+		p->accounts->warned = true;
+		snprintf(text, sizeof(text),
+			 "script %.63s: recipients of an account's own fee are not available: "
+			 "%.200s pays the fee of its pool",
+			 out->said.script, c->key);
+		policy_notice(p, text, true);
+	}
+	return -1;
+}
+
+static void ask(struct otd_app_policy *p, const struct otd_app_pool *pool, struct policy_account *c,
+		int64_t now_ms)
+{
+	const struct otd_settings_pool *s = pool->settings;
+	const char *account = c->key + c->pool_len + 1;
+	struct otd_policy_fee_out out = {0};
+	const struct otd_policy_fee in = {.pool = s->name,
+					  .asset = s->coin->symbol,
+					  .account = account,
+					  .yaml_ppm = otd_app_fee_base(p->app, s->name, s->fee_ppm),
+					  .work_10min = c->work_10min,
+					  .work_1h = c->work_1h,
+					  .pool_work_1h = c->pool_work_1h,
+					  .workers = c->workers,
+					  .last = c->known ? &c->last : NULL};
+	otd_policy_fee(p->thread[0].policy, &out, &in);
+	int64_t ppm = own_fee(p, c, c->known, &out);
+	otd_rc rc = otd_accounting_account_fee(p->app->accounting, s->name, account, ppm, now_ms);
+	if (rc == OTD_E_BUSY)
+		return; /* the journal takes nothing now: asked again in a second */
+	bool news = ppm != (c->known ? c->last.ppm : -1);
+	c->next_ms = now_ms + (out.valid_s > 0 ? out.valid_s : 60) * 1000;
+	c->known = ppm >= 0;
+	c->last = out;
+	if (news)
+		policy_fee_audit(p, c->key, ppm, ppm >= 0 ? &out.said : NULL, now_ms);
+}
+
+/* Scripts are gone: everybody pays the fee of the pool. */
+static void give_back(struct otd_app_policy *p, struct policy_account *c, const char *pool,
+		      int64_t now_ms)
+{
+	if (otd_accounting_account_fee(p->app->accounting, pool, c->key + c->pool_len + 1, -1,
+				       now_ms) == OTD_E_BUSY)
+		return;
+	if (c->known)
+		policy_fee_audit(p, c->key, -1, NULL, now_ms);
+	c->known = false;
+	c->next_ms = now_ms + 60000;
+}
+
+void policy_accounts_tick(struct otd_app_policy *p, int64_t now_ms)
+{
+	struct policy_accounts *a = accounts(p);
+	bool any = a && a->any;
+	for (size_t i = 0; a && !any && i < p->app->n_pools; i++)
+		any = p->app->pools[i].settings && wanted(p, p->app->pools[i].name);
+	if (!any)
+		return;
+	look(p, a, now_ms);
+	uint64_t began = otd_mono_ns(p->app->env);
+	for (size_t i = 0; i < a->n && otd_mono_ns(p->app->env) - began < SLICE_NS; i++) {
+		if (a->cursor >= a->n)
+			a->cursor = 0;
+		struct policy_account *c = a->all[a->cursor++];
+		const struct otd_app_pool *pool = c->next_ms <= now_ms ? pool_of(p->app, c) : NULL;
+		if (!pool)
+			continue;
+		if (wanted(p, pool->name))
+			ask(p, pool, c, now_ms);
+		else
+			give_back(p, c, pool->name, now_ms);
+	}
+}
+
+void policy_accounts_anew(struct otd_app_policy *p)
+{
+	struct policy_accounts *a = p->accounts;
+	for (size_t i = 0; a && i < a->n; i++)
+		a->all[i]->next_ms = 0;
+	if (a) {
+		a->round_ms = 0;
+		a->warned = false;
+		a->any = true;
+	}
+}

@@ -1,0 +1,41 @@
+/* An upgrade as P1 keeps it: app_upgrade.c, upgrade_save.c and upgrade_hand.c. */
+#ifndef OTD_APP_UPGRADE_OWN_H
+#define OTD_APP_UPGRADE_OWN_H
+
+#include "app/upgrade/upgrade.h"
+
+enum otd_upgrade_stage {
+	OTD_UPGRADE_OVER, /* given up; freed in the next round */
+	OTD_UPGRADE_CHECKING,
+	OTD_UPGRADE_FREEZING, /* answers and their commits are awaited */
+	OTD_UPGRADE_FLUSHING, /* and then accounting; up to here there is a way back */
+	OTD_UPGRADE_LAST,     /* a payment under way has a moment */
+	OTD_UPGRADE_LEAVING   /* the loop has stopped */
+};
+
+struct otd_upgrade {
+	struct otd_app *app;
+	enum otd_upgrade_stage stage;
+	int client; /* who asked, and waits; -1: nobody */
+	char file[4096];
+	int64_t wait_ms, began_ms, frozen_ms, last_ms;
+	struct otd_worker *worker;
+	struct otd_timer *timer;
+	struct otd_heir_child child;
+	struct otd_upgrade_hello hello;
+	struct otd_err err;
+	_Atomic bool stop;
+	bool flushed, payer_quiet;
+	/* what is handed over; descriptors of listeners first */
+	struct otd_bytes image;
+	struct otd_image_fds fds;
+	size_t n_listeners, n_sessions;
+	int lock_fd;
+	struct otd_program program;
+};
+
+/* Waits for the HELLO of one that was started. [any-thread] */
+otd_rc otd_upgrade_meet(struct otd_heir_child *child, struct otd_upgrade_hello *hello,
+			int64_t wait_ms, const _Atomic bool *stop, struct otd_err *err);
+
+#endif
