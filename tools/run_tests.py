@@ -3,12 +3,14 @@
 
 Parts: lint, the labels of ctest (unit plugin integration sim fault), e2e, asan (unit, plugin and sim
 tests and swaps of plugins under address and undefined-behaviour sanitizers), tsan, fuzz (each target, or those in
-OTEDAMA_FUZZ_TARGETS, for OTEDAMA_FUZZ_SECONDS, 10 where not said), arm64 (unit tests cross-built, run under qemu-user).
+OTEDAMA_FUZZ_TARGETS, for OTEDAMA_FUZZ_SECONDS; where that is not said, 60 for what strangers write, 15 for the others),
+arm64 (unit tests cross-built, run under qemu-user). Of e2e the soak runs beside the other tests and the parts after them.
 """
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 import xml.etree.ElementTree as ET
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +20,7 @@ JOBS = os.environ.get("JOBS", str(os.cpu_count() or 2))
 LABELS = ["unit", "plugin", "integration", "sim", "fault"]
 PARTS = ["lint"] + LABELS + ["e2e", "asan", "tsan", "fuzz", "arm64"]
 total = {"passed": 0, "failed": 0, "skipped": 0}
-failures = []
+failures, flaky = [], []
 
 
 def note(text):
@@ -31,17 +33,26 @@ def count(passed=0, failed=0, skipped=0):
     total["skipped"] += skipped
 
 
-def run_closing(name, argv, **kw):
-    """A runner that prints its own 'N passed, N failed[, N skipped]' as its last such line."""
-    note(name)
-    p = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **kw)
-    last = None
+def started(argv, **kw):
+    return subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            text=True, errors="replace", **kw)
+
+
+def closing(name, p):
+    """Shows what p says to its end; its own 'N passed, N failed[, N skipped]' is its last such line."""
+    last, named = None, set()
     for line in p.stdout:
         m = re.match(r"(\d+) passed, (\d+) failed(?:, (\d+) skipped)?\s*$", line)
         if m:
             last = m
-        else:
-            print(line, end="", flush=True)
+            continue
+        print(line, end="", flush=True)
+        if line.startswith("flaky: "):
+            flaky.append(line.strip())
+            named.discard(line.split()[2].rstrip(":"))
+        m = re.match(r"e2e (\S+): FAILED", line)
+        if m:
+            named.add(m.group(1).rstrip(":"))
     p.wait()
     if last:
         count(int(last.group(1)), int(last.group(2)), int(last.group(3) or 0))
@@ -49,7 +60,12 @@ def run_closing(name, argv, **kw):
         count(failed=1)
         failures.append(f"{name}: ended with {p.returncode}" + ("" if last else " and no closing line"))
     elif int(last.group(2)):
-        failures.append(f"{name}: {last.group(2)} failed")
+        failures.append(f"{name}: {last.group(2)} failed: {', '.join(sorted(named)) or 'see there'}")
+
+
+def run_closing(name, argv, **kw):
+    note(name)
+    closing(name, started(argv, **kw))
 
 
 def ctest(label, build="build", jobs=JOBS, env=None):
@@ -96,8 +112,12 @@ def swaps(folder, env):
 ALSO = {"policy": os.path.join(ROOT, "scripts", "lua")}
 
 
+# Read what comes over a network, or a file that somebody else may have written.
+OF_STRANGERS = "line submit proxy yaml journal template tls zmq miner link archive block_file".split()
+
+
 def fuzz_one(target):
-    seconds = os.environ.get("OTEDAMA_FUZZ_SECONDS", "10")
+    seconds = os.environ.get("OTEDAMA_FUZZ_SECONDS", "60" if target[5:] in OF_STRANGERS else "15")
     folder = os.path.join(ROOT, "build-fuzz")
     corpus = os.path.join(ROOT, "tests", "fuzz", "corpus", target[5:])
     work = os.path.join(folder, "corpus", target[5:])
@@ -122,6 +142,7 @@ def fuzz():
             count(failed=1)
             failures.append(f"fuzz {target}: it has no corpus; put inputs that it should begin with in tests/fuzz/corpus/{target[5:]}")
     targets = [x for x in targets if not wanted or x in wanted or x[5:] in wanted]
+    targets.sort(key=lambda x: x[5:] not in OF_STRANGERS)  # the long ones first, or one of them runs alone at the end
     if not build("fuzz"):
         return
     with ThreadPoolExecutor(max_workers=int(JOBS)) as beside:
@@ -134,20 +155,39 @@ def fuzz():
                 print(r.stderr[-4000:])
 
 
+class Soak:
+    """e2e's soak, beside what else is tested: it takes ten minutes and mostly waits."""
+
+    def __init__(self):
+        env = dict(os.environ, OTEDAMA_E2E_SLOT="3", OTEDAMA_E2E_SECONDS="1500")
+        env.setdefault("OTEDAMA_SOAK", "600")
+        self.file = tempfile.TemporaryFile("w+", errors="replace")
+        self.process = subprocess.Popen([sys.executable, "tests/e2e/run.py", "soak:"], cwd=ROOT, env=env, text=True,
+                                        stdin=subprocess.DEVNULL, stdout=self.file, stderr=subprocess.STDOUT)
+
+    def end(self):
+        note("e2e soak, begun with e2e")
+        self.process.wait()
+        self.file.seek(0)
+        self.process.stdout = self.file
+        closing("e2e soak", self.process)
+
+
 def main():
     wanted = sys.argv[1:] or PARTS
     unknown = [x for x in wanted if x not in PARTS]
     if unknown:
         print(f"mk test: unknown part '{unknown[0]}'; parts: {' '.join(PARTS)}", file=sys.stderr)
         return 2
-    began = time.monotonic()
+    began, soak = time.monotonic(), None
     for part in wanted:
         start = time.monotonic()
         if part == "lint":
             run_closing("lint", [sys.executable, "tools/lint.py"])
             run_closing("lint: each gate fails on a planted fault", [sys.executable, "tools/test_lint.py"])
         elif part == "e2e":
-            run_closing("e2e", [sys.executable, "tests/e2e/run.py"])
+            soak = Soak()
+            run_closing("e2e", [sys.executable, "tests/e2e/run.py"], env=dict(os.environ, OTEDAMA_E2E_WITHOUT="soak"))
         elif part == "asan" and build("asan"):
             env = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
             for label in ("unit", "plugin", "integration"):
@@ -167,8 +207,12 @@ def main():
             if part == "plugin":
                 note("the binary interface of plugins")
                 subprocess.run([sys.executable, "tests/abi/report.py"], cwd=ROOT, check=False)  # abi.report judges it
-            ctest(part, jobs="1" if part in ("sim", "fault", "integration") else JOBS)
+            ctest(part)
         print(f"   {part}: {time.monotonic() - start:.0f} s", flush=True)
+    if soak:
+        soak.end()
+    for f in flaky:
+        print(f)
     for f in failures:
         print(f"failed: {f}")
     print(f"all parts in {time.monotonic() - began:.0f} s")

@@ -17,6 +17,7 @@ from payments import LITECOIN, Bank
 from pool import wait_for
 from test_litecoin import SHARE, address, target_of
 
+ONCE = "what a random kill brings to light may be shares lost or money paid twice"
 KILLS = int(os.environ.get("OTEDAMA_KILLS", "5"))
 EASY = "0.000030517578125"  # 2^-15: two hashes
 FLOOR = "0.0078125"         # 2^-7: 256 such shares a block

@@ -6,6 +6,7 @@ from money import split
 from payments import BITCOIN, LITECOIN, Bank
 from pool import wait_for
 
+ONCE = "what a random kill brings to light may be money paid twice"
 PAYMENTS = "minimum: 0.0001, every: 30d"
 
 
