@@ -9,7 +9,7 @@ import threading
 import time
 import urllib.error
 
-from pool import Pool
+from pool import Pool, patient
 from stratum import Client, StratumError
 
 SHARE = "2.384185791015625e-07"  # 2^-22: about a thousand hashes
@@ -51,7 +51,7 @@ class Raw:
     """A connection of lines, for the order in which they come."""
 
     def __init__(self, port, timeout=10):
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=patient(timeout))
         self.buffered = b""
 
     def send(self, ident, method, *params):
@@ -149,7 +149,7 @@ class Miner(threading.Thread):
 
     def stop(self):
         self.ending.set()
-        self.join(60)
+        self.join(patient(60))
         assert not self.is_alive(), "a miner did not end"
 
 

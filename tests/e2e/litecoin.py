@@ -86,8 +86,7 @@ class ScryptClient(Client):
         target = int(DIFF1 / job.difficulty) if job.difficulty < 1 else DIFF1 // int(job.difficulty)
         if easier_than is not None:
             target = min(target, easier_than)
-        en2 = self.en2_next.to_bytes(self.en2_len, "big")
-        self.en2_next += 1
+        en2 = self.next_en2()
         ntime = ntime or job.ntime
         head = job.header(self.en1, en2, ntime, version)
         for nonce in range(tries):

@@ -11,6 +11,8 @@ import struct
 import threading
 import time
 
+from pool import patient
+
 DIFF1 = 0xFFFF << 208
 
 
@@ -53,8 +55,8 @@ class Client:
     """connect() .. close(). Notices are kept in .notices; the newest job in .job."""
 
     def __init__(self, port, host="127.0.0.1", timeout=10, source=None):
-        """source: the address that it comes from."""
-        self.timeout = timeout
+        """source: the address that it comes from. timeout: of an answer on a machine that does nothing else."""
+        timeout = self.timeout = patient(timeout)
         self.sock = socket.create_connection((host, port), timeout=timeout, source_address=(source, 0) if source else None)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.settimeout(None)
@@ -123,7 +125,7 @@ class Client:
 
     def wait(self, q, timeout=None):
         try:
-            m = q.get(timeout=timeout or self.timeout)
+            m = q.get(timeout=patient(timeout) if timeout else self.timeout)
         except queue.Empty:
             raise TimeoutError("the server did not answer") from None
         if m is None:
@@ -159,7 +161,7 @@ class Client:
         return self.wait_job()
 
     def wait_job(self, other_than=None, timeout=None):
-        until = time.monotonic() + (timeout or self.timeout)
+        until = time.monotonic() + (patient(timeout) if timeout else self.timeout)
         with self.job_event:
             while self.job is None or self.job.id == other_than:
                 if self.closed.is_set():
@@ -168,6 +170,11 @@ class Client:
                     raise TimeoutError("no job came")
             return self.job
 
+    def next_en2(self):
+        with self.lock:  # a test may mine on the connection of a Miner that goes on beside it
+            n, self.en2_next = self.en2_next, self.en2_next + 1
+        return n.to_bytes(self.en2_len, "big")
+
     def mine(self, job=None, tries=1 << 22, harder_than=None, easier_than=None, version=None, ntime=None):
         """One solution of the job: (job, en2 hex, ntime, nonce hex, hash int, version bits hex or None).
         harder_than: the hash must be above this target (so that it is no block); easier_than: at most it."""
@@ -175,8 +182,7 @@ class Client:
         target = int(DIFF1 / job.difficulty) if job.difficulty < 1 else DIFF1 // int(job.difficulty)
         if easier_than is not None:
             target = min(target, easier_than)
-        en2 = self.en2_next.to_bytes(self.en2_len, "big")
-        self.en2_next += 1
+        en2 = self.next_en2()
         ntime = ntime or job.ntime
         head = job.header(self.en1, en2, ntime, version)
         first = hashlib.sha256(head[:64])

@@ -20,7 +20,7 @@ def bans(pool, *more):
 
 def told(client):
     """What client.show_message said, once the connection is closed."""
-    assert client.closed.wait(5), "the connection was not closed"
+    assert client.closed.wait(60), "the connection was not closed"
     texts = [n["params"][0] for n in client.notices if n["method"] == "client.show_message"]
     assert len(texts) == 1, texts
     return texts[0]

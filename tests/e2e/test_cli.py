@@ -15,7 +15,7 @@ GENESIS = ("01000000000000000000000000000000000000000000000000000000000000000000
 
 
 def run(*words, **more):
-    return subprocess.run([PROGRAM, *words], capture_output=True, text=True, timeout=60, **more)
+    return subprocess.run([PROGRAM, *words], capture_output=True, text=True, timeout=180, **more)
 
 
 def one_line_of_error(r, status):

@@ -235,7 +235,7 @@ def test_no_secret_is_ever_shown():
                 for words in (("check",), ("check", "--json"), ("print",), ("check", "--set", "nodes.n.password=correct-horse"),
                               ("print", "--set", "nodes.n.password=[correct-horse")):
                     r = subprocess.run([PROGRAM, "config", words[0], "-c", path, *words[1:]], capture_output=True, text=True,
-                                       timeout=60, check=False, env=dict(os.environ, OTD_SECRET="hunter2"))
+                                       timeout=180, check=False, env=dict(os.environ, OTD_SECRET="hunter2"))
                     calls, failed = calls + 1, failed + (r.returncode != 0)
                     assert not any(x in r.stdout + r.stderr for x in SECRETS), (form, words, r.stdout, r.stderr)
         assert failed > calls // 2, (failed, calls)

@@ -20,7 +20,7 @@ def documents():
 
 
 def said_by(*argv):
-    r = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    r = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=180)
     assert r.returncode == 0, f"{' '.join(argv)}: {r.stderr}"
     return r.stdout
 

@@ -299,7 +299,7 @@ def test_a_database_that_another_process_has():
             assert "otedama.db" in words and "another process" in words, words
         finally:
             holder.stdin.close()
-            holder.wait(10)
+            holder.wait(60)
         starts_and_ends(pool)
 
 
@@ -433,7 +433,7 @@ def test_the_end_on_a_full_disk():
                     assert pool.process.poll() is None, "it ended with shares that it had not answered"
                     begun = time.monotonic()
                     pool.process.send_signal(signal.SIGTERM)
-                assert pool.process.wait(10) == 1, "a pool that could not commit everything does not say so"
+                assert pool.process.wait(60) == 1, "a pool that could not commit everything does not say so"
                 took = time.monotonic() - begun
                 assert took < (5.5 if patient else 1), f"it took {took:.1f} s"
                 pool.out.close()

@@ -211,7 +211,7 @@ def test_the_rehearsal():
 def test_every_line_is_a_command():
     """Of the sections that need a machine: bash can read them, and the files of the tree that they name are there."""
     for number, lines in sections().items():
-        r = subprocess.run(["bash", "-n"], input="\n".join(lines), capture_output=True, text=True, timeout=20)
+        r = subprocess.run(["bash", "-n"], input="\n".join(lines), capture_output=True, text=True, timeout=180)
         assert r.returncode == 0, f"section {number}: {r.stderr}"
         for path in re.findall(r"(?:^|\s)((?:deploy|etc|tools)/[\w./-]+)", "\n".join(lines)):
             assert os.path.exists(os.path.join(ROOT, path)), f"section {number}: there is no {path}"

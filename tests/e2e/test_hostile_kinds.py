@@ -86,7 +86,7 @@ def hostile(kind):
     """What the hostile ones did, and the good ones meanwhile."""
     Shared.good.since()
     r = subprocess.run([sys.executable, os.path.join(HERE, "hostile.py"), kind, str(Shared.pool.port), str(SECONDS)],
-                       capture_output=True, text=True, timeout=60)
+                       capture_output=True, text=True, timeout=180)
     did = Shared.good.since()
     assert r.returncode == 0, r.stderr
     h = json.loads(r.stdout)
@@ -212,7 +212,7 @@ def test_a_bad_worker_goes_and_others_of_its_address_stay():
             c.send("mining.submit", [c.user, c.job.id, "00", c.job.ntime, f"{i:08x}"])
             if c.closed.wait(0.001):
                 break
-        assert c.closed.wait(5), "a worker of whom all is refused stays"
+        assert c.closed.wait(60), "a worker of whom all is refused stays"
         told = [n["params"][0] for n in c.notices if n["method"] == "client.show_message"]
         assert len(told) == 2 and "check the miner" in told[0] and "let in again in 600 s" in told[1], told
     with Client(pool.port) as c:
@@ -238,5 +238,5 @@ def test_bad_shares_under_the_name_of_a_good_one():
             thief.send("mining.submit", [user, thief.job.id, "00", thief.job.ntime, f"{i:08x}"])
             if thief.closed.wait(0.001):
                 break
-        assert thief.closed.wait(5)
+        assert thief.closed.wait(60)
         assert all(owner.submit(owner.mine()) is True for _ in range(3))

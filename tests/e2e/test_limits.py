@@ -206,7 +206,7 @@ def spoil(pool, host, user):
                     break
         except OSError:
             pass
-        assert c.closed.wait(5), f"{user} stays"
+        assert c.closed.wait(60), f"{user} stays"
         return [n["params"][0] for n in c.notices if n["method"] == "client.show_message"]
 
 

@@ -88,7 +88,7 @@ def test_killed_at_every_call():
             for when in ("before", "after"):
                 fired = bank.kill_at(method, when)
                 bank.run()
-                assert fired.wait(40), f"{method} was not called: {bank.tell()}"
+                assert fired.wait(60), f"{method} was not called: {bank.tell()}"
                 bank.no_faults()
                 bank.pool.start()
                 bank.run()

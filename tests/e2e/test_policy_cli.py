@@ -9,7 +9,7 @@ from pool import PROGRAM, ROOT
 
 
 def run(*words, **more):
-    return subprocess.run([PROGRAM, "policy", *words], capture_output=True, text=True, timeout=60, **more)
+    return subprocess.run([PROGRAM, "policy", *words], capture_output=True, text=True, timeout=180, **more)
 
 
 def script(text, name="x.lua"):

@@ -10,6 +10,7 @@ import time
 
 import certificates
 import tls
+from devnet import Miner
 from payments import knots
 from pool import address, free_port, wait_for
 from proxy import Proxy
@@ -17,6 +18,7 @@ from reload import BLOCK, SOME_BLOCKS, Live, fixed, pool_of
 from skip import Skip
 from stratum import Client, StratumError
 
+TINY = "9.313225746154785e-10"  # 2^-30: four hashes
 KEYS = {}
 # What a script does after a reload is a matter of the scripts' own tests.
 ELSEWHERE = {"policies", "pools.*.policies", "pools.*.first_job", "nodes.*.zmq"}  # test_policy, test_zmq
@@ -731,6 +733,67 @@ def history(t):
 
 def test_keys_of_history():
     run("history", witness=False)
+
+
+# --- what is kept of journals ---
+
+def kept(t):
+    """Segments of the reactor's journal in the archive: {number: packed, raw or None where it is being moved}."""
+    found = {}
+    for at, _, names in os.walk(os.path.join(t.pool.folder, "data", "archive")):
+        for name in names:
+            number, dot, end = name.partition(".")
+            if os.path.basename(at).startswith("r-") and end in ("otz", "otj"):
+                try:
+                    with open(os.path.join(at, name), "rb") as f:
+                        head = f.read(16)
+                except FileNotFoundError:
+                    continue
+                found[int(number)] = ("packed" if head[12] else "raw") if end == "otz" else None
+    return found
+
+
+def oldest(t):
+    """Number of the oldest segment that is still needed."""
+    at = os.path.join(t.pool.folder, "data", "journal")
+    numbers = [int(f[:8]) for d in os.listdir(at) if d.startswith("r-") for f in os.listdir(os.path.join(at, d))
+               if f.endswith(".otj")]
+    return min(numbers, default=0)
+
+
+@looks_at("journal.keep", "journal.compress")
+@grouped("journal")
+def journal_keep(t):
+    t.port["difficulty"] = fixed(TINY)
+    t.reload()
+    miner = Miner(t.pool.port, address(41) + ".a", ahead=64)
+    try:
+        wait_for(lambda: oldest(t) > 1, 180, step=0.2, about="a segment to be removed")
+        assert not kept(t), kept(t)
+        t.tree["journal"]["keep"] = "1d"
+        t.apply("journal.keep")
+        first = wait_for(lambda: kept(t), 180, step=0.2, about="a segment in the archive")
+        assert 1 not in first, "it was removed before"
+        wait_for(lambda: "packed" in kept(t).values(), 60, about="a packed segment")
+        t.tree["journal"]["compress"] = False
+        t.apply("journal.compress")
+        wait_for(lambda: "raw" in kept(t).values(), 180, step=0.2, about="a segment kept as it was")
+        t.tree["journal"]["keep"] = "1d 2MiB"
+        t.apply("journal.keep")
+        wait_for(lambda: min(kept(t), default=0) > min(first), 180, step=0.2, about="the oldest to go, by the new bound")
+        del t.tree["journal"]["keep"]
+        t.apply("journal.keep")
+        last = max(kept(t))
+        wait_for(lambda: oldest(t) > last + 2, 180, step=0.2, about="another segment to be removed")
+        assert max(kept(t)) <= last + 1, (kept(t), last)  # one may have been on its way
+        assert kept(t), "what was kept stays"
+    finally:
+        miner.stop()
+    assert not miner.refused, miner.refused[:5]
+
+
+def test_keys_of_journals():
+    run("journal", witness=False, journal={"segment": "1MiB", "max": "8MiB", "commit": "200ms", "snapshot": "1s"})
 
 
 # --- nodes ---

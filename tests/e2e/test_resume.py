@@ -105,7 +105,7 @@ def test_of_two_that_claim_one_the_first_has_it():
         ident, en1 = resume_id(c.said), c.en1
         # Its connection still stands, as after a lost route: it gives way.
         first = come(pool, ident)
-        assert first.en1 == en1 and c.closed.wait(5)
+        assert first.en1 == en1 and c.closed.wait(60)
         second = come(pool, ident)
         assert second.en1 != en1 and not first.closed.is_set()
         assert first.submit(first.mine()) is True and second.submit(second.mine()) is True

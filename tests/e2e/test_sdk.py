@@ -136,7 +136,7 @@ def test_try_ends_by_a_signal_and_says_what_fails():
         assert "one thread mining, for 600 s" in first, first
         seen = p.stdout.readline()  # the first line of status, or a block
         p.send_signal(signal.SIGINT)
-        rest = p.communicate(timeout=30)[0]
+        rest = p.communicate(timeout=180)[0]
         assert p.returncode in (0, 1), rest  # 1: before the first share
         assert "shares accepted" in rest, seen + rest
         assert not [f for f in os.listdir(cwd) if f.startswith("otedama-try-")], "a folder is left"

@@ -321,4 +321,4 @@ def test_a_digest_is_tried_once():
         assert pool.status()["pools"], "a trial keeps others from being answered"
         assert pool.stop() == 0
         assert time.monotonic() - start < 8, "a trial kept the pool from ending"
-        assert asking.wait(10) == 1
+        assert asking.wait(60) == 1

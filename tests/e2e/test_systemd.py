@@ -215,7 +215,7 @@ def commands():
 def test_the_manual_page():
     need("groff")
     page = generated("man")
-    r = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-P-cbou"], input=page, capture_output=True, text=True, timeout=60)
+    r = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-P-cbou"], input=page, capture_output=True, text=True, timeout=180)
     assert r.returncode == 0 and not r.stderr, r.stderr
     for c in commands():
         text = output(PROGRAM, c, "--help")
@@ -249,7 +249,7 @@ def test_completion():
             missing = (flags | letters) - complete(script, c, "-")
             assert flags and not missing, f"{c}: {missing} is not offered"
             assert "--help" in complete(script, c, "x", "--he"), c
-        verbs = set(re.findall(r"\{\"(\w+)\", \"\1", open(os.path.join(ROOT, "core", "pool", "payer_ask.c"), encoding="utf-8").read()))
+        verbs = set(re.findall(r"\{\"(\w+)\", \"\1", open(os.path.join(ROOT, "core", "pool", "payer", "payer_ask.c"), encoding="utf-8").read()))
         assert len(verbs) == 9 and verbs <= complete(script, "payment", ""), complete(script, "payment", "")
         assert complete(script, "stat") == {"status"}
         assert complete(script, "ledger", "") >= {"verify", "--config"}

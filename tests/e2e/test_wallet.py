@@ -32,7 +32,7 @@ class Plugin:
 
     def program(self, *args, **kw):
         r = subprocess.run([os.path.join(BUILD, "test_bitcoin_wallet"), *args], capture_output=True, text=True,
-                           timeout=60, **kw)
+                           timeout=180, **kw)
         assert r.returncode == 0, (args[:2], r.returncode, r.stdout[-300:], r.stderr[-300:])
         return r.stdout
 
@@ -40,7 +40,7 @@ class Plugin:
         r = urllib.request.Request(f"{self.node.url}/wallet/{wallet}", body.encode())
         r.add_header("Authorization", "Basic " + base64.b64encode(b"u:p").decode())
         try:
-            with urllib.request.urlopen(r, timeout=60) as f:
+            with urllib.request.urlopen(r, timeout=180) as f:
                 return f.status, f.read().decode()
         except urllib.error.HTTPError as e:
             return e.code, e.read().decode()
