@@ -109,7 +109,7 @@ static void worth(struct otd_session *s, enum otd_share_verdict v)
 		otd_conn_wasted(s->conn, OTD_CONN_VAIN);
 }
 
-bool otd_session_bad_line(struct otd_session *s)
+bool otd_session_bad_line(struct otd_session *s, uint32_t times)
 {
 	if (s->conn)
 		otd_conn_wasted(s->conn, 2 * OTD_CONN_VAIN);
@@ -117,7 +117,8 @@ bool otd_session_bad_line(struct otd_session *s)
 	otd_session_policy_offence(s, OTD_OFFENCE_MALFORMED);
 	if (s->closing)
 		return false;
-	if (++s->bad_lines < s->st->conf.limits.bad_lines)
+	s->bad_lines += times;
+	if (s->bad_lines < s->st->conf.limits.bad_lines)
 		return true;
 	otd_log(OTD_LOG_INFO, "stratum", "session.malformed", "peer=%s lines=%u",
 		s->conn ? otd_conn_host(s->conn) : "", s->bad_lines);

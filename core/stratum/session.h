@@ -218,8 +218,9 @@ void otd_session_answer(struct otd_session *s, const void *text, size_t n);
 void otd_session_notice(struct otd_session *s, const void *text, size_t n);
 /* A line of n bytes that was no share of the usual shape: it cost a parser's work. */
 void otd_session_parsed(struct otd_session *s, size_t n);
-/* A line that is none of the dialect's; closes after too many. False: it is closed. */
-bool otd_session_bad_line(struct otd_session *s);
+/* A line that is none of the dialect's, as bad as so many of them; closes after too many. False: it is
+   closed. */
+bool otd_session_bad_line(struct otd_session *s, uint32_t times);
 void otd_session_close(struct otd_session *s, const char *reason);
 
 /* OTD_OK: it has an extranonce1 and gets work. OTD_E_NOMEM: none is free. agent may be empty. */

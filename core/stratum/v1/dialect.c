@@ -34,27 +34,41 @@ static void dispatch(struct otd_session *s, const struct otd_v1_request *q)
 	otd_v1_answer_error(s, q->id, OTD_V1_ERROR_NO_METHOD, "Method not found");
 }
 
+/* No client sends the second kind by mistake: one of them is as much as the usual bound of the first. */
+#define BAD_LINE  1
+#define HUGE_LINE 16
+
+static void refuse(struct otd_session *s, struct otd_span id, otd_rc rc)
+{
+	bool huge = rc == OTD_E_RANGE;
+
+	otd_v1_answer_error(s, id, OTD_V1_ERROR_OTHER,
+			    huge ? "Not a Stratum request: nested too deep, or too many values"
+				 : "Not a Stratum request");
+	(void)otd_session_bad_line(s, huge ? HUGE_LINE : BAD_LINE);
+}
+
 static void line(struct otd_session *s, struct otd_span text)
 {
 	struct otd_v1_submit submit;
 	struct otd_v1_request q;
 	char id[OTD_SESSION_ID_MAX + 1];
 	json_t *root = NULL;
+	otd_rc rc;
 
 	if (otd_v1_scan_submit(&submit, text)) {
 		otd_v1_submit(s, &submit);
 		return;
 	}
 	otd_session_parsed(s, text.len);
-	switch (otd_v1_read_request(&q, &root, id, text)) {
+	rc = otd_v1_read_request(&q, &root, id, text);
+	switch (rc) {
 	case OTD_OK:
 		q.line = text;
 		dispatch(s, &q);
 		break;
 	case OTD_E_NOT_FOUND: break;
-	default:
-		otd_v1_answer_error(s, q.id, OTD_V1_ERROR_OTHER, "Not a Stratum request");
-		(void)otd_session_bad_line(s);
+	default: refuse(s, q.id, rc);
 	}
 	json_decref(root);
 }

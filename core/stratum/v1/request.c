@@ -23,11 +23,15 @@ static otd_rc id_text(char to[OTD_SESSION_ID_MAX + 1], struct otd_span *id, cons
 otd_rc otd_v1_read_request(struct otd_v1_request *q, json_t **root, char id[OTD_SESSION_ID_MAX + 1],
 			   struct otd_span line)
 {
+	enum otd_v1_shape shape = otd_v1_shape_of(line);
 	json_error_t error;
 	const json_t *method;
 
 	memset(q, 0, sizeof(*q));
 	q->id = (struct otd_span){(const uint8_t *)"null", 4};
+	*root = NULL;
+	if (shape != OTD_V1_SHAPE_OBJECT)
+		return shape == OTD_V1_SHAPE_HUGE ? OTD_E_RANGE : OTD_E_INVALID;
 	*root = json_loadb((const char *)line.ptr, line.len, JSON_REJECT_DUPLICATES, &error);
 	if (!json_is_object(*root))
 		return OTD_E_INVALID;

@@ -43,9 +43,24 @@ bool otd_v1_scan_submit(struct otd_v1_submit *out, struct otd_span line);
 otd_rc otd_v1_read_submit(struct otd_v1_submit *out, const struct otd_v1_request *q);
 void otd_v1_submit(struct otd_session *s, const struct otd_v1_submit *m);
 
+/* --- what a line looks like, in one cheap pass --- */
+
+/* A request is 3 deep (mining.configure) and has some twenty values. */
+#define OTD_V1_DEPTH_MAX  16
+#define OTD_V1_VALUES_MAX 256 /* brackets opened and commas, outside of strings */
+
+enum otd_v1_shape {
+	OTD_V1_SHAPE_OBJECT, /* maybe a JSON object, within these bounds */
+	OTD_V1_SHAPE_NONE,   /* certainly none */
+	OTD_V1_SHAPE_HUGE,   /* beyond them, whatever it is */
+};
+
+enum otd_v1_shape otd_v1_shape_of(struct otd_span line);
+
 /*
  * Reads a line. *root is to be freed by json_decref() in any case. OTD_E_INVALID: no JSON object,
- * or nothing in it that a request has; OTD_E_NOT_FOUND: an answer to a request of ours.
+ * or nothing in it that a request has; OTD_E_RANGE: deeper or of more values than any request;
+ * OTD_E_NOT_FOUND: an answer to a request of ours.
  */
 otd_rc otd_v1_read_request(struct otd_v1_request *q, json_t **root, char id[OTD_SESSION_ID_MAX + 1],
 			   struct otd_span line);

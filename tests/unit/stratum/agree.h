@@ -35,4 +35,41 @@ static inline int submit_agree(const void *line, size_t n)
 	return result;
 }
 
+/* Containers within containers, and what otd_v1_shape_of() counts as values. */
+static inline void shape_measure(const json_t *v, unsigned depth, unsigned *deepest,
+				 unsigned *values)
+{
+	size_t n = json_is_object(v) ? json_object_size(v) : json_array_size(v);
+	const char *key;
+	json_t *item;
+	size_t i;
+
+	if (!json_is_object(v) && !json_is_array(v))
+		return;
+	*deepest = depth > *deepest ? depth : *deepest;
+	*values += 1 + (unsigned)(n ? n - 1 : 0);
+	json_array_foreach(v, i, item) shape_measure(item, depth + 1, deepest, values);
+	json_object_foreach((json_t *)(uintptr_t)v, key, item)
+		shape_measure(item, depth + 1, deepest, values);
+}
+
+/* What jansson takes for an object is one by its shape, or huge where it is that; false: they disagree. */
+static inline bool shape_agrees(const void *line, size_t n)
+{
+	enum otd_v1_shape shape = otd_v1_shape_of((struct otd_span){line, n});
+	unsigned deepest = 0, values = 0;
+	json_error_t error;
+	json_t *root = json_loadb(line, n, JSON_REJECT_DUPLICATES, &error);
+	bool huge, agrees = true;
+
+	shape_measure(root, 1, &deepest, &values);
+	huge = deepest > OTD_V1_DEPTH_MAX || values > OTD_V1_VALUES_MAX;
+	if (json_is_object(root))
+		agrees = shape == (huge ? OTD_V1_SHAPE_HUGE : OTD_V1_SHAPE_OBJECT);
+	else if (root)
+		agrees = shape == OTD_V1_SHAPE_NONE;
+	json_decref(root);
+	return agrees;
+}
+
 #endif

@@ -196,6 +196,27 @@ static void small_methods_and_strangers(void **state)
 	end();
 }
 
+/* Four are bad_lines here, and each of these counts as more: no client sends one by mistake. */
+static void a_line_of_brackets_closes_at_once(void **state)
+{
+	char line[4096];
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		begin("1024", 0);
+		snprintf(line, sizeof(line), "{\"id\":1,\"method\":\"mining.ping\",\"params\":[");
+		for (size_t n = strlen(line); n < sizeof(line) - 3; n += 3)
+			snprintf(line + n, 4, "%s", i ? "[]," : "[[[");
+		client_send(&c, line);
+		client_send(&c, "\n");
+		expect("{\"id\":null,\"result\":null,\"error\":[20,\"Not a Stratum request: nested "
+		       "too "
+		       "deep, or too many values\",null]}");
+		assert_false(client_line(&c));
+		end();
+	}
+}
+
 static void authorize_may_come_first_and_bear_a_difficulty(void **state)
 {
 	(void)state;
@@ -562,6 +583,7 @@ int main(void)
 		cmocka_unit_test(every_refusal_has_its_code),
 		cmocka_unit_test(answers_keep_the_order_of_requests),
 		cmocka_unit_test(small_methods_and_strangers),
+		cmocka_unit_test(a_line_of_brackets_closes_at_once),
 		cmocka_unit_test(authorize_may_come_first_and_bear_a_difficulty),
 		cmocka_unit_test(difficulty_belongs_to_the_job),
 		cmocka_unit_test(a_raise_is_not_repeated_for_shares_of_before),

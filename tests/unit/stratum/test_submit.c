@@ -121,12 +121,95 @@ static void ids_come_back_as_they_were(void **state)
 	}
 }
 
+static enum otd_v1_shape shape_of(const char *text)
+{
+	assert_true(shape_agrees(text, strlen(text)));
+	return otd_v1_shape_of((struct otd_span){(const uint8_t *)text, strlen(text)});
+}
+
+static void what_is_no_object_is_none_by_its_shape(void **state)
+{
+	static const char *const none[] = {
+		"",    " \t",  "[]",   "[[[[",   "GET / HTTP/1.1\r", "{",        "{\"a\":1",
+		"{}x", "{}{}", "{\"a", "{\"a\\", "{\"a\\\"",         "{\"a\"\\", "\x16\x03\x01"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		if (shape_of(none[i]) != OTD_V1_SHAPE_NONE)
+			fail_msg("%s", none[i]);
+	}
+	assert_int_equal(shape_of("{}"), OTD_V1_SHAPE_OBJECT);
+	assert_int_equal(shape_of(" {\"}]\\\"[{,\":[\"\\\\\"]}\r "), OTD_V1_SHAPE_OBJECT);
+	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
+		assert_int_equal(shape_of(usual[i]), OTD_V1_SHAPE_OBJECT);
+	for (size_t i = 0; i < sizeof(unusual) / sizeof(unusual[0]); i++)
+		assert_int_not_equal(shape_of(unusual[i]), OTD_V1_SHAPE_HUGE);
+}
+
+/* HEAD, n times each, TAIL. */
+static enum otd_v1_shape shape_of_many(const char *head, unsigned n, const char *each,
+				       const char *tail)
+{
+	char line[1024];
+	size_t at = 0, cap = sizeof(line);
+
+	at += (size_t)snprintf(line, cap, "%s", head);
+	for (unsigned i = 0; i < n; i++)
+		at += (size_t)snprintf(line + at, cap - at, "%s", each);
+	snprintf(line + at, cap - at, "%s", tail);
+	return shape_of(line);
+}
+
+static void bounds_are_where_they_are_said_to_be(void **state)
+{
+	static const char ends[] = "]]]]]]]]]]]]]]]}", braces[] = "1}}}}}}}}}}}}}}}}";
+	const unsigned depth = OTD_V1_DEPTH_MAX, values = OTD_V1_VALUES_MAX;
+
+	(void)state;
+	assert_int_equal(depth, strlen(ends));
+	assert_int_equal(shape_of_many("{\"a\":", depth - 1, "[", ends), OTD_V1_SHAPE_OBJECT);
+	assert_int_equal(shape_of_many("{\"a\":[", depth - 1, "[", ends), OTD_V1_SHAPE_HUGE);
+	assert_int_equal(shape_of_many("", depth, "{\"a\":", braces), OTD_V1_SHAPE_OBJECT);
+	assert_int_equal(shape_of_many("{\"a\":", depth, "{\"a\":", braces), OTD_V1_SHAPE_HUGE);
+	assert_int_equal(shape_of_many("{\"a\":[1", values - 2, ",1", "]}"), OTD_V1_SHAPE_OBJECT);
+	assert_int_equal(shape_of_many("{\"a\":[1", values - 1, ",1", "]}"), OTD_V1_SHAPE_HUGE);
+	assert_int_equal(shape_of_many("{\"a\":[[]", 127, ",[]", "]}"), OTD_V1_SHAPE_HUGE);
+	/* Refused as soon as it is known: it need not end. */
+	assert_int_equal(shape_of("{{{{{{{{{{{{{{{{{"), OTD_V1_SHAPE_HUGE);
+}
+
+/* Each byte of some lines changed to each of some others: jansson and the shape agree. */
+static void mutants_never_divide_shape_and_jansson(void **state)
+{
+	static const char *const lines[] = {
+		"{\"id\":1,\"method\":\"mining.configure\",\"params\":[[\"a\",\"b\"],{\"c\":\"d\"}]"
+		"}",
+		"{\"a\\\"b\":[\"\\\\\",\"]\",\"}\"],\"c\":{\"d\":[[[[[[[[[[[[[[1]]]]]]]]]]]]]]}}",
+	};
+	static const char others[] = "\"\\{}[],: 1\t\n\x7f\x80";
+	char line[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		size_t n = strlen(lines[i]);
+		for (size_t at = 0; at < n * sizeof(others); at++) {
+			memcpy(line, lines[i], n);
+			line[at % n] = others[at / n];
+			assert_true(shape_agrees(line, n));
+			assert_true(shape_agrees(lines[i], at % n));
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(usual_lines_are_the_scanners),
 		cmocka_unit_test(others_are_left_to_jansson),
 		cmocka_unit_test(mutants_never_divide_them),
+		cmocka_unit_test(what_is_no_object_is_none_by_its_shape),
+		cmocka_unit_test(bounds_are_where_they_are_said_to_be),
+		cmocka_unit_test(mutants_never_divide_shape_and_jansson),
 		cmocka_unit_test(ids_come_back_as_they_were),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
