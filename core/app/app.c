@@ -221,7 +221,7 @@ static void status_text(void *arg, char *to, size_t cap)
 		 otd_gate_count(app->gate), app->n_warnings);
 }
 
-/* Before anybody can connect: a signal from then on ends the pool as it should, once its loop runs. */
+/* Before a port listens: who can connect may send a signal too, and it ends a pool as it should. */
 static otd_rc catch_signals(struct otd_app *app, struct otd_err *err)
 {
 	otd_rc rc = otd_loop_signal(app->loop, SIGTERM, on_drain_signal, app);
@@ -249,6 +249,8 @@ static otd_rc start_parts(struct otd_app *app, struct otd_err *err)
 	if (rc == OTD_OK && !app->heir)
 		otd_app_sessions_load(app);
 	if (rc == OTD_OK)
+		rc = catch_signals(app, err);
+	if (rc == OTD_OK)
 		rc = otd_app_make_listeners(app, err);
 	if (rc == OTD_OK)
 		rc = otd_app_bans_start(app, err);
@@ -265,8 +267,6 @@ static otd_rc start_parts(struct otd_app *app, struct otd_err *err)
 	rc = start_history(app, err);
 	if (rc == OTD_OK)
 		rc = start_archive(app, err);
-	if (rc == OTD_OK)
-		rc = catch_signals(app, err);
 	if (rc == OTD_OK)
 		rc = otd_heir_load(app, err);
 	return rc;
