@@ -195,6 +195,15 @@ class Client:
                 return job, en2.hex(), ntime, f"{nonce:08x}", value, bits
         raise RuntimeError("no share within the tries")
 
+    def meets(self, share, job=None):
+        """Whether the share's hash is good enough for the job (its own where none is said), counted with this client's
+        extranonce1 and that job's coinbase: by chance those of somebody else's share may be."""
+        own, en2, ntime, nonce, _, bits = share
+        job = job or own
+        version = None if bits is None else int(job.version, 16) & ~self.mask | int(bits, 16)
+        head = job.header(self.en1, bytes.fromhex(en2), ntime, version) + struct.pack("<I", int(nonce, 16))
+        return int.from_bytes(sha256d(head), "little") <= int(DIFF1 / job.difficulty)
+
     def submit_async(self, share):
         job, en2, ntime, nonce, _, bits = share
         params = [self.user, job.id, en2, ntime, nonce] + ([bits] if bits else [])

@@ -3,10 +3,11 @@ import json
 import time
 
 from devnet import SHARE, SOME_BLOCKS, Raw, devnet, finish_shared, refused, shared
-from pool import Pool, address, wait_for
+from pool import Pool, address, patient, wait_for
 from stratum import DIFF1, Client, StratumError
 
-TEXT = devnet(pool="notify: 60s\nrefresh: 60s")
+QUIET = "notify: 60s\nrefresh: 1h"  # no job comes but for a reason of the test's
+TEXT = devnet(pool=QUIET)
 RANGE = "{start: 2.384185791015625e-07, min: 5.9604644775390625e-08, max: 1e-6, vardiff: false}"  # 2^-22, 2^-24
 
 
@@ -15,7 +16,7 @@ def plain():
 
 
 def ranged():
-    return shared("ranged", devnet(RANGE, pool="notify: 60s\nrefresh: 60s"))
+    return shared("ranged", devnet(RANGE, pool=QUIET))
 
 
 def finish():
@@ -321,15 +322,16 @@ def test_a_cut_holds_at_once_and_a_raise_for_later_jobs():
 
 
 def test_vardiff_raises_and_no_share_is_lost():
-    difficulty = "{start: 5.9604644775390625e-08, min: 5.9604644775390625e-08, max: 1e-3, aim: 200ms}"
+    # It begins with 16 hashes, so that a slow machine makes a flood of them too.
+    difficulty = "{start: 3.725290298461914e-09, min: 3.725290298461914e-09, max: 1e-4, aim: 1s}"
     with Pool(devnet(difficulty, pool="notify: 1s")) as pool:
         pool.start()
         with Client(pool.port) as c:
             c.login(address(7) + ".fast")
-            seen, waiting, until, sent, after = {c.job.difficulty}, [], time.monotonic() + 20, 0, 0
+            seen, waiting, until, sent, after = {c.job.difficulty}, [], time.monotonic() + patient(20), 0, 0
             while time.monotonic() < until and after < 10:
                 waiting.append(c.submit_async(c.mine()))  # of the newest job, by that job's difficulty
-                sent, after = sent + 1, after + (len(seen) > 1)
+                sent, after = sent + 1, after + (max(seen) >= 8 * min(seen))
                 seen.add(c.job.difficulty)
                 if len(waiting) > 8:
                     assert c.wait(waiting.pop(0)) is True
@@ -341,7 +343,7 @@ def test_vardiff_raises_and_no_share_is_lost():
             for i, name in enumerate(order):
                 if name == "mining.set_difficulty":
                     assert order[i + 1] == "mining.notify", "a difficulty that no job follows"
-            assert len(changes) >= 2
+            assert len(changes) >= 2  # the first one is that of the login
             assert not any(m["params"][8] for m in c.notices[2:] if m["method"] == "mining.notify")
         wait_for(lambda: pool.status()["pools"][0]["accepted"] == sent, 10, about="all shares in the status")
         assert pool.stop() == 0
@@ -349,13 +351,16 @@ def test_vardiff_raises_and_no_share_is_lost():
 
 def test_idle_miners_get_less_difficulty():
     difficulty = "{start: 1e-4, min: 1e-9, max: 1, aim: 100ms}"
-    with Pool(devnet(difficulty, pool="notify: 60s\nrefresh: 60s")) as pool:
+    with Pool(devnet(difficulty, pool=QUIET)) as pool:
         pool.start()
         with Client(pool.port) as c:
-            job = c.login(address(7) + ".slow")
-            for _ in range(2):
-                before, job = job.difficulty, c.wait_job(other_than=job.id, timeout=20)
-                assert abs(job.difficulty / before - 0.5) < 1e-6, (before, job.difficulty)
+            c.login(address(7) + ".slow")
+
+            def told():
+                return [m["params"][0] for m in c.notices if m["method"] == "mining.set_difficulty"]
+            wait_for(lambda: len(told()) >= 3, 20, about="two cuts")
+            for before, now in zip(told(), told()[1:]):
+                assert abs(now / before - 0.5) < 1e-6, told()
         assert pool.stop() == 0
 
 
@@ -380,8 +385,8 @@ def test_the_errors_by_their_numbers():
         job, en2, ntime, nonce, _, _ = share
         other = {"en2": en2.upper(), "ntime": ntime.upper(), "nonce": nonce.upper(), "job": job.id.upper()}
         refused(22, submit, c, share, None, **other)
-        wrong = (share[0], share[1], share[2], f"{int(share[3], 16) ^ 1:08x}", 0, None)
-        low = refused(23, c.submit, wrong)  # one chance in a million that this one is a share too
+        wrongs = ((share[0], share[1], share[2], f"{int(share[3], 16) ^ n:08x}", 0, None) for n in range(1, 1 << 16))
+        low = refused(23, c.submit, next(w for w in wrongs if not c.meets(w)))
         assert "difficulty" in low
 
 
@@ -437,9 +442,11 @@ def test_late_shares_of_the_same_tip_are_good():
             job = c.login(address(9) + ".late")
             late = [c.mine(job) for _ in range(3)]
             for share in late:
+                before = c.job.id
                 pool.chain("dev", "send", address(1), "0.5")
-                new = c.wait_job(other_than=c.job.id)
-                assert new.prev == job.prev and new.clean is False and new.branches
+                # One that was on its way before the first transaction came has none.
+                new = wait_for(lambda old=before: c.job.id != old and c.job.branches and c.job, about="a job with transactions")
+                assert new.prev == job.prev and new.clean is False
                 assert c.submit(c.mine(new)) is True
                 assert c.submit(share) is True
                 refused(22, c.submit, share)
@@ -447,7 +454,7 @@ def test_late_shares_of_the_same_tip_are_good():
 
 
 def test_a_miner_hears_from_us_often():
-    with Pool(devnet(pool="notify: 1s\nrefresh: 60s")) as pool:
+    with Pool(devnet(pool="notify: 1s\nrefresh: 1h")) as pool:
         pool.start()
         with Client(pool.port) as c:
             first = c.login(address(9) + ".quiet")
@@ -455,7 +462,7 @@ def test_a_miner_hears_from_us_often():
             while len(seen) < 4:
                 job = c.wait_job(other_than=job.id, timeout=5)
                 seen.append(job)
-            assert time.monotonic() - start < 14
+            assert time.monotonic() - start < 80  # of what is not set it would be 90 s
             assert len({j.id for j in seen}) == len(seen), "a job's id was used twice"
             assert not any(j.clean for j in seen[1:])
             for j in seen:
@@ -469,8 +476,10 @@ def test_two_clients_never_share_nonce_space():
         b.login(address(1) + ".b")
         assert a.en1 != b.en1
         share = a.mine()
+        while b.meets(share):  # another coinbase, so another hash; one in a thousand is good by that one too
+            share = a.mine()
         assert a.submit(share) is True
-        refused(23, submit, b, share)  # another coinbase, so another hash
+        refused(23, submit, b, share)
 
 
 def test_words_for_miners_and_reconnect():
@@ -500,7 +509,7 @@ def found(pool, value):
 
 
 def test_a_block_on_a_stale_job_is_still_handed_in():
-    with Pool(devnet(bits=SOME_BLOCKS, pool="refresh: 60s")) as pool:
+    with Pool(devnet(bits=SOME_BLOCKS, pool="refresh: 1h")) as pool:
         pool.start()
         with Client(pool.port) as c:
             job = c.login(address(9) + ".finder")
