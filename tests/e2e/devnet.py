@@ -9,7 +9,7 @@ import threading
 import time
 import urllib.error
 
-from pool import Pool, patient
+from pool import Pool, patient, wait_for
 from stratum import Client, StratumError
 
 SHARE = "2.384185791015625e-07"  # 2^-22: about a thousand hashes
@@ -210,6 +210,17 @@ def verified(pool):
     """otedama ledger verify on the stopped pool."""
     r = pool.command("ledger", "verify", "-c", pool.config, check=False)
     assert r.returncode == 0 and "ok" in r.stdout, f"ledger verify: {r.stdout}{r.stderr}"
+
+
+def connections(pool):
+    """How many the pool counts by its own word, on all reactors."""
+    return sum(float(line.split()[-1]) for line in pool.get("/metrics", pool.metrics).splitlines()
+               if line.startswith("otd_connections{"))
+
+
+def gone(pool, n=0):
+    """Until the pool knows that only n connections are left: who has closed one is counted for a while."""
+    wait_for(lambda: connections(pool) == n, about=f"{n} connections")
 
 
 _shared = {}

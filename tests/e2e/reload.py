@@ -117,9 +117,9 @@ class Live:
     def find_block(self, client, pool="dev"):
         """By this client; until it has its credits."""
         before = {b["id"] for b in self.blocks()}
-        job = client.job.id
+        tip = client.job.prev
         assert client.submit(client.mine(easier_than=BLOCK)) is True
-        client.wait_job(other_than=job)
+        client.wait_tip(tip)
         return wait_for(lambda: [b for b in self.blocks() if b["id"] not in before and b["pool"] == pool and
                                  b["state"] != "candidate"], 20, about="the credits of a block")[0]
 

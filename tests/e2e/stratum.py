@@ -170,12 +170,20 @@ class Client:
                     raise TimeoutError("no job came")
             return self.job
 
+    def wait_tip(self, prev, timeout=20):
+        """The newest job once it is one on another block than prev: a job of the same tip may come any time."""
+        until = time.monotonic() + patient(timeout)
+        job = self.wait_job()
+        while job.prev == prev:
+            job = self.wait_job(other_than=job.id, timeout=max(0.1, until - time.monotonic()))
+        return job
+
     def next_en2(self):
         with self.lock:  # a test may mine on the connection of a Miner that goes on beside it
             n, self.en2_next = self.en2_next, self.en2_next + 1
         return n.to_bytes(self.en2_len, "big")
 
-    def mine(self, job=None, tries=1 << 22, harder_than=None, easier_than=None, version=None, ntime=None):
+    def mine(self, job=None, tries=1 << 26, harder_than=None, easier_than=None, version=None, ntime=None):
         """One solution of the job: (job, en2 hex, ntime, nonce hex, hash int, version bits hex or None).
         harder_than: the hash must be above this target (so that it is no block); easier_than: at most it."""
         job = job or self.job

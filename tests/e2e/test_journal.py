@@ -58,11 +58,13 @@ def find_blocks(pool, n, user, shares=5):
                     return
                 except StratumError as e:
                     assert e.code == 21, e
-                    job = c.wait_job(other_than=job)
+                    job = c.wait_job(other_than=job.id)
         for _ in range(n):
             for _ in range(shares):
                 sent(harder_than=job.network_target())
+            tip = job.prev
             sent(easier_than=job.network_target())
+            job = c.wait_tip(tip)  # or the next one would stand beside it
 
 
 def test_verify_and_dump_of_a_running_pool_and_a_stopped_one():
@@ -170,6 +172,14 @@ def changed(pool, sql):
     db.close()
 
 
+def saved(pool, turn):
+    """What a scheme holds is saved, where that is done each second; of each run one goes to the archive."""
+    time.sleep(1.2)
+    if "snapshot: 1s" in pool.text:
+        saves = os.path.join(pool.folder, "data", "archive", "saves")
+        wait_for(lambda: os.path.isdir(saves) and len(os.listdir(saves)) > turn, about="a save in the archive")
+
+
 def two_runs(pool, find=2):
     """Blocks of two accounts, a kill, blocks again."""
     for turn in range(2):
@@ -180,10 +190,10 @@ def two_runs(pool, find=2):
         if turn == 0:
             busy = pool.command("journal", "replay", "-c", pool.config, check=False)
             assert busy.returncode == 1 and "backup" in busy.stderr, busy.stderr
-            time.sleep(1.2)
+            saved(pool, turn)
             pool.kill()
     wait_for(lambda: len(pool.status()["blocks"]) == 2 * (find + 1), 20, about="all blocks")
-    time.sleep(1.2)  # a save, where there is one each second
+    saved(pool, turn)
     assert pool.stop() == 0
 
 

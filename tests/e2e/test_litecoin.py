@@ -74,7 +74,7 @@ def mine_a_block(pool, counts):
         job = clients[0].job
         assert clients[0].submit(clients[0].mine(easier_than=block_target)) is True
         order.append(address(1))
-        clients[0].wait_job(other_than=job.id, timeout=20)
+        clients[0].wait_tip(job.prev)
     finally:
         for c in clients:
             c.close()
@@ -209,7 +209,7 @@ def test_mweb_blocks_without_floor():
             job = c.login(f"{address(7)}.solo")
             for _ in range(5):
                 assert c.submit(c.mine(job)) is True
-                job = c.wait_job(other_than=job.id)
+                job = c.wait_tip(job.prev)
         wait_for(lambda: node.rpc("getblockcount") >= start + 5, 10, about="five blocks on the node")
         node.agree()
         for height in range(start + 1, start + 6):

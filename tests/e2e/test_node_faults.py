@@ -159,9 +159,9 @@ def test_failover_and_back():
                 assert state_of(pool, "n0")["state"] == "down" and state_of(pool, "n0")["error"]
                 first.up = False
                 wait_for(lambda: state_of(pool, "n2")["in_use"], 20, about="the use of the second node")
-                job = c.job
+                tip = c.job.prev
                 n.rpc("generatetoaddress", 1, n.address)
-                c.wait_job(other_than=job.id, timeout=10)
+                c.wait_tip(tip)
                 shares(c, 3)
                 height = n.rpc("getblockcount") + 1
                 hash_ = find_block(c)
@@ -181,16 +181,16 @@ def test_a_template_that_grows_stale():
             with Client(pool.port) as c:
                 c.login(address(5) + ".stale")
                 shares(c, 3)
-                assert not attention(pool)
+                wait_for(lambda: not attention(pool), about="no alarm")
                 proxy.hang = {"getblocktemplate", "getbestblockhash", "getblockchaininfo", "getblockheader",
                               "getnetworkinfo", "getblockcount"}
                 wait_for(lambda: attention(pool), 30, about="word of the stale template in the status")
                 shares(c, 3)
                 proxy.hang = set()
                 wait_for(lambda: not attention(pool), 40, about="the end of the alarm")
-                job = c.job
+                tip = c.job.prev
                 n.rpc("generatetoaddress", 1, n.address)
-                c.wait_job(other_than=job.id, timeout=10)
+                c.wait_tip(tip)
                 shares(c, 3)
             assert pool.stop() == 0
 
@@ -205,8 +205,8 @@ def test_only_templates_hang():
             proxy.hang = proxy.lost = {"getblocktemplate"}  # the long poll on its way included
             n.rpc("generatetoaddress", 1, n.address)
             wait_for(lambda: attention(pool), 30, about="word of it in the status")
-            job, proxy.hang, proxy.lost = c.job, set(), set()
-            c.wait_job(other_than=job.id, timeout=40)
+            tip, proxy.hang, proxy.lost = c.job.prev, set(), set()
+            c.wait_tip(tip, 40)
             shares(c, 3)
             wait_for(lambda: not attention(pool), 40, about="the end of the alarm")
         assert pool.stop() == 0

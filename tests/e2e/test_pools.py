@@ -78,11 +78,11 @@ def add(to, more):
 def find(pool, node, rigs, finder):
     """finder finds a block; everybody gets new work. What the node says of it: address and value of its coinbase."""
     height = node.rpc("getblockcount") + 1
-    before = [(r, r.job.id) for r in rigs]
+    before = [(r, r.job.prev) for r in rigs]
     finder.block()
     wait_for(lambda: node.rpc("getblockcount") >= height, 20, about="the block")
-    for r, job in before:
-        r.wait_job(other_than=job, timeout=20)
+    for r, tip in before:
+        r.wait_tip(tip)
     wait_for(lambda: any(b["height"] == height and b["state"] == "confirming" for b in pool.status()["blocks"]), 30,
              about="the credits of the block")
     coinbase = node.rpc("getblock", node.rpc("getblockhash", height), 2)["tx"][0]

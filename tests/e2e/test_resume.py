@@ -3,7 +3,7 @@ whichever reactor it lands; nobody else gets them, and no share is counted twice
 import os
 import time
 
-from devnet import SHARE, Database, Raw, devnet, healthy, refused, verified
+from devnet import SHARE, Database, Raw, connections, devnet, gone, healthy, refused, verified
 from pool import Pool, address, patient, wait_for
 from stratum import Client
 from upgrade import UpPool
@@ -31,16 +31,6 @@ def come(pool, ident=None, mask=None, user=USER):
     assert c.call("mining.authorize", user, "x") is True
     c.wait_job()
     return c
-
-
-def connections(pool):
-    return sum(int(line.split()[-1]) for line in pool.get("/metrics", pool.metrics).splitlines()
-               if line.startswith("otd_connections{"))
-
-
-def gone(pool, n):
-    """Until the pool knows that only n connections are left."""
-    wait_for(lambda: connections(pool) == n, 5, about=f"{n} connections")
 
 
 def back(pool, c, **how):
