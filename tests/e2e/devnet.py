@@ -220,7 +220,13 @@ def connections(pool):
 
 def gone(pool, n=0):
     """Until the pool knows that only n connections are left: who has closed one is counted for a while."""
-    wait_for(lambda: connections(pool) == n, about=f"{n} connections")
+    wait_for(lambda: connections(pool) <= n, about=f"{n} connections")
+
+
+def alone(pool):
+    """Until the one that looked whether the pool serves has come and gone: start() does not wait for that."""
+    wait_for(lambda: "otd_connections_accepted_total 0" not in pool.get("/metrics", pool.metrics), about="a first connection")
+    gone(pool)
 
 
 _shared = {}

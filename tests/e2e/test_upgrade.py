@@ -23,7 +23,8 @@ from test_faults import every_share_is_there
 from test_systemd import HERE, UNIT, Manager, need
 from upgrade import UpPool, alive, wrapper
 
-STEERED = "{start: 2.384185791015625e-07, min: 9.5367431640625e-07, max: 1, vardiff: true, aim: 1s}"
+EASY = 3.725290298461914e-09  # 2^-28: sixteen hashes
+STEERED = f"{{start: {EASY}, min: {EASY}, max: 1, vardiff: true, aim: 1s}}"
 
 
 def untouched(miners):
@@ -45,7 +46,9 @@ def test_twenty_upgrades_under_load():
                         mask=0x1FFFE000 if i % 2 else None) for i in range(8)]
         en1 = [m.client.en1 for m in miners]
         for turn in range(20):
+            before = sum(m.acknowledged for m in miners)
             time.sleep(random.uniform(0.05, 0.4))
+            wait_for(lambda n=before: sum(m.acknowledged for m in miners) > n + 20, about="shares")
             said = pool.upgraded("--json").stdout
             assert json.loads(said)["sessions"] == len(miners), said
             untouched(miners)
@@ -101,19 +104,16 @@ def test_a_session_goes_on_where_it_stood():
 
 
 def test_difficulty_stays_where_it_was_steered():
-    start = STEERED.replace("9.5367431640625e-07", SHARE)
-    with UpPool(devnet(difficulty=start)) as pool:
+    with UpPool(devnet(difficulty=STEERED)) as pool:
         pool.start()
         m = Miner(pool.port, address(62) + ".v", ahead=2)
-        wait_for(lambda: m.client.difficulty > 4 * float(SHARE), 30, about="a raise of the difficulty")
-        m.pause = 0.2
-        time.sleep(1)
-        before = m.client.difficulty
-        n = len(m.client.notices)
+        wait_for(lambda: m.client.difficulty > 64 * EASY, 30, about="a raise of the difficulty")
+        n, before = len(m.client.notices), m.acknowledged
         pool.upgraded()
+        wait_for(lambda: m.acknowledged > before + 10, about="shares after it")
         time.sleep(1)
         told = [x["params"][0] for x in m.client.notices[n:] if x["method"] == "mining.set_difficulty"]
-        assert all(before / 8 <= d <= before * 8 and d > float(SHARE) for d in told), (before, told)
+        assert all(d > 8 * EASY for d in told), told  # it may still be steered, not begin anew
         m.stop()
         assert not m.refused, m.refused[:3]
         assert pool.stop() == 0
@@ -143,8 +143,8 @@ def test_blocks_all_the_time():
     with UpPool(devnet(bits=SOME_BLOCKS)) as pool:
         pool.start()
         miners = [Miner(pool.port, f"{address(64 + i)}.b", ahead=2) for i in range(3)]
-        for _ in range(6):
-            time.sleep(0.4)
+        for turn in range(6):
+            wait_for(lambda: len(pool.said("block.found")) > turn, 60, about="a block")
             pool.upgraded()
         for m in miners:
             m.stop()
@@ -165,9 +165,8 @@ def test_other_numbers_of_reactors():
         miners = [Miner(pool.port, f"{address(70 + i)}.r", pause=0.002) for i in range(6)]
         held = [(m, m.client.mine()) for m in miners]
         for m, share in held:
-            m.client.submit(share)
-            m.acknowledged += 1
-            m.sent += 1
+            assert m.client.submit(share) is True
+        wait_for(lambda: all(m.acknowledged for m in miners), about="shares of all")
         for n in (3, 2, 4, 1):
             pool.write(devnet(top=f"threads: {{reactors: {n}}}"))
             time.sleep(0.3)
@@ -177,6 +176,7 @@ def test_other_numbers_of_reactors():
         for m in miners:
             m.stop()
             assert not m.refused and not m.unanswered, m.refused[:3]
+            m.acknowledged, m.sent = m.acknowledged + 1, m.sent + 1  # the one that is held
         assert pool.stop() == 0
         every_share_is_there(pool, miners)
 
@@ -189,8 +189,8 @@ def answers_of(sockets, turn):
         began[s.fileno()] = (time.monotonic(), s, b"")
         poll.register(s, select.POLLIN)
     while began:
-        ready = poll.poll(30000)
-        assert ready, f"{len(began)} connections have no answer within 30 s"
+        ready = poll.poll(120000)
+        assert ready, f"{len(began)} connections have no answer within 120 s"
         for fd, _ in ready:
             since, s, got = began[fd]
             more = s.recv(65536)
@@ -230,10 +230,10 @@ def test_a_thousand_connections():
         waits = []
         for turn in range(3):
             time.sleep(0.3)
+            frozen = len(pool.said("upgrade.checked"))
             asker = subprocess.Popen([PROGRAM, "upgrade", "--socket", pool.socket], cwd=pool.folder, text=True,
                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             # Each asks when all is frozen, and has its answer from the new process.
-            frozen = len(pool.said("upgrade.checked"))
             wait_for(lambda: len(pool.said("upgrade.checked")) > frozen or asker.poll() is not None, 20, step=0.001)
             waits += answers_of(idle, turn)
             assert f"{n + 4} connections" in asker.communicate(timeout=180)[0]
@@ -412,7 +412,6 @@ def test_one_that_dies_or_hangs_with_all_in_its_hands():
         miners = [Miner(pool.port, f"{address(95 + i)}.d", pause=0.005) for i in range(4)]
         share = miners[0].client.mine()
         assert miners[0].client.submit(share) is True
-        miners[0].acknowledged, miners[0].sent = miners[0].acknowledged + 1, miners[0].sent + 1
         for signum, seen in ((signal.SIGKILL, "ended"), (signal.SIGSTOP, "no word of it")):
             before = pool.pid()
             done = threading.Event()
@@ -443,6 +442,7 @@ def test_one_that_dies_or_hangs_with_all_in_its_hands():
         for m in miners:
             m.stop()
             assert not m.refused and not m.unanswered
+        miners[0].acknowledged, miners[0].sent = miners[0].acknowledged + 1, miners[0].sent + 1  # the one that is held
         assert pool.stop() == 0
         every_share_is_there(pool, miners)
 
@@ -483,7 +483,7 @@ def test_killed_at_any_moment():
         for turn in range(10):
             pool.start()
             now = [Miner(pool.port, f"{address(100 + i)}.k{turn}", ahead=(1, 4, 8)[i]) for i in range(3)]
-            time.sleep(0.2)
+            wait_for(lambda: sum(m.acknowledged for m in now) > 15, about="shares")
             first = pool.pid()
             asker = subprocess.Popen([PROGRAM, "upgrade", "--socket", pool.socket, "--wait", "5s"], cwd=pool.folder,
                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -525,13 +525,15 @@ def test_sigterm_ends_an_upgrade():
 def test_two_at_a_time():
     with UpPool(devnet()) as pool:
         pool.start()
-        slow = wrapper(pool.folder, "slow", "exec sleep 60")
-        asker = subprocess.Popen([PROGRAM, "upgrade", "--socket", pool.socket, "--binary", slow, "--wait", "2s"],
+        word = os.path.join(pool.folder, "end")
+        slow = wrapper(pool.folder, "slow", f"while [ ! -e {word} ]; do sleep 0.1; done; exit 1")
+        asker = subprocess.Popen([PROGRAM, "upgrade", "--socket", pool.socket, "--binary", slow, "--wait", "300s"],
                                  cwd=pool.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for(lambda: pool.said("upgrade.begun"), 10, about="the beginning")
         r = pool.upgrade(check=False)
         assert r.returncode == 1 and "under way" in r.stderr, r.stderr
         assert pool.status()["pools"], "the control socket waits for the upgrade"
+        open(word, "w", encoding="ascii").close()
         assert asker.wait(60) == 1
         pool.upgraded()
         assert pool.stop() == 0

@@ -23,6 +23,7 @@ def context(version=None, ciphers=None, authority=None):
 def connect(port, ctx=None, session=None, source=None, first=b"", timeout=10):
     """A TLS connection after its handshake. first: bytes in front of it."""
     s = socket.create_connection(("127.0.0.1", port), timeout=timeout, source_address=(source, 0) if source else None)
+    s.settimeout(60)  # of the handshake and each answer
     try:
         if first:
             s.sendall(first)
