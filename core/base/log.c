@@ -118,15 +118,27 @@ static int priority(int level)
 	return level >= 0 && level < 4 ? of[level] : 7;
 }
 
+/* Before otd_log_init() too: a program that takes over from another reads the configuration and tries plugins. */
+static bool for_journal(void)
+{
+	return g.journal || (!g.path && !g.wall_ms && stderr_is_journal());
+}
+
+const char *otd_log_error_mark(void)
+{
+	return stderr_is_journal() ? "<3>" : "";
+}
+
 static bool write_line(int64_t ms, int level, const char *module, const char *event, char *pairs)
 {
 	struct otd_bytes line;
+	bool journal = for_journal();
 	otd_bytes_init(&line, OTD_LOG_LINE_MAX + 8);
 	if (g.torn)
 		(void)otd_bytes_text(&line, "\n");
-	if (g.journal)
+	if (journal)
 		(void)otd_bytes_format(&line, "<%d>", priority(level));
-	otd_log_line(&line, g.conf.form, g.journal ? OTD_LOG_NO_TIME : ms, level, module, event,
+	otd_log_line(&line, g.conf.form, journal ? OTD_LOG_NO_TIME : ms, level, module, event,
 		     pairs);
 	bool written = !line.failed && line.len && put(line.ptr, line.len);
 	otd_bytes_finish(&line);

@@ -36,6 +36,8 @@ void otd_log(int level, const char *module, const char *event, const char *fmt, 
 
 /* Lines that were not written since the start: the disk was full, the reader of stderr stuck. */
 uint64_t otd_log_lost(void);
+/* What goes before a line of error on stderr: journald reads its urgency from it; "" for all others. */
+const char *otd_log_error_mark(void);
 
 /* Quotes and escapes a value for logfmt; the buffer is the caller's, at least 3 bytes; what does
    not fit is cut. Returns out. */

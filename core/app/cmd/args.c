@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/text.h"
 
 static void help(const struct otd_cmd *cmd, const struct otd_arg *args, size_t n_args)
@@ -25,9 +26,9 @@ static void help(const struct otd_cmd *cmd, const struct otd_arg *args, size_t n
 
 static int wrong(const struct otd_cmd *cmd, const char *what, const char *word, const char *nearest)
 {
-	fprintf(stderr, "otedama: %s: %s '%s'%s%s%s; try 'otedama %s --help'\n", cmd->name, what,
-		word, nearest ? ", did you mean '" : "", nearest ? nearest : "",
-		nearest ? "'?" : "", cmd->name);
+	fprintf(stderr, "%sotedama: %s: %s '%s'%s%s%s; try 'otedama %s --help'\n",
+		otd_log_error_mark(), cmd->name, what, word, nearest ? ", did you mean '" : "",
+		nearest ? nearest : "", nearest ? "'?" : "", cmd->name);
 	return OTD_EXIT_USAGE;
 }
 
@@ -164,7 +165,7 @@ int otd_args_parse(const struct otd_cmd *cmd, const struct otd_arg *args, size_t
 int otd_cmd_fail(const struct otd_cmd *cmd, const char *fmt, ...)
 {
 	va_list ap;
-	fprintf(stderr, "otedama: %s: ", cmd->name);
+	fprintf(stderr, "%sotedama: %s: ", otd_log_error_mark(), cmd->name);
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);

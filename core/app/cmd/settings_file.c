@@ -3,13 +3,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "loop/loop.h"
 
 static void on_problem(void *arg, const struct otd_err *err)
 {
 	size_t *n = arg;
 	if ((*n)++ > 0)
-		fprintf(stderr, "otedama: %s\n", err->text);
+		fprintf(stderr, "%sotedama: %s\n", otd_log_error_mark(), err->text);
 }
 
 otd_rc otd_settings_file_load(struct otd_settings **out, struct otd_env *e, const char *file,

@@ -10,6 +10,9 @@
 
 #include "app/cmd/settings_file.h"
 
+/* The same of the system's service: deploy/otedama.service gives it this folder, which only root can make. */
+#define SERVICE_LAST "/run/otedama/otedama-last"
+
 /* The file that names the socket of the pool this user started last; its folder is ours alone. */
 static bool last_file(char *path, size_t cap)
 {
@@ -44,10 +47,9 @@ void otd_where_publish(const char *socket)
 	close(fd);
 }
 
-static otd_rc read_last(char *path, size_t cap)
+static otd_rc read_path(char *path, size_t cap, const char *file)
 {
-	char file[256];
-	FILE *f = last_file(file, sizeof(file)) ? fopen(file, "re") : NULL;
+	FILE *f = fopen(file, "re");
 	otd_rc rc = OTD_E_NOT_FOUND;
 	if (!f)
 		return rc;
@@ -57,6 +59,12 @@ static otd_rc read_last(char *path, size_t cap)
 	}
 	fclose(f);
 	return rc;
+}
+
+static otd_rc read_last(char *path, size_t cap)
+{
+	char file[256];
+	return last_file(file, sizeof(file)) ? read_path(path, cap, file) : OTD_E_NOT_FOUND;
 }
 
 void otd_where_withdraw(const char *socket)
@@ -106,7 +114,9 @@ otd_rc otd_where_socket(char *path, size_t cap, const char *socket, const char *
 				"no pool was started here by this user, and that of %s is not for "
 				"this user to ask; become root, or name another with -c FILE",
 				service);
-	return otd_settings_file_socket(path, cap, service, err);
+	/* A file in the middle of an edit says nothing: a pool that runs is asked all the same. */
+	otd_rc rc = otd_settings_file_socket(path, cap, service, err);
+	return rc && read_path(path, cap, SERVICE_LAST) == OTD_OK ? OTD_OK : rc;
 }
 
 void otd_where_program(char *folder, size_t cap)
