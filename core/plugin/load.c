@@ -506,6 +506,11 @@ const struct otd_plugin_desc *otd_plugin_desc(const struct otd_plugin *pl)
 	return &pl->desc;
 }
 
+const char *otd_plugin_image(const struct otd_plugin *pl)
+{
+	return pl->copy ? pl->copy : pl->file;
+}
+
 const char *otd_plugin_digest(const struct otd_plugin *pl)
 {
 	return pl->digest;

@@ -131,6 +131,8 @@ otd_rc otd_plugins_found(struct otd_plugins *p,
 
 /* The host's own zero-filled copy of the descriptor and tables. */
 const struct otd_plugin_desc *otd_plugin_desc(const struct otd_plugin *pl);
+/* The file that is mapped: our own copy, where there is a private_dir. Stays while the image has instances. */
+const char *otd_plugin_image(const struct otd_plugin *pl);
 /* SHA-256 of the file, hex. */
 const char *otd_plugin_digest(const struct otd_plugin *pl);
 

@@ -240,6 +240,21 @@ static void on_auth(struct otd_coordinator *c, const struct otd_msg_auth *m)
 static void on_block(struct otd_coordinator *c, const struct otd_msg_block *m)
 {
 	struct otd_err err = {0};
+/* What one reactor says of a worker's refused shares is for all others. */
+static void on_budget(struct otd_coordinator *c, const struct otd_msg_budget *m)
+{
+	struct otd_msg *copy = copy_msg(&m->head);
+	if (!copy)
+		return; /* the others count without it */
+	copy->type = OTD_MSG_BUDGET_HEARD;
+	((struct otd_msg_budget *)copy)->from = m->head.reactor;
+	for (uint32_t i = 0; i < c->n_reactors; i++) {
+		if (c->reactors[i].mailbox && i != m->head.reactor)
+			send_copy(c, i, copy);
+	}
+	otd_msg_destroy(copy);
+}
+
 	struct otd_block_name name = {
 		.pool = m->pool, .epoch = m->epoch, .share_seq = m->share_seq, .height = m->height};
 	char hash[65], quoted[600];
@@ -253,6 +268,7 @@ static void on_block(struct otd_coordinator *c, const struct otd_msg_block *m)
 	struct otd_span account = otd_msg_get(m, m->account), worker = otd_msg_get(m, m->worker);
 	char account_text[2 * ADDRESS_BYTES], worker_text[2 * ADDRESS_BYTES];
 	otd_log(OTD_LOG_INFO, "pool", "block.found",
+	case OTD_MSG_BUDGET: on_budget(c, (const struct otd_msg_budget *)m); break;
 		"pool=%s height=%" PRIu64 " hash=%s account=%s worker=%s share=%" PRIu64
 		"-%" PRIu64,
 		p->conf.name, m->height, hash,

@@ -23,10 +23,16 @@ enum otd_msg_type {
 	OTD_MSG_RENEW = 10,  /* certificates were read again: head only */
 	OTD_MSG_ARRIVE =
 		11, /* of struct otd_msg_move: a connection of another process; its descriptor comes with it */
+	/* Another image of an algorithm: OTD_MSG_SWAP (of struct otd_msg_text) prepares it, OTD_MSG_SWAP_READY answers;
+	   then one of the two heads. */
+	OTD_MSG_SWAP = 12,
+	OTD_MSG_SWAP_COMMIT = 13,
+	OTD_MSG_SWAP_DROP = 14,
 	/* listen to no client, answer what was received, then OTD_MSG_DRAINED; clients stay. THAW: listen again;
 	   OTD_MSG_DRAINED comes then too, where it has not come. Heads only. */
 	OTD_MSG_FREEZE = 16,
 	OTD_MSG_THAW = 17,
+	OTD_MSG_BUDGET_HEARD = 18, /* of struct otd_msg_budget: what another reactor has said */
 	/* reactor to coordinator */
 	OTD_MSG_AUTH = 32,
 	OTD_MSG_BLOCK = 33,
@@ -38,7 +44,13 @@ enum otd_msg_type {
 	OTD_MSG_ENDED = 38,   /* of struct otd_msg_client: this session has ended */
 	OTD_MSG_METRICS = 39, /* of struct otd_msg_text: otd_metrics_changes() */
 	OTD_MSG_CHANGED = 40, /* one of its reactors has the last change: head only */
-	OTD_MSG_MOVE = 41     /* a connection for another process; its descriptor comes with it */
+	OTD_MSG_MOVE = 41,    /* a connection for another process; its descriptor comes with it */
+	/* from a reactor again */
+	OTD_MSG_BUDGET = 42, /* refused shares of a worker, for all other reactors */
+	/* from a reactor process again */
+	OTD_MSG_BAN_WISH = 43,   /* somebody is to be banned */
+	OTD_MSG_SWAP_READY = 44, /* of struct otd_msg_text: "", or why it cannot */
+	OTD_MSG_SWAP_TAKEN = 45  /* all its reactors have it: head only */
 };
 
 struct otd_msg {
@@ -112,6 +124,25 @@ struct otd_msg_ban {
 	uint64_t id;
 	int64_t until_ms; /* wall clock; 0: for ever */
 	struct otd_ref what, reason;
+};
+
+/* What a reactor has counted for a worker at an address since it told of it last. */
+struct otd_msg_budget {
+	struct otd_msg head;
+	uint32_t from; /* the reactor that says it; the coordinator fills it in */
+	uint32_t flags;
+	uint32_t good, bad, stale;
+	uint32_t workers; /* of this address that send good shares, at this reactor */
+	int64_t kept_out_ms;
+	struct otd_ref key, host;
+};
+
+struct otd_msg_ban_wish {
+	struct otd_msg head;
+	uint32_t scope; /* enum otd_ban_scope of net/bans.h */
+	uint32_t reserved;
+	int64_t seconds;
+	struct otd_ref by, what, reason;
 };
 
 struct otd_msg_pool_gone {

@@ -12,9 +12,19 @@
 /* An address of which a worker has been over its budget. */
 struct otd_place {
 	int64_t since_ms;
-	uint32_t over;  /* workers, at most OTD_BUDGET_PLACE_MOST */
-	uint32_t users; /* rigs */
+	uint32_t over;                        /* workers, at most OTD_BUDGET_PLACE_MOST */
+	uint32_t users;                       /* rigs */
+	uint16_t others[OTD_BUDGET_REACTORS]; /* good workers that other reactors know there */
+	uint32_t told;                        /* how many we have said that we know */
 	uint8_t key[ADDRESS];
+};
+
+/* Flags of a word. */
+enum {
+	WORD_OVER = 1,    /* it is over its budget; kept_out_ms 0: it may come again */
+	WORD_COUNTED = 2, /* one more of its address is */
+	WORD_PLACE = 4,   /* workers is told */
+	WORD_ANSWER = 8   /* nobody answers it */
 };
 
 static int64_t now_ms(const struct otd_budget *b)
@@ -143,31 +153,38 @@ static void sweep(struct otd_budget *b, int64_t now)
 	} while (n == A_TIME);
 }
 
+/* The one of this key, made where it is missing; NULL: there is no room. */
+static struct otd_rig *rig_of(struct otd_budget *b, const uint8_t *key, size_t n)
+{
+	struct otd_rig *r = find(b, key, n);
+	int64_t now = now_ms(b);
+
+	if (r)
+		return r;
+	if (otd_map_count(b->rigs) >= OTD_BUDGET_MAX / 2 && now - b->swept_ms >= SWEEP_MS)
+		sweep(b, now);
+	r = calloc(1, sizeof(*r) + n);
+	if (!r)
+		return NULL;
+	r->since_ms = now;
+	r->key_len = (uint8_t)n;
+	memcpy(r->key, key, n);
+	if (otd_map_add(b->rigs, key, n, (uint64_t)(uintptr_t)r, NULL)) {
+		free(r);
+		return NULL;
+	}
+	return r;
+}
+
 struct otd_rig *otd_budget_enter(struct otd_budget *b, const char *host, uint32_t pool,
 				 struct otd_span account, struct otd_span name)
 {
 	uint8_t key[KEY_MAX];
 	size_t n = b->conf.shares ? key_of(key, host, pool, account, name) : 0;
-	struct otd_rig *r = find(b, key, n);
-	int64_t now = now_ms(b);
+	struct otd_rig *r = n ? rig_of(b, key, n) : NULL;
 
-	if (!n)
-		return NULL;
-	if (!r) {
-		if (otd_map_count(b->rigs) >= OTD_BUDGET_MAX / 2 && now - b->swept_ms >= SWEEP_MS)
-			sweep(b, now);
-		r = calloc(1, sizeof(*r) + n);
-		if (!r)
-			return NULL;
-		r->since_ms = now;
-		r->key_len = (uint8_t)n;
-		memcpy(r->key, key, n);
-		if (otd_map_add(b->rigs, key, n, (uint64_t)(uintptr_t)r, NULL)) {
-			free(r);
-			return NULL;
-		}
-	}
-	r->users++;
+	if (r)
+		r->users++;
 	return r;
 }
 
@@ -220,8 +237,19 @@ static struct otd_place *place_of(struct otd_budget *b, struct otd_rig *r, int64
 	if (now - p->since_ms >= b->conf.window_ms) {
 		p->since_ms = now;
 		p->over = 0;
+		memset(p->others, 0, sizeof(p->others));
+		p->told = 0;
 	}
 	return p;
+}
+
+static uint32_t good_elsewhere(const struct otd_place *p)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < OTD_BUDGET_REACTORS; i++)
+		n += p->others[i];
+	return n;
 }
 
 /* Whether it is the address that is wrong: more of it over their budget than good. The same worker again
@@ -232,8 +260,11 @@ static bool place_is_bad(struct otd_budget *b, struct otd_rig *r, uint32_t good,
 
 	if (!p)
 		return false;
-	if ((!r->over || !good) && p->over < OTD_BUDGET_PLACE_MOST)
-		p->over++;
+	good += good_elsewhere(p);
+	b->counted = (!r->over || !good) && p->over < OTD_BUDGET_PLACE_MOST;
+	p->over += b->counted;
+	if (b->reactors > 1 && now - p->since_ms < OTD_BUDGET_ASK_MS)
+		return false;
 	return p->over >= OTD_BUDGET_PLACE_LEAST && p->over > good;
 }
 
@@ -256,6 +287,7 @@ static void window_anew(struct otd_rig *r, int64_t now)
 {
 	r->since_ms = now;
 	r->good = r->bad = r->stale = 0;
+	r->new_good = r->new_bad = r->new_stale = 0;
 	r->told = r->over = r->excused = false;
 }
 
@@ -265,13 +297,16 @@ enum otd_budget_step otd_budget_bad(struct otd_budget *b, struct otd_rig *rig, b
 	int64_t now = now_ms(b);
 	uint32_t allowed = allowance(b, rig, now);
 
+	b->counted = false;
 	if (!b->conf.shares || otd_budget_refused(b, rig))
 		return OTD_BUDGET_FINE;
 	if (now - rig->since_ms >= b->conf.window_ms)
 		window_anew(rig, now);
 	bool again = rig->over;
 	rig->bad++;
+	rig->new_bad++;
 	rig->stale += stale;
+	rig->new_stale += stale;
 	if (rig->excused ||
 	    (uint64_t)rig->bad * 1000000 < ((uint64_t)rig->good + rig->bad) * b->conf.part_ppm)
 		return OTD_BUDGET_FINE;
@@ -290,4 +325,101 @@ enum otd_budget_step otd_budget_bad(struct otd_budget *b, struct otd_rig *rig, b
 		return OTD_BUDGET_CLOSE;
 	rig->until_ms = now + b->conf.ban_ms;
 	return ban ? OTD_BUDGET_BAN : OTD_BUDGET_REFUSE;
+}
+
+/* --- between reactors --- */
+
+/* So many shares of a worker are told of at once. It grows with what is known of it, so that one of whom most
+   is good and much is not costs no more words than others. */
+static uint32_t part_to_tell(const struct otd_budget *b, const struct otd_rig *r)
+{
+	uint32_t allowed = allowance(b, r, now_ms(b));
+	uint32_t n = (r->bad > allowed ? r->bad : allowed) / (OTD_BUDGET_BEYOND * b->reactors);
+
+	return n ? n : 1;
+}
+
+/* What the others do not know of it so far. */
+static struct otd_budget_word word_of(struct otd_rig *r, uint32_t flags)
+{
+	struct otd_budget_word w = {.key = {r->key, r->key_len},
+				    .flags = flags,
+				    .good = r->new_good,
+				    .bad = r->new_bad,
+				    .stale = r->new_stale};
+
+	r->new_good = r->new_bad = r->new_stale = 0;
+	return w;
+}
+
+bool otd_budget_say(struct otd_budget *b, struct otd_rig *rig, enum otd_budget_step step,
+		    uint32_t good, struct otd_budget_word *w)
+{
+	if (b->reactors < 2 || !b->conf.shares)
+		return false;
+	if (step > OTD_BUDGET_TELL) {
+		*w = word_of(rig, WORD_OVER | WORD_PLACE | (b->counted ? WORD_COUNTED : 0));
+		w->workers = good;
+		if (rig->place)
+			rig->place->told = good;
+		w->kept_out_ms = rig->until_ms ? rig->until_ms - now_ms(b) : 0;
+		return true;
+	}
+	if (rig->excused || !rig->new_bad || rig->new_bad < part_to_tell(b, rig))
+		return false;
+	*w = word_of(rig, 0);
+	return true;
+}
+
+static uint32_t plus(uint32_t a, uint32_t b)
+{
+	return b > UINT32_MAX - a ? UINT32_MAX : a + b;
+}
+
+/* It is over its budget, somebody says. */
+static void hear_over(struct otd_budget *b, struct otd_rig *r, const struct otd_budget_word *w,
+		      int64_t now)
+{
+	struct otd_place *p = place_of(b, r, now);
+
+	if (p && w->flags & WORD_COUNTED && p->over < OTD_BUDGET_PLACE_MOST)
+		p->over++;
+	window_anew(r, now);
+	r->over = true;
+	/* Not for longer than is the rule here. */
+	if (w->kept_out_ms > 0)
+		r->until_ms =
+			now + (w->kept_out_ms < b->conf.ban_ms ? w->kept_out_ms : b->conf.ban_ms);
+}
+
+bool otd_budget_hear(struct otd_budget *b, uint32_t from, const struct otd_budget_word *w,
+		     uint32_t good, struct otd_budget_word *answer)
+{
+	int64_t now = now_ms(b);
+	bool sound = w->key.len > ADDRESS + sizeof(uint32_t) && w->key.len <= KEY_MAX &&
+		     from < OTD_BUDGET_REACTORS;
+	struct otd_rig *r = sound && b->conf.shares ? rig_of(b, w->key.ptr, w->key.len) : NULL;
+	struct otd_place *p = r && w->flags & WORD_PLACE ? place_of(b, r, now) : NULL;
+
+	if (!r)
+		return false;
+	if (p)
+		p->others[from] = (uint16_t)(w->workers < UINT16_MAX ? w->workers : UINT16_MAX);
+	if (now - r->since_ms >= b->conf.window_ms)
+		window_anew(r, now);
+	r->good = plus(r->good, w->good);
+	r->bad = plus(r->bad, w->bad);
+	r->stale = plus(r->stale, w->stale);
+	if (w->flags & WORD_OVER)
+		hear_over(b, r, w, now);
+	if (w->flags & WORD_ANSWER || b->reactors < 2)
+		return false;
+	bool wanted = p ? p->told != good : r->new_good >= part_to_tell(b, r);
+	if (!wanted)
+		return false;
+	*answer = word_of(r, WORD_ANSWER | (p ? WORD_PLACE : 0));
+	answer->workers = good;
+	if (p)
+		p->told = good;
+	return true;
 }

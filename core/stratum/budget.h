@@ -7,18 +7,30 @@
  * over their budget than send good shares, so that a farm behind one address keeps what is good of it.
  * Kept as long as the window is, beyond the end of a connection; a worker that sends nothing wrong is not in
  * here at all.
+ *
+ * Reactors share no memory: each counts, and tells the others in words (struct otd_budget_word) each time
+ * that it has counted another part of a budget, 1 of 8 divided by the reactors. So all of them together
+ * let through at most an eighth more than the budget, and what is on its way. Nothing is told of who sends
+ * nothing wrong.
  */
 #ifndef OTD_STRATUM_BUDGET_H
 #define OTD_STRATUM_BUDGET_H
 
 #include "base/env.h"
 #include "base/map.h"
+#include "pool/reactor/reactor.h"
 
 #define OTD_BUDGET_MAX 32768 /* workers and addresses in a window, each */
 /* Workers of an address over their budget before it is banned, and no more than so many are counted: an
    address with that many good ones is never banned by this rule. */
 #define OTD_BUDGET_PLACE_LEAST 3
 #define OTD_BUDGET_PLACE_MOST  16
+/* Beyond a budget, what reactors together may let through: 1 part of so many. */
+#define OTD_BUDGET_BEYOND   8u
+#define OTD_BUDGET_REACTORS 64 /* that may tell of an address */
+/* An address is not banned sooner after its first worker over its budget, where there are other reactors:
+   so long they have to say whom they know there. */
+#define OTD_BUDGET_ASK_MS 1000
 
 struct otd_budget_conf {
 	uint32_t shares;   /* refused in a window that are too many; 0: never */
@@ -35,6 +47,7 @@ struct otd_rig {
 	uint32_t good, bad; /* shares in the window; bad: all that were refused */
 	uint32_t stale;     /* of the bad */
 	uint32_t users;     /* sessions that know it */
+	uint32_t new_good, new_bad, new_stale; /* of them, what other reactors do not know */
 	bool told, over, excused;
 	uint8_t key_len;
 	uint8_t key[];
@@ -45,6 +58,8 @@ struct otd_budget {
 	struct otd_budget_conf conf;
 	struct otd_map *rigs, *places;
 	int64_t swept_ms;
+	uint32_t reactors; /* of the pool; the caller's to set: 0 or 1: there is no other */
+	bool counted;      /* by the last otd_budget_bad(): one more of its address is over */
 };
 
 /* What is to be done about a share that was refused. */
@@ -75,10 +90,19 @@ bool otd_budget_refused(const struct otd_budget *b, const struct otd_rig *rig);
 static inline void otd_budget_good(struct otd_rig *rig)
 {
 	rig->good += rig->good < UINT32_MAX;
+	rig->new_good += rig->new_good < UINT32_MAX;
 }
 
 /* One was refused; good: workers of this address that send good shares and are not this one. */
 enum otd_budget_step otd_budget_bad(struct otd_budget *b, struct otd_rig *rig, bool stale,
 				    uint32_t good);
+/* Right after it: whether other reactors are to be told. w lives as long as rig; its host is the caller's
+   to fill in. */
+bool otd_budget_say(struct otd_budget *b, struct otd_rig *rig, enum otd_budget_step step,
+		    uint32_t good, struct otd_budget_word *w);
+/* Reactor number from has said w; good: workers of w->host that send good shares here. Whether answer is
+   to be told to all. */
+bool otd_budget_hear(struct otd_budget *b, uint32_t from, const struct otd_budget_word *w,
+		     uint32_t good, struct otd_budget_word *answer);
 
 #endif

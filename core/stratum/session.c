@@ -366,19 +366,13 @@ struct otd_span otd_session_user(const struct otd_session_worker *w, char buf[OT
 	return (struct otd_span){(const uint8_t *)buf, n};
 }
 
-/* Kept out, and not only for what others of its address send under its name. */
-static bool out_of_budget(const struct otd_session *s, const struct otd_session_worker *w)
-{
-	return w->rig && w->refused >= w->accepted && otd_budget_refused(&s->st->budget, w->rig);
-}
-
 struct otd_pool_worker *otd_session_worker(const struct otd_session *s, struct otd_span user)
 {
 	for (size_t i = 0; i < s->n_workers; i++) {
 		const struct otd_session_worker *w = &s->workers[i];
 		if (w->user ? strlen(w->user) == user.len && !memcmp(w->user, user.ptr, user.len)
 			    : is_name_of(w->worker, user))
-			return out_of_budget(s, w) ? NULL : w->worker;
+			return otd_session_out_of_budget(s, w) ? NULL : w->worker;
 	}
 	return NULL;
 }

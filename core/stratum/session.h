@@ -284,6 +284,10 @@ void otd_stratum_ban(struct otd_stratum *st, const struct otd_ban *ban);
 
 /* --- session_budget.c --- */
 otd_rc otd_stratum_budget_init(struct otd_stratum *st);
+bool otd_session_out_of_budget(const struct otd_session *s, const struct otd_session_worker *w);
+/* Another reactor has said this of a worker. */
+void otd_stratum_budget_heard(struct otd_stratum *st, uint32_t from,
+			      const struct otd_budget_word *w);
 /* A share of a worker (NULL: of none) was refused: it is told, closed or kept out where there are too many. */
 void otd_session_budget(struct otd_session *s, struct otd_session_worker *w,
 			enum otd_share_verdict v);

@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "stratum/policy.h"
 #include <stdio.h>
+#include <string.h>
 
 #define RULE   "limits.invalid" /* who has banned, for people */
 #define CLOSED "invalid shares"
@@ -21,7 +22,9 @@ otd_rc otd_stratum_budget_init(struct otd_stratum *st)
 			st->conf.metrics, OTD_COUNTER, "otd_workers_over_budget_total", label,
 			"Workers whose shares are mostly refused, by what was done");
 	}
-	return otd_budget_init(&st->budget, st->env, &st->conf.limits.invalid);
+	otd_rc rc = otd_budget_init(&st->budget, st->env, &st->conf.limits.invalid);
+	st->budget.reactors = st->conf.reactors;
+	return rc;
 }
 
 static const char *host_of(const struct otd_session *s)
@@ -99,6 +102,50 @@ static void act(struct otd_session *s, const struct otd_session_worker *w,
 		otd_session_close(s, CLOSED);
 }
 
+/* Kept out, and not only for what others of its address send under its name. */
+bool otd_session_out_of_budget(const struct otd_session *s, const struct otd_session_worker *w)
+{
+	return w->rig && w->refused >= w->accepted && otd_budget_refused(&s->st->budget, w->rig);
+}
+
+/* Whoever is left on this connection is kept out: by what it sent on another one, or at another reactor. */
+static bool all_are_out(const struct otd_session *s)
+{
+	for (size_t i = 0; i < s->n_workers; i++) {
+		if (!otd_session_out_of_budget(s, &s->workers[i]))
+			return false;
+	}
+	return s->n_workers != 0;
+}
+
+static void tell_others(struct otd_session *s, struct otd_rig *rig, enum otd_budget_step step,
+			uint32_t good)
+{
+	struct otd_budget_word word;
+	const char *host = host_of(s);
+
+	if (!otd_budget_say(&s->st->budget, rig, step, good, &word))
+		return;
+	word.host = (struct otd_span){(const uint8_t *)host, strlen(host)};
+	otd_reactor_budget_tell(s->st->conf.reactor, &word);
+}
+
+void otd_stratum_budget_heard(struct otd_stratum *st, uint32_t from,
+			      const struct otd_budget_word *w)
+{
+	struct otd_budget_word answer;
+	struct otd_hosts *hosts = &st->policy.hosts;
+	const struct otd_host *host = NULL;
+	uint64_t at;
+
+	if (hosts->map && otd_map_get(hosts->map, w->host.ptr, w->host.len, &at))
+		host = (const struct otd_host *)(uintptr_t)at;
+	if (!otd_budget_hear(&st->budget, from, w, host ? host->workers : 0, &answer))
+		return;
+	answer.host = w->host;
+	otd_reactor_budget_tell(st->conf.reactor, &answer);
+}
+
 void otd_session_budget(struct otd_session *s, struct otd_session_worker *w,
 			enum otd_share_verdict v)
 {
@@ -108,6 +155,10 @@ void otd_session_budget(struct otd_session *s, struct otd_session_worker *w,
 
 	if (!b->conf.shares || !s->conn || s->closing)
 		return;
+	if (all_are_out(s)) {
+		otd_session_close(s, CLOSED);
+		return;
+	}
 	/* What nobody here may send is charged to nobody's name. */
 	if (v == OTD_SHARE_UNAUTHORIZED || v == OTD_SHARE_NOT_SUBSCRIBED)
 		w = NULL;
@@ -126,6 +177,7 @@ void otd_session_budget(struct otd_session *s, struct otd_session_worker *w,
 		step = step == OTD_BUDGET_REFUSE ? OTD_BUDGET_CLOSE : step;
 		otd_budget_leave(rig);
 	}
+	tell_others(s, rig, step, good);
 	if (step != OTD_BUDGET_FINE)
 		act(s, w, step);
 }

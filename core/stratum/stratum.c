@@ -213,6 +213,11 @@ static void on_ban(void *arg, const struct otd_ban *ban)
 	otd_stratum_ban(arg, ban);
 }
 
+static void on_budget(void *arg, uint32_t from, const struct otd_budget_word *w)
+{
+	otd_stratum_budget_heard(arg, from, w);
+}
+
 /* --- life --- */
 
 static void metrics_init(struct otd_stratum *st)
@@ -289,6 +294,7 @@ otd_rc otd_stratum_create(struct otd_stratum **out, const struct otd_stratum_con
 	st->env->ops->timer_start(st->timer, TICK_MS, TICK_MS);
 	mine.arg = st;
 	mine.freeze = otd_stratum_freeze;
+	mine.budget = on_budget;
 	otd_reactor_set_front(conf->reactor, &mine);
 	*out = st;
 	return OTD_OK;

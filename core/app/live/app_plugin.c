@@ -54,7 +54,7 @@ static void change_over(struct otd_app_live *live)
 	}
 }
 
-static void change_failed(struct otd_app_live *live)
+void otd_app_change_failed(struct otd_app_live *live)
 {
 	struct otd_app_change *c = &live->change;
 	otd_log(OTD_LOG_WARN, "plugin", c->swap ? "plugin.swap_refused" : "plugin.load_refused",
@@ -128,7 +128,7 @@ static void tried(void *arg)
 	else if (!c->err.rc)
 		(void)!otd_app_swap_payout(live->app, c, &c->err);
 	if (c->err.rc)
-		change_failed(live);
+		otd_app_change_failed(live);
 	else if (c->waiting)
 		c->state = OTD_CHANGE_TAKING;
 	else
@@ -341,6 +341,7 @@ void otd_app_plugins_stop(struct otd_app *app)
 	/* Waits for a trial; tried() sees that the pool is ending. */
 	app->env->ops->worker_destroy(live->worker);
 	live->worker = NULL;
+	otd_app_swap_give_up(app);
 }
 
 void otd_app_plugins_free(struct otd_app *app)

@@ -45,7 +45,7 @@ struct otd_app_change {
 	enum { OTD_CHANGE_NONE, OTD_CHANGE_TRYING, OTD_CHANGE_TAKING, OTD_CHANGE_DONE } state;
 	struct otd_plugin *draft;
 	bool draft_published; /* it is the set's */
-	size_t waiting;       /* pools of reactors that have not taken it yet */
+	size_t waiting;       /* pools of reactors, or reactor processes, that have not taken it yet */
 	uint64_t seq;         /* payout: the record behind which it began */
 	uint32_t before;      /* generation; 0: none */
 	struct otd_err err;
@@ -57,6 +57,7 @@ struct otd_app_live {
 	struct otd_worker *worker;
 	struct otd_app_change change; /* the last one */
 	struct otd_app_old *old;
+	struct otd_app_swap_plan *plan; /* of an algorithm, while reactor processes prepare it */
 	bool reload_after; /* a signal came during a change: reload when it is over */
 };
 
@@ -66,8 +67,12 @@ otd_rc otd_app_swap_options(struct otd_app *app, struct otd_app_change *c);
 /* The change's draft becomes what serves, and is published; or nothing changes. */
 otd_rc otd_app_swap_algo(struct otd_app *app, struct otd_app_change *c, struct otd_err *err);
 otd_rc otd_app_swap_payout(struct otd_app *app, struct otd_app_change *c, struct otd_err *err);
+/* What reactor processes prepare is not waited for any more. */
+void otd_app_swap_give_up(struct otd_app *app);
 /* app_plugin.c: the draft is the newest from now on. */
 void otd_app_publish(struct otd_app_change *c);
+/* c->err says why; what serves serves on. */
+void otd_app_change_failed(struct otd_app_live *live);
 /* The last reactor has taken it. */
 void otd_app_change_done(struct otd_app_live *live);
 /* app_plugin_list.c */

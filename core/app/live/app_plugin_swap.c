@@ -77,7 +77,7 @@ struct part {
 	bool hashes;             /* the chain plugin's "hash/1" is the fresh one's already */
 };
 
-struct plan {
+struct otd_app_swap_plan {
 	struct part *parts;
 	size_t n_parts;
 	struct take **takes;
@@ -186,7 +186,7 @@ static otd_rc make_part(struct otd_app *app, struct part *part, struct otd_app_c
 			       otd_instance_algo_info(part->fresh), chain->first->name, err);
 }
 
-static otd_rc make_take(struct otd_app *app, struct plan *plan, struct otd_app_reactor *r,
+static otd_rc make_take(struct otd_app *app, struct otd_app_swap_plan *plan, struct otd_app_reactor *r,
 			uint32_t pool, struct part *part, struct otd_err *err)
 {
 	struct take *t = calloc(1, sizeof(*t));
@@ -206,7 +206,7 @@ static otd_rc make_take(struct otd_app *app, struct plan *plan, struct otd_app_r
 	return otd_reactor_swap_prepare(r->reactor, &t->swap, &conf, err);
 }
 
-static otd_rc make_takes(struct otd_app *app, struct plan *plan, struct part *part,
+static otd_rc make_takes(struct otd_app *app, struct otd_app_swap_plan *plan, struct part *part,
 			 struct otd_err *err)
 {
 	otd_rc rc = OTD_OK;
@@ -223,14 +223,9 @@ static otd_rc make_takes(struct otd_app *app, struct plan *plan, struct part *pa
 	return rc;
 }
 
-static otd_rc make_plan(struct otd_app *app, struct plan *plan, struct otd_app_change *c,
+static otd_rc make_plan(struct otd_app *app, struct otd_app_swap_plan *plan, struct otd_app_change *c,
 			struct otd_err *err)
 {
-	if (app->processes)
-		return otd_fail(
-			err, OTD_E_UNSUPPORTED,
-			"reactor processes (threads.processes) hash by the algorithm that they "
-			"began with: restart the pool");
 	plan->parts = calloc(app->n_chains ? app->n_chains : 1, sizeof(*plan->parts));
 	plan->takes = calloc(app->n_pools * app->n_reactors + 1, sizeof(struct take *));
 	otd_rc rc =
@@ -257,7 +252,7 @@ static otd_rc make_plan(struct otd_app *app, struct plan *plan, struct otd_app_c
 }
 
 /* Nothing of it was published: what serves serves on. */
-static void drop_plan(struct plan *plan)
+static void drop_plan(struct otd_app_swap_plan *plan)
 {
 	for (size_t i = 0; i < plan->n_takes; i++) {
 		otd_reactor_swap_destroy(plan->takes[i]->swap);
@@ -272,12 +267,66 @@ static void drop_plan(struct plan *plan)
 	}
 }
 
-static void carry_out(struct otd_app *app, struct plan *plan, struct otd_app_change *c)
+static void carry_out(struct otd_app *app, struct otd_app_swap_plan *plan, struct otd_app_change *c)
 {
 	for (size_t i = 0; i < plan->n_parts; i++) {
 		struct part *p = &plan->parts[i];
 		p->chain->algo = p->fresh;
 		p->old->next = app->live->old;
+static void plan_free(struct otd_app_swap_plan *plan, bool drop)
+{
+	if (drop)
+		drop_plan(plan);
+	free(plan->takes);
+	free(plan->parts);
+	free(plan);
+}
+
+/* All reactor processes have answered. */
+static void on_prepared(void *arg, const struct otd_err *err)
+{
+	struct otd_app_live *live = arg;
+	struct otd_app *app = live->app;
+	struct otd_app_change *c = &live->change;
+	struct otd_app_swap_plan *plan = live->plan;
+	live->plan = NULL;
+	if (err->rc) {
+		plan_free(plan, true);
+		c->err = *err;
+		c->waiting = 0;
+		otd_app_change_failed(live);
+		return;
+	}
+	carry_out(app, plan, c);
+	plan_free(plan, false);
+	/* The pool has no reactors of its own then: only theirs are waited for. */
+	c->waiting = otd_app_processes_swap_commit(app);
+	if (!c->waiting)
+		otd_app_change_done(live);
+}
+
+static void on_all_taken(void *arg)
+{
+	struct otd_app_live *live = arg;
+	live->change.waiting = 0;
+	otd_app_change_done(live);
+}
+
+/* Reactors in processes: all of them prepare it, then it is decided. */
+static otd_rc ask_processes(struct otd_app *app, struct otd_app_swap_plan *plan,
+			    struct otd_app_change *c, bool *later, struct otd_err *err)
+{
+	const struct otd_processes_swap s = {on_prepared, on_all_taken, app->live};
+	size_t asked = 0;
+	otd_rc rc = app->processes ? otd_app_processes_swap(app, c->draft, &s, &asked, err) : OTD_OK;
+	*later = asked != 0;
+	if (asked) {
+		c->waiting = asked;
+		app->live->plan = plan;
+	}
+	return rc;
+}
+
 		app->live->old = p->old;
 		if (!p->old->left) { /* a chain without pools */
 			p->old->left = 1;
@@ -295,20 +344,36 @@ static void carry_out(struct otd_app *app, struct plan *plan, struct otd_app_cha
 			c->kind, c->id, t->pool);
 		otd_reactor_swap_destroy(t->swap);
 		free(t);
+void otd_app_swap_give_up(struct otd_app *app)
+{
+	struct otd_app_live *live = app->live;
+	otd_app_processes_swap_forget(app);
+	if (!live->plan)
+		return;
+	plan_free(live->plan, true);
+	live->plan = NULL;
+	(void)otd_fail(&live->change.err, OTD_E_CLOSED, "the pool is ending");
+	otd_app_change_failed(live);
+}
+
 		c->waiting--;
 	}
 }
 
 otd_rc otd_app_swap_algo(struct otd_app *app, struct otd_app_change *c, struct otd_err *err)
 {
-	struct plan plan = {0};
-	otd_rc rc = make_plan(app, &plan, c, err);
-	if (rc)
-		drop_plan(&plan);
-	else
-		carry_out(app, &plan, c);
-	free(plan.takes);
-	free(plan.parts);
+	struct otd_app_swap_plan *plan = calloc(1, sizeof(*plan));
+	bool later = false;
+	if (!plan)
+		return otd_fail(err, OTD_E_NOMEM, "out of memory");
+	otd_rc rc = make_plan(app, plan, c, err);
+	if (rc == OTD_OK)
+		rc = ask_processes(app, plan, c, &later, err);
+	if (rc == OTD_OK && later)
+		return OTD_OK;
+	if (rc == OTD_OK)
+		carry_out(app, plan, c);
+	plan_free(plan, rc != OTD_OK);
 	return rc;
 }
 

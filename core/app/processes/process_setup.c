@@ -7,6 +7,7 @@
 
 #include "app/app_parts.h"
 #include "app/app_tls.h"
+#include "app/processes/processes.h"
 #include "base/text.h"
 #include "config/yaml.h"
 
@@ -89,8 +90,8 @@ static const struct otd_settings_pool *settings_of(const struct otd_app_pool *po
 	return s;
 }
 
-static json_t *pools_json(const struct otd_app_pool *pools, size_t from, size_t n,
-			  struct otd_err *err)
+static json_t *pools_json(const struct otd_app *app, const struct otd_app_pool *pools, size_t from,
+			  size_t n, struct otd_err *err)
 {
 	json_t *a = json_array();
 	for (size_t i = from; i < n; i++) {
@@ -101,12 +102,20 @@ static json_t *pools_json(const struct otd_app_pool *pools, size_t from, size_t 
 			return NULL;
 		}
 		const struct otd_settings_use *use = &s->coin->algorithm;
+		const struct otd_plugin *pl = otd_plugins_newest(app->plugins, "algo", use->id);
+		if (!pl) {
+			(void)otd_fail(err, OTD_E_NOT_FOUND, "algo/%s is not loaded", use->id);
+			json_decref(a);
+			return NULL;
+		}
 		(void)json_array_append_new(
-			a, json_pack("{s:s, s:s, s:o, s:s, s:I, s:I, s:I}", "name", pools[i].name,
-				     "algo", use->id, "options", options_text(use->options), "path",
-				     use->path, "extranonce1", (json_int_t)s->extranonce1_bytes,
-				     "extranonce2", (json_int_t)s->extranonce2_bytes,
-				     "version_mask", (json_int_t)s->coin->version_mask));
+			a, json_pack("{s:s, s:s, s:s, s:s, s:o, s:s, s:I, s:I, s:I}", "name",
+				     pools[i].name, "algo", use->id, "image", otd_plugin_image(pl),
+				     "digest", otd_plugin_digest(pl), "options",
+				     options_text(use->options), "path", use->path, "extranonce1",
+				     (json_int_t)s->extranonce1_bytes, "extranonce2",
+				     (json_int_t)s->extranonce2_bytes, "version_mask",
+				     (json_int_t)s->coin->version_mask));
 	}
 	return a;
 }
@@ -155,29 +164,14 @@ static json_t *log_json(const struct otd_settings_log *l)
 			 "per_event", (json_int_t)l->per_event_a_second);
 }
 
-/* The algorithms as this process has them: a file that was changed on disk meanwhile is another one. */
-static json_t *digests_json(const struct otd_app *app)
-{
-	const struct otd_settings_plugins *s = &app->settings->plugins;
-	json_t *a = texts(s->digests.item, s->digests.n);
-	for (size_t i = 0; i < app->n_chains; i++) {
-		if (!app->chains[i].chain)
-			continue;
-		struct otd_plugin *pl = otd_instance_plugin(app->chains[i].algo);
-		(void)json_array_append_new(a, json_sprintf("algo/%s=%s", otd_plugin_desc(pl)->id,
-							    otd_plugin_digest(pl)));
-	}
-	return a;
-}
-
 static json_t *plugins_json(const struct otd_app *app)
 {
 	const struct otd_settings_plugins *s = &app->settings->plugins;
 	json_t *dirs = s->dirs.n ? texts(s->dirs.item, s->dirs.n)
 				 : texts((const char *const *)app->dirs.dir, app->dirs.n);
 	return json_pack("{s:o, s:o, s:o, s:b}", "dirs", dirs, "enable",
-			 texts(s->enable.item, s->enable.n), "digests", digests_json(app),
-			 "safe_mode", (int)s->safe_mode);
+			 texts(s->enable.item, s->enable.n), "digests",
+			 texts(s->digests.item, s->digests.n), "safe_mode", (int)s->safe_mode);
 }
 
 static json_t *reactors_json(const struct otd_process_reactor *r, size_t n)
@@ -219,27 +213,29 @@ json_t *otd_process_setup_make(struct otd_app *app, uint32_t first,
 	const struct otd_settings *s = app->settings;
 	const struct otd_stratum_limits limits = otd_app_limits(s);
 	int64_t processes = s->threads.processes ? s->threads.processes : 1;
-	json_t *pools = pools_json(app->pools, 0, app->n_pools, err);
+	json_t *pools = pools_json(app, app->pools, 0, app->n_pools, err);
 	if (!pools)
 		return NULL;
-	return checked(json_pack("{s:I, s:I, s:o, s:o, s:o, s:{s:I, s:I, s:b}, s:o, s:o, s:o, s:o}",
-				 "first", (json_int_t)first, "compute",
-				 (json_int_t)((s->threads.compute + processes - 1) / processes),
-				 "reactors", reactors_json(r, n), "log", log_json(&s->log),
-				 "plugins", plugins_json(app), "journal", "segment_bytes",
-				 (json_int_t)s->journal.segment_bytes, "max_bytes",
-				 (json_int_t)s->journal.max_bytes, "archive",
-				 (int)(s->journal.keep_ms || s->journal.keep_bytes), "limits",
-				 hex(&limits, sizeof(limits)), "pools", pools, "ports",
-				 ports_json(&app->ports, app->pools, app->n_pools), "tickets",
-				 tickets_json(app)),
-		       err);
+	return checked(
+		json_pack("{s:I, s:I, s:I, s:o, s:o, s:o, s:{s:I, s:I, s:b}, s:o, s:o, s:o, s:o}",
+			  "first", (json_int_t)first, "reactors_in_all",
+			  (json_int_t)otd_app_reactors(app), "compute",
+			  (json_int_t)((s->threads.compute + processes - 1) / processes),
+			  "reactors", reactors_json(r, n), "log", log_json(&s->log), "plugins",
+			  plugins_json(app), "journal", "segment_bytes",
+			  (json_int_t)s->journal.segment_bytes, "max_bytes",
+			  (json_int_t)s->journal.max_bytes, "archive",
+			  (int)(s->journal.keep_ms || s->journal.keep_bytes), "limits",
+			  hex(&limits, sizeof(limits)), "pools", pools, "ports",
+			  ports_json(&app->ports, app->pools, app->n_pools), "tickets",
+			  tickets_json(app)),
+		err);
 }
 
 json_t *otd_process_change_make(const struct otd_app_plan *p, struct otd_err *err)
 {
 	const struct otd_stratum_limits limits = otd_app_limits(p->live);
-	json_t *pools = pools_json(p->pools, p->n_old, p->n_pools, err);
+	json_t *pools = pools_json(p->app, p->pools, p->n_old, p->n_pools, err);
 	json_t *gone = json_array(), *gone_ports = json_array();
 	for (size_t i = 0; i < p->n_gone; i++)
 		(void)json_array_append_new(gone, json_integer(p->gone[i]));
@@ -359,11 +355,14 @@ otd_rc otd_process_pool_read(struct otd_process_pool *to, const json_t *setup, s
 		.algo = json_string_value(json_object_get(o, "algo")),
 		.options = json_string_value(json_object_get(o, "options")),
 		.path = json_string_value(json_object_get(o, "path")),
+		.image = json_string_value(json_object_get(o, "image")),
+		.digest = json_string_value(json_object_get(o, "digest")),
 		.extranonce1_len = number(o, "extranonce1"),
 		.extranonce2_len = number(o, "extranonce2"),
 		.version_mask = number(o, "version_mask"),
 	};
-	return to->name && to->algo && to->path ? OTD_OK : bad(err, "pools");
+	return to->name && to->algo && to->path && to->image && to->digest ? OTD_OK
+									   : bad(err, "pools");
 }
 
 const char **otd_process_texts(const json_t *list, size_t *n)

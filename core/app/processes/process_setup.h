@@ -45,6 +45,8 @@ struct otd_process_pool {
 	const char *name;
 	const char *algo, *options; /* options: a YAML mapping in one line; NULL: none */
 	const char *path;           /* for messages */
+	const char *image,
+		*digest; /* the file that the pool has mapped, which nobody else writes */
 	uint32_t extranonce1_len, extranonce2_len, version_mask;
 };
 /* Number i of the array "pools". */

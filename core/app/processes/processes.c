@@ -132,6 +132,10 @@ static otd_rc spawn(struct process *p, struct otd_err *err)
 static void begin(struct process *p)
 {
 	struct otd_err err = {0};
+	if (p->app->processes->swap.preparing) {
+		start_soon(p, REAP_MS); /* it begins with the image that is decided on */
+		return;
+	}
 	p->killed = false;
 	p->changing = 0;
 	p->began_ms = p->heard_ms = processes_now_ms(p->app);
@@ -257,6 +261,7 @@ static void on_link_ended(void *arg, const char *why)
 	p->state = PROCESS_ENDING;
 	p->heard_ms = processes_now_ms(p->app);
 	start_soon(p, 0);
+	process_swap_gone(p);
 }
 
 static void reap(struct process *p)

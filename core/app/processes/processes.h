@@ -12,6 +12,7 @@
 
 #include "app/app.h"
 #include "net/door.h"
+#include "plugin/plugin.h"
 #include "policy/policy.h"
 
 #define OTD_PROCESS_FRAME_MAX   (16u << 20)
@@ -57,6 +58,25 @@ otd_rc otd_app_processes_change(const struct otd_app_plan *p, char **out, struct
 void otd_app_processes_tell(struct otd_app *app, char *change);
 /* Whether all that live have it. */
 bool otd_app_processes_have_it(const struct otd_app *app);
+
+/*
+ * Another image of an algorithm, in all processes or in none. ready(): all have prepared it (err->rc is 0), or
+ * one cannot, and it is dropped everywhere. Then, in ready() or later, commit; taken(): all have it.
+ */
+struct otd_processes_swap {
+	void (*ready)(void *arg, const struct otd_err *err);
+	void (*taken)(void *arg);
+	void *arg;
+};
+/* pl: a draft. *asked: how many there are to answer; 0: none runs, ready() is not called, and those that
+   begin later have what is the newest then. */
+otd_rc otd_app_processes_swap(struct otd_app *app, const struct otd_plugin *pl,
+			      const struct otd_processes_swap *s, size_t *asked,
+			      struct otd_err *err);
+/* False: none of them is left, and taken() is not called. */
+bool otd_app_processes_swap_commit(struct otd_app *app);
+/* Nobody waits for it any more. */
+void otd_app_processes_swap_forget(struct otd_app *app);
 
 /* The i-th thing that needs a person; NULL: there are no more. */
 const char *otd_app_processes_trouble(struct otd_app *app, size_t i);

@@ -57,6 +57,7 @@ struct process {
 	struct gauge *gauges;
 	size_t n_gauges, cap_gauges;
 	size_t changing; /* changes that it has not answered */
+	enum { SWAP_NONE, SWAP_ASKED, SWAP_READY, SWAP_TAKING } swap;
 	uint64_t deaths;
 	char trouble[300];
 };
@@ -82,7 +83,13 @@ struct otd_app_processes {
 	bool stopping;
 	struct pending *pending; /* the oldest first; room for PENDING_MAX */
 	size_t n_pending;
-	size_t capacity;                          /* connections that one process has room for */
+	size_t capacity; /* connections that one process has room for */
+	struct {
+		struct otd_processes_swap told; /* who is told; ready NULL: there is no swap */
+		bool preparing;                 /* no process begins meanwhile */
+		size_t waiting;                 /* processes that have not answered */
+		struct otd_err err;             /* the first that cannot */
+	} swap;
 	uint8_t tickets[OTD_PROCESS_TICKETS_MAX]; /* as they were told last */
 	size_t tickets_len;
 	char none[120];
@@ -103,6 +110,12 @@ void process_release_all(struct process *p);
 void process_gauges_back(struct process *p);
 /* Newcomers that waited go to who serves now; those since before are sent away. */
 void processes_admit(struct otd_app *app, int64_t before_ms);
+
+/* processes_swap.c */
+void process_swap_answered(struct process *p, struct otd_span text);
+void process_swap_taken(struct process *p);
+/* Its link has ended. */
+void process_swap_gone(struct process *p);
 
 /* processes.c */
 /* It said that it serves. */

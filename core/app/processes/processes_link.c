@@ -195,6 +195,39 @@ static void on_ended(struct process *p, const struct otd_msg_client *m)
 		otd_log(OTD_LOG_WARN, "app", "process.ticket", "process=%u", p->number);
 }
 
+static bool text_of(char *to, size_t cap, struct otd_span s)
+{
+	if (s.len >= cap || (s.len && memchr(s.ptr, 0, s.len)))
+		return false;
+	if (s.len)
+		memcpy(to, s.ptr, s.len);
+	to[s.len] = '\0';
+	return true;
+}
+
+static void on_ban_wish(struct process *p, const struct otd_msg_ban_wish *m)
+{
+	char by[OTD_POLICY_NAME_MAX + 1], text[OTD_BAN_WHAT_MAX + 1], what[OTD_BAN_WHAT_MAX + 1];
+	char reason[OTD_BAN_REASON_MAX + 1];
+	struct otd_span wanted = otd_msg_get(m, m->what), why = otd_msg_get(m, m->reason);
+	const struct otd_policy_ban b = {.script = by,
+					 .scope = (enum otd_policy_scope)m->scope,
+					 .what = what,
+					 .seconds = m->seconds,
+					 .reason = reason};
+	struct otd_err err = {0};
+	if (m->scope < OTD_POLICY_WORKER || m->scope > OTD_POLICY_PREFIX || m->seconds < 1 ||
+	    m->seconds > OTD_POLICY_BAN_S || !text_of(by, sizeof(by), otd_msg_get(m, m->by)) ||
+	    !text_of(text, sizeof(text), wanted) || !text_of(reason, sizeof(reason), why))
+		process_kill(p, "it wants a ban that is none");
+	else if (otd_ban_what(what, (enum otd_ban_scope)m->scope, text, wanted.len, &err) ||
+		 otd_ban_reason_check(reason, why.len, &err))
+		otd_log(OTD_LOG_WARN, "policy", "ban.refused", "script=%s what=%s error=%s",
+			OTD_Q(by), OTD_Q(text), OTD_Q(err.text));
+	else
+		otd_app_ban_by_policy(p->app, &b);
+}
+
 /* Takes m. */
 static void on_whole(struct process *p, struct otd_msg *m)
 {
@@ -202,6 +235,11 @@ static void on_whole(struct process *p, struct otd_msg *m)
 	case OTD_MSG_READY: process_is_up(p); break;
 	case OTD_MSG_ENDED: on_ended(p, (const struct otd_msg_client *)m); break;
 	case OTD_MSG_METRICS: on_metrics(p, (const struct otd_msg_text *)m); break;
+	case OTD_MSG_BAN_WISH: on_ban_wish(p, (const struct otd_msg_ban_wish *)m); break;
+	case OTD_MSG_SWAP_READY:
+		process_swap_answered(p, otd_msg_get(m, ((const struct otd_msg_text *)m)->text));
+		break;
+	case OTD_MSG_SWAP_TAKEN: process_swap_taken(p); break;
 	case OTD_MSG_CHANGED: p->changing -= p->changing != 0; break;
 	default:
 		if (m->type == OTD_MSG_DRAINED)

@@ -15,64 +15,19 @@
 #include "app/cmd/args.h"
 #include "app/processes/process_setup.h"
 #include "app/processes/processes.h"
+#include "app/processes/reactor_process_impl.h"
 #include "base/log.h"
 #include "loop/link.h"
 #include "loop/loop.h"
 #include "loop/process.h"
 #include "net/door.h"
 
-#define SECOND_MS     1000
-#define END_S         10         /* it has so long to sync, once the pool is gone */
-#define CHANGES_MAX   (4u << 20) /* bytes of one report of metrics */
-#define SETUP_MAX     (64u << 20)
-#define INSTANCES_MAX (OTD_POOLS_MAX + 1)
+#define SECOND_MS   1000
+#define END_S       10         /* it has so long to sync, once the pool is gone */
+#define CHANGES_MAX (4u << 20) /* bytes of one report of metrics */
+#define SETUP_MAX   (64u << 20)
 
-struct instance {
-	char *algo, *options;
-	struct otd_plugin_instance *in;
-};
-
-/* A certificate by the names of its files. */
-struct certificate {
-	char *certificate, *key;
-	struct otd_tls *tls;
-};
-
-struct process;
-
-struct one {
-	struct process *process;
-	uint32_t index; /* among all reactors */
-	struct otd_loop *loop;
-	void *thread;
-	struct otd_reactor *reactor;
-	struct otd_stratum *stratum;
-};
-
-struct process {
-	json_t *setup;
-	struct otd_metrics *metrics;
-	struct otd_env *env;
-	struct otd_loop *loop;
-	struct otd_link *link;
-	struct otd_mailbox *to_pool; /* what reactors send to the coordinator */
-	struct otd_plugins *plugins;
-	struct instance *instances;
-	size_t n_instances, n_pools;
-	struct otd_process_ports ports;
-	struct otd_tls_tickets *tickets;
-	struct certificate *certificates;
-	size_t n_certificates;
-	struct one *ones;
-	size_t n_ones;
-	uint32_t first;
-	struct otd_timer *second;
-	size_t changing; /* reactors that do not have the last change yet */
-	bool ending;
-	int status;
-};
-
-static void give_up(struct process *p, const char *why)
+void process_give_up(struct process *p, const char *why)
 {
 	char quoted[400];
 	if (p->ending)
@@ -87,23 +42,23 @@ static void give_up(struct process *p, const char *why)
 /* --- to the pool --- */
 
 /* The pool takes what it is sent, or is as good as gone. */
-static void send(struct process *p, const struct otd_msg *m)
+void process_send(struct process *p, const struct otd_msg *m)
 {
 	otd_rc rc = p->link ? otd_link_send(p->link, m, m->size, -1) : OTD_E_CLOSED;
 	if (rc != OTD_OK && rc != OTD_E_CLOSED)
-		give_up(p, "the pool does not take what it is sent");
+		process_give_up(p, "the pool does not take what it is sent");
 }
 
 static void on_to_pool(void *arg, const struct otd_msg *m)
 {
-	send(arg, m);
+	process_send(arg, m);
 }
 
-static void send_head(struct process *p, enum otd_msg_type type)
+void process_send_head(struct process *p, enum otd_msg_type type)
 {
 	struct otd_msg *m = otd_msg_create(type, p->first, sizeof(*m), 0);
 	if (m)
-		send(p, m);
+		process_send(p, m);
 	otd_msg_destroy(m);
 }
 
@@ -130,7 +85,7 @@ static void on_second(void *arg)
 		otd_msg_create(OTD_MSG_METRICS, p->first, sizeof(struct otd_msg_text), b.len);
 	if (m) {
 		((struct otd_msg_text *)m)->text = otd_msg_put(m, b.ptr, b.len);
-		send(p, m);
+		process_send(p, m);
 	}
 	otd_msg_destroy(m);
 	otd_bytes_finish(&b);
@@ -149,7 +104,7 @@ static void on_leaving(void *arg)
 	struct process *p = l->process;
 	if (!p->link || otd_link_send(p->link, l->m, l->m->size, l->fd) != OTD_OK) {
 		(void)close(l->fd);
-		give_up(p, "the pool does not take what it is sent");
+		process_give_up(p, "the pool does not take what it is sent");
 	}
 	otd_msg_destroy(l->m);
 	free(l);
@@ -224,7 +179,7 @@ static void on_arrive(struct process *p, const struct otd_msg_move *m, int fd)
 	struct otd_stream *s = NULL;
 	if (!o || moved.len != sizeof(how)) {
 		(void)close(fd);
-		give_up(p, "the pool sent a connection for nobody");
+		process_give_up(p, "the pool sent a connection for nobody");
 		return;
 	}
 	memcpy(&how, moved.ptr, sizeof(how));
@@ -254,7 +209,7 @@ static void on_frame(void *arg, struct otd_span payload, int fd)
 		if (fd >= 0)
 			(void)close(fd);
 		otd_msg_destroy(m);
-		give_up(p, "the pool sent what is no message, or memory ran out");
+		process_give_up(p, "the pool sent what is no message, or memory ran out");
 		return;
 	}
 	struct one *o = one_of(p, m->reactor);
@@ -265,6 +220,11 @@ static void on_frame(void *arg, struct otd_span payload, int fd)
 	case OTD_MSG_CHANGE:
 		on_change(p, otd_msg_get(m, ((const struct otd_msg_text *)m)->text));
 		break;
+	case OTD_MSG_SWAP:
+		process_swap_prepare(p, otd_msg_get(m, ((const struct otd_msg_text *)m)->text));
+		break;
+	case OTD_MSG_SWAP_COMMIT: process_swap_commit(p); break;
+	case OTD_MSG_SWAP_DROP: process_swap_drop(p); break;
 	case OTD_MSG_RENEW: renew(p); break;
 	case OTD_MSG_TICKETS:
 		take_tickets(p, otd_msg_get(m, ((const struct otd_msg_text *)m)->text));
@@ -272,7 +232,7 @@ static void on_frame(void *arg, struct otd_span payload, int fd)
 		break;
 	default:
 		if (o && otd_mailbox_send(otd_reactor_mailbox(o->reactor), m) != OTD_OK)
-			give_up(p, "out of memory");
+			process_give_up(p, "out of memory");
 		if (o)
 			return; /* it is the mailbox' now */
 	}
@@ -291,74 +251,12 @@ static void on_link_ended(void *arg, const char *why)
 	p->env->ops->loop_stop(p->loop);
 }
 
-/* --- algorithms --- */
+/* --- certificates --- */
 
 static bool same(const char *a, const char *b)
 {
 	return (!a && !b) || (a && b && strcmp(a, b) == 0);
 }
-
-/* One instance for all pools of the same algorithm and options. NULL: err says why. */
-static struct otd_plugin_instance *instance_of(struct process *p,
-					       const struct otd_process_pool *pool,
-					       struct otd_err *err)
-{
-	static const struct otd_plugin_services none;
-	struct otd_yaml_doc *doc = NULL;
-	for (size_t i = 0; i < p->n_instances; i++) {
-		if (same(p->instances[i].algo, pool->algo) &&
-		    same(p->instances[i].options, pool->options))
-			return p->instances[i].in;
-	}
-	if (p->n_instances == INSTANCES_MAX)
-		return NULL;
-	struct instance *to = &p->instances[p->n_instances];
-	struct otd_plugin *pl = otd_plugins_get(p->plugins, "algo", pool->algo, err);
-	if (!pl)
-		return NULL;
-	otd_rc rc = OTD_OK;
-	if (pool->options)
-		rc = otd_yaml_parse(&doc, pool->options, strlen(pool->options), pool->path, err);
-	if (rc == OTD_OK)
-		rc = otd_instance_create(&to->in, pl, doc ? otd_yaml_root(doc) : NULL, pool->path,
-					 &none, err);
-	otd_yaml_destroy(doc);
-	if (rc != OTD_OK)
-		return NULL;
-	to->algo = strdup(pool->algo);
-	to->options = pool->options ? strdup(pool->options) : NULL;
-	p->n_instances++;
-	return to->in;
-}
-
-/* The pools of a setup or a change; names live as long as json. */
-static otd_rc pools_make(struct process *p, const json_t *json, struct otd_reactor_pool **out,
-			 size_t *n, struct otd_err *err)
-{
-	*n = json_array_size(json_object_get(json, "pools"));
-	*out = calloc(*n + 1, sizeof(**out));
-	if (!*out)
-		return otd_fail(err, OTD_E_NOMEM, "out of memory");
-	for (size_t i = 0; i < *n; i++) {
-		struct otd_process_pool pool;
-		otd_rc rc = otd_process_pool_read(&pool, json, i, err);
-		if (rc != OTD_OK)
-			return rc;
-		struct otd_plugin_instance *in = instance_of(p, &pool, err);
-		if (!in)
-			return err->rc ? err->rc : OTD_E_NOMEM;
-		(*out)[i] = (struct otd_reactor_pool){.name = pool.name,
-						      .algo = otd_instance_algo(in),
-						      .algo_self = otd_instance_self(in),
-						      .algo_info = otd_instance_algo_info(in),
-						      .extranonce1_len = pool.extranonce1_len,
-						      .extranonce2_len = pool.extranonce2_len,
-						      .version_mask = pool.version_mask};
-	}
-	return OTD_OK;
-}
-
-/* --- certificates --- */
 
 static struct certificate *certificate_of(struct process *p, const struct otd_settings_tls *files)
 {
@@ -453,7 +351,7 @@ static void on_reactor_has_it(void *arg)
 {
 	struct process *p = arg;
 	if (p->changing && --p->changing == 0)
-		send_head(p, OTD_MSG_CHANGED);
+		process_send_head(p, OTD_MSG_CHANGED);
 }
 
 static void on_applied(void *arg) /* [reactor] */
@@ -500,7 +398,7 @@ static otd_rc change(struct process *p, const json_t *json, struct otd_err *err)
 		closed[i].text = json_string_value(json_object_get(o, "text"));
 	}
 	if (rc == OTD_OK)
-		rc = pools_make(p, json, &pools, &n, err);
+		rc = process_pools_make(p, json, &pools, &n, err);
 	if (rc == OTD_OK)
 		rc = otd_process_ports_read(&ports, json, err);
 	if (rc == OTD_OK)
@@ -540,7 +438,7 @@ static void on_change(struct process *p, struct otd_span text)
 			 : otd_fail(&err, OTD_E_INVALID, "the change cannot be read");
 	json_decref(json);
 	if (rc != OTD_OK)
-		give_up(p, err.text);
+		process_give_up(p, err.text);
 }
 
 /* --- life --- */
@@ -628,6 +526,7 @@ static otd_rc make_one(struct process *p, struct one *o, const json_t *json,
 	struct otd_stratum_limits limits = {0};
 	char name[24];
 	o->process = p;
+	process_ask_init(o);
 	o->index = p->first + (uint32_t)(o - p->ones);
 	snprintf(name, sizeof(name), "reactor-%u", o->index);
 	otd_rc rc = dir ? p->env->ops->loop_create(p->env, &o->loop, name, err)
@@ -658,7 +557,10 @@ static otd_rc make_one(struct process *p, struct one *o, const json_t *json,
 					   .limits = limits,
 					   .ended = session_ended,
 					   .arg = o,
+					   .policy = &o->ask,
 					   .index = o->index,
+					   .reactors = (uint32_t)json_integer_value(
+						   json_object_get(p->setup, "reactors_in_all")),
 					   .peer = peer,
 					   .move = move};
 	return rc ? rc : otd_stratum_create(&o->stratum, &stratum, err);
@@ -670,7 +572,7 @@ static otd_rc make_reactors(struct process *p, struct otd_err *err)
 	size_t n = json_array_size(list), n_pools = 0;
 	struct otd_reactor_pool *pools = NULL;
 	p->ones = calloc(n + 1, sizeof(*p->ones));
-	otd_rc rc = p->ones ? pools_make(p, p->setup, &pools, &n_pools, err)
+	otd_rc rc = p->ones ? process_pools_make(p, p->setup, &pools, &n_pools, err)
 			    : otd_fail(err, OTD_E_NOMEM, "out of memory");
 	if (rc == OTD_OK)
 		rc = otd_process_ports_read(&p->ports, p->setup, err);
@@ -738,12 +640,17 @@ static otd_rc start(struct process *p, struct otd_err *err)
 	return rc;
 }
 
-static void stop_one(struct process *p, struct one *o)
+static void stop_thread(struct process *p, struct one *o)
 {
 	if (o->thread) {
 		p->env->ops->loop_stop(o->loop);
 		p->env->ops->thread_join(p->env, o->thread);
 	}
+	o->thread = NULL;
+}
+
+static void stop_one(struct process *p, struct one *o)
+{
 	if (o->stratum)
 		otd_stratum_destroy(o->stratum);
 	otd_reactor_destroy(o->reactor);
@@ -753,6 +660,10 @@ static void stop_one(struct process *p, struct one *o)
 
 static void stop(struct process *p)
 {
+	atomic_store(&p->stopping, true);
+	for (size_t i = 0; p->ones && i <= p->n_ones; i++)
+		stop_thread(p, &p->ones[i]);
+	process_swap_drop(p);
 	/* One that was not made whole is behind those that were. */
 	for (size_t i = 0; p->ones && i <= p->n_ones; i++)
 		stop_one(p, &p->ones[i]);
@@ -760,11 +671,7 @@ static void stop(struct process *p)
 	otd_mailbox_destroy(p->to_pool);
 	if (p->second)
 		p->env->ops->timer_destroy(p->second);
-	for (size_t i = 0; i < p->n_instances; i++) {
-		otd_instance_destroy(p->instances[i].in);
-		free(p->instances[i].algo);
-		free(p->instances[i].options);
-	}
+	process_algos_free(p);
 	if (p->plugins)
 		otd_plugins_destroy(p->plugins);
 	for (size_t i = 0; i < p->n_certificates; i++) {
@@ -777,7 +684,6 @@ static void stop(struct process *p)
 	if (p->loop)
 		p->env->ops->loop_destroy(p->loop);
 	otd_log_finish();
-	free(p->instances);
 	free(p->ones);
 	otd_process_ports_free(&p->ports);
 	otd_env_real_destroy(p->env);
@@ -797,7 +703,7 @@ int otd_reactor_process_main(void)
 	otd_thread_is(OTD_THREAD_COORDINATOR | OTD_THREAD_COMPUTE);
 	otd_rc rc = start(&p, &err);
 	if (rc == OTD_OK) {
-		send_head(&p, OTD_MSG_READY);
+		process_send_head(&p, OTD_MSG_READY);
 		p.env->ops->loop_run(p.loop);
 	} else {
 		char quoted[700];

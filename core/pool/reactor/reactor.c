@@ -113,6 +113,9 @@ static void on_message(void *arg, const struct otd_msg *m)
 		otd_reactor_auth_answer(r, (const struct otd_msg_auth_answer *)m);
 		break;
 	case OTD_MSG_BAN: otd_reactor_ban(r, (const struct otd_msg_ban *)m); break;
+	case OTD_MSG_BUDGET_HEARD:
+		otd_reactor_budget_heard(r, (const struct otd_msg_budget *)m);
+		break;
 	case OTD_MSG_DRAIN:
 		r->draining = true;
 		if (r->has_front)

@@ -96,6 +96,13 @@ struct otd_verdict {
 	struct otd_u256 target; /* it was judged by this */
 };
 
+/* What one reactor tells the others of a worker's refused shares; the front reads it, nobody else does. */
+struct otd_budget_word {
+	struct otd_span key, host;
+	uint32_t flags, good, bad, stale, workers;
+	int64_t kept_out_ms;
+};
+
 /* What the front does when something happens. All required. */
 struct otd_reactor_front {
 	/* A job to hand out; OTD_JOB_CLEAN is set in flags where older ones are stale now. */
@@ -115,6 +122,8 @@ struct otd_reactor_front {
 	/* on: listen to no client, answer what was received, then call otd_reactor_drained(); clients stay. Off:
 	   listen again. NULL: there is nothing to wait for. */
 	void (*freeze)(void *arg, bool on);
+	/* Reactor number from said this by otd_reactor_budget_tell(). May be NULL. */
+	void (*budget)(void *arg, uint32_t from, const struct otd_budget_word *w);
 };
 
 /* Opens (recovers) the journal and measures the algorithms; blocks. */
@@ -206,3 +215,6 @@ void otd_reactor_submit(struct otd_reactor *r, const struct otd_submit *s);
 void otd_reactor_drained(struct otd_reactor *r);
 
 #endif
+/* To the fronts of all other reactors, by way of the coordinator. Where memory runs out nobody hears it. */
+void otd_reactor_budget_tell(struct otd_reactor *r, const struct otd_budget_word *w);
+

@@ -149,6 +149,8 @@ otd_rc otd_reactor_auth_init(struct otd_reactor *r, const uint8_t seed[16]);
 void otd_reactor_auth_finish(struct otd_reactor *r);
 void otd_reactor_auth_answer(struct otd_reactor *r, const struct otd_msg_auth_answer *m);
 
+/* reactor_budget.c */
+void otd_reactor_budget_heard(struct otd_reactor *r, const struct otd_msg_budget *m);
 /* reactor_ban.c */
 void otd_reactor_ban(struct otd_reactor *r, const struct otd_msg_ban *m);
 

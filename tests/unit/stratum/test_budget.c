@@ -237,6 +237,192 @@ static void a_script_has_the_last_word(void **state)
 	otd_budget_finish(&b);
 }
 
+/* --- several reactors --- */
+
+#define MANY 3
+
+struct many {
+	struct otd_budget b[MANY];
+	struct otd_rig *rig[MANY];
+	uint32_t good[MANY]; /* workers of the address with good shares */
+	long words;
+};
+
+static void open_many(struct many *m, uint32_t shares)
+{
+	*m = (struct many){0};
+	for (size_t i = 0; i < MANY; i++) {
+		open_budget(&m->b[i], shares);
+		m->b[i].reactors = MANY;
+	}
+}
+
+static void close_many(struct many *m)
+{
+	for (size_t i = 0; i < MANY; i++) {
+		otd_budget_leave(m->rig[i]);
+		otd_budget_finish(&m->b[i]);
+	}
+}
+
+/* From one to all others, and their answers too. */
+static void carry(struct many *m, size_t from, const struct otd_budget_word *w)
+{
+	m->words++;
+	for (size_t i = 0; i < MANY; i++) {
+		struct otd_budget_word answer;
+		if (i != from && otd_budget_hear(&m->b[i], (uint32_t)from, w, m->good[i], &answer))
+			carry(m, i, &answer);
+	}
+}
+
+static enum otd_budget_step bad_at(struct many *m, size_t at, const char *name, bool stale)
+{
+	struct otd_budget_word w;
+
+	if (!m->rig[at])
+		m->rig[at] = rig_of(&m->b[at], "10.0.0.1", name);
+	enum otd_budget_step step = otd_budget_bad(&m->b[at], m->rig[at], stale, m->good[at]);
+	if (otd_budget_say(&m->b[at], m->rig[at], step, m->good[at], &w))
+		carry(m, at, &w);
+	return step;
+}
+
+static void other_name(struct many *m)
+{
+	for (size_t i = 0; i < MANY; i++) {
+		otd_budget_leave(m->rig[i]);
+		m->rig[i] = NULL;
+	}
+}
+
+/* Until it is kept out, wherever it comes; how many shares that took. */
+static int spend(struct many *m, const char *name, enum otd_budget_step *last)
+{
+	int n = 0;
+
+	other_name(m);
+	do
+		*last = bad_at(m, (size_t)n % MANY, name, false);
+	while (++n < 100000 && *last < OTD_BUDGET_CLOSE);
+	return n;
+}
+
+static void reactors_have_one_budget(void **state)
+{
+	enum otd_budget_step step;
+	struct many m;
+
+	(void)state;
+	open_many(&m, 240);
+	int n = spend(&m, "x", &step);
+	assert_int_equal(step, OTD_BUDGET_REFUSE);
+	assert_in_range(n, 240, 240 + 240 / OTD_BUDGET_BEYOND);
+	assert_in_range(m.words, 1, MANY * OTD_BUDGET_BEYOND + 1);
+	for (size_t i = 0; i < MANY; i++) {
+		assert_true(otd_budget_refused(&m.b[i], m.rig[i]));
+		assert_true(otd_budget_until(&m.b[i], "10.0.0.1", 0, span("account"), span("x")));
+		assert_false(otd_budget_until(&m.b[i], "10.0.0.1", 0, span("account"), span("y")));
+	}
+	clock_ms += BAN;
+	for (size_t i = 0; i < MANY; i++)
+		assert_false(otd_budget_refused(&m.b[i], m.rig[i]));
+	close_many(&m);
+}
+
+/* As if there were one reactor: late once is no offence, twice is. */
+static void late_work_is_excused_once_by_all(void **state)
+{
+	enum otd_budget_step step = OTD_BUDGET_FINE;
+	struct many m;
+
+	(void)state;
+	open_many(&m, 24);
+	for (int i = 0; i < 100 && step < OTD_BUDGET_CLOSE; i++)
+		step = bad_at(&m, 0, "x", true);
+	assert_int_equal(step, OTD_BUDGET_CLOSE);
+	for (int i = 0; i < 100 && step != OTD_BUDGET_REFUSE; i++)
+		step = bad_at(&m, 1, "x", true);
+	assert_int_equal(step, OTD_BUDGET_REFUSE);
+	close_many(&m);
+}
+
+/* Good shares at any reactor count for it everywhere. */
+static void good_work_elsewhere_counts(void **state)
+{
+	enum otd_budget_step step = OTD_BUDGET_FINE;
+	struct many m;
+
+	(void)state;
+	open_many(&m, 24);
+	(void)bad_at(&m, 1, "x", false);
+	for (int i = 0; i < 300; i++)
+		otd_budget_good(m.rig[1]);
+	for (int i = 0; i < 200 && step < OTD_BUDGET_CLOSE; i++)
+		step = bad_at(&m, 0, "x", false);
+	assert_int_equal(step, OTD_BUDGET_FINE);
+	assert_in_range(m.words, 1, 100);
+	close_many(&m);
+}
+
+/* Good miners at other reactors keep their address, however many bad names one of them has here. */
+static void a_farm_over_all_reactors_keeps_its_address(void **state)
+{
+	enum otd_budget_step step;
+	char name[16];
+	struct many m;
+
+	(void)state;
+	open_many(&m, 16);
+	m.good[1] = 3;
+	m.good[2] = 20;
+	for (int i = 0; i < 200; i++) {
+		snprintf(name, sizeof(name), "n%d", i);
+		(void)spend(&m, name, &step);
+		assert_int_equal(step, OTD_BUDGET_REFUSE);
+		clock_ms += 100;
+	}
+	close_many(&m);
+	/* With nobody good it goes, once the others had time to say so. */
+	open_many(&m, 16);
+	for (int i = 0; i < 3; i++) {
+		snprintf(name, sizeof(name), "n%d", i);
+		(void)spend(&m, name, &step);
+		assert_int_equal(step, OTD_BUDGET_REFUSE);
+	}
+	clock_ms += OTD_BUDGET_ASK_MS;
+	(void)spend(&m, "last", &step);
+	assert_int_equal(step, OTD_BUDGET_BAN);
+	close_many(&m);
+}
+
+static void words_that_are_none_are_dropped(void **state)
+{
+	static const uint8_t bytes[300] = {4, 10, 0, 0, 1};
+	struct otd_budget_word w = {.key = {bytes, 300}, .bad = UINT32_MAX, .flags = UINT32_MAX};
+	struct otd_budget_word answer;
+	struct many m;
+
+	(void)state;
+	open_many(&m, 16);
+	assert_false(otd_budget_hear(&m.b[0], 1, &w, 5, &answer));
+	w.key.len = 20;
+	assert_false(otd_budget_hear(&m.b[0], 1, &w, 5, &answer));
+	w.key.len = 30;
+	assert_false(otd_budget_hear(&m.b[0], OTD_BUDGET_REACTORS, &w, 5, &answer));
+	assert_int_equal(otd_map_count(m.b[0].rigs), 0);
+	/* All that can be said at once neither overflows nor bans for longer than the rule says. */
+	w.kept_out_ms = INT64_MAX;
+	w.workers = UINT32_MAX;
+	assert_false(otd_budget_hear(&m.b[0], 1, &w, 5, &answer));
+	assert_false(otd_budget_hear(&m.b[0], 1, &w, 5, &answer));
+	assert_int_equal(otd_map_count(m.b[0].rigs), 1);
+	clock_ms += BAN + WINDOW;
+	struct otd_rig *r = rig_of(&m.b[0], "10.0.0.2", "x");
+	otd_budget_leave(r);
+	close_many(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -248,6 +434,11 @@ int main(void)
 		cmocka_unit_test(an_address_of_bad_workers_is_banned),
 		cmocka_unit_test(tables_are_bounded_and_swept),
 		cmocka_unit_test(a_script_has_the_last_word),
+		cmocka_unit_test(reactors_have_one_budget),
+		cmocka_unit_test(late_work_is_excused_once_by_all),
+		cmocka_unit_test(good_work_elsewhere_counts),
+		cmocka_unit_test(a_farm_over_all_reactors_keeps_its_address),
+		cmocka_unit_test(words_that_are_none_are_dropped),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
