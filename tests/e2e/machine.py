@@ -37,7 +37,7 @@ mount -t overlay -o "lowerdir=$lower,upperdir=$here/up,workdir=$here/work" overl
 cd "$here/root"
 if [ "$lower" = / ]; then
   mkdir "$here/etc"
-  cp -a etc/ld.so.c* etc/ssl "$here/etc/"
+  cp -a etc/ld.so.c* etc/ssl etc/login.defs "$here/etc/"
   mount -t tmpfs -o mode=755 tmpfs etc
   cp -a "$here/etc/." etc/
   mount -t tmpfs -o mode=755 tmpfs var
@@ -46,6 +46,7 @@ if [ "$lower" = / ]; then
   ln -s /run var/run
   printf 'root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n' > etc/passwd
   printf 'root:x:0:\nnogroup:x:65534:\n' > etc/group
+  printf 'root:*:19000:0:99999:7:::\nnobody:*:19000:0:99999:7:::\n' > etc/shadow
   printf 'passwd: files\ngroup: files\nhosts: files\n' > etc/nsswitch.conf
   printf '127.0.0.1 localhost\n' > etc/hosts
 fi

@@ -8,6 +8,7 @@ import re
 
 import machine
 from pool import ROOT, wait_for
+from skip import Skip
 from test_guide import sections
 
 _machine = []
@@ -96,6 +97,52 @@ def test_the_guide_sets_it_up():
             said = m.run(GUIDE + line.replace("journalctl", "journalctl --no-pager"))
             assert "journalctl" not in line or "event=start.serving" in said.stdout, said.stdout
     assert not refused(m), refused(m)
+
+
+LITECOIN = (("data_dir: ", "data_dir: /var/lib/otedama"),
+            ("cookie: ", "user: otedama\n    password: file:/etc/otedama/rpc-password"),
+            ("roles: ", "roles: [template, submit, wallet]"))
+
+
+def litecoin(m, address):
+    """litecoin.yaml as section 6 changes it."""
+    lines = m.run(f"cat {m.etc}/litecoin.yaml").stdout.split("\n")
+    for word, new in LITECOIN:
+        at = next(i for i, x in enumerate(lines) if x.strip().startswith(word))
+        lines[at] = re.match(r" *", lines[at]).group(0) + new
+    text = "\n".join(lines)
+    head, pay = text.split("    #payments:\n")
+    pay = re.sub(r"^    #(  \w+: )", r"    \1", pay, flags=re.M)
+    return re.sub(r"ltc1q\w+", address, f"{head}    payments:\n{pay}").replace("/etc/otedama", m.etc)
+
+
+def test_the_guides_node():
+    """Section 5: litecoind as a service beside the pool's, with the password that both read. It has no peers here, so that
+    it gives no work."""
+    m = fresh()
+    if m.run("command -v litecoind", check=False).returncode:
+        raise Skip("litecoind is not installed (apt-get install litecoind)")
+    with open(os.path.join(ROOT, "deploy", "litecoind.service"), encoding="utf-8") as f:
+        m.run("mkdir -p /root/otedama/deploy")
+        m.write("/root/otedama/deploy/litecoind.service", f.read())
+    lines = [x.replace("/etc/otedama", m.etc) for x in sections()[5]]
+    first = next(i for i, x in enumerate(lines) if x.startswith("lc()"))
+    m.run(GUIDE + "set -e; cd /root/otedama\n" + "\n".join(lines[:first]))
+    wait_for(lambda: m.run(GUIDE + lines[first] + "; lc getblockcount", check=False).returncode == 0, 60, step=0.5, about="a node")
+    said = m.run(GUIDE + "set -e\n" + "\n".join(lines[first:])).stdout
+    address = re.findall(r"^ltc1\w+$", said, re.M)[-1]
+    assert m.run("systemctl show litecoind -p User -p ActiveState --value").stdout.split() == ["litecoin", "active"]
+    m.write(f"{m.etc}/pool.yaml", litecoin(m, address))
+    said = m.run(GUIDE + f"sudo install -d -m 700 -o otedama -g otedama /var/lib/otedama; cd /; "
+                 f"sudo -u otedama otedama config check -c {m.etc}/pool.yaml 2>&1", check=False).stdout
+    # All else of it is well: the password, the wallet, the folders.
+    wrong = [x for x in said.splitlines() if x.startswith("otedama: config: ") and " warning: " not in x]
+    assert len(wrong) == 1 and "nodes.ltc-a.rpc: it is still syncing" in wrong[0], said
+    m.run("systemctl start otedama")
+    wait_for(lambda: "syncing" in m.run("otedama node list").stdout, 20, about="the node's state")
+    stopped(m)
+    m.run("systemctl stop litecoind")
+    assert m.run("systemctl show litecoind -p Result --value").stdout == "success\n"
 
 
 def test_what_systemd_says_of_the_unit():
