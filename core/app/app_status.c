@@ -318,6 +318,7 @@ static void write_attention(struct otd_app *app, struct otd_bytes *b,
 	for (size_t i = 0; i < app->n_warnings; i++)
 		attention(b, app->warning[i]);
 	attention(b, otd_app_reload_trouble(app));
+	attention(b, otd_heir_trouble(app));
 	attention(b, app->gate ? otd_gate_trouble(app->gate) : "");
 	for (size_t i = 0; i < app->n_chains; i++)
 		attention(b, app->chains[i].chain ? app->chains[i].trouble : "");

@@ -9,7 +9,7 @@ struct otd_program {
 	int n_args;
 };
 void otd_program_init(struct otd_program *p, int n_args, char *const *args);
-/* argv for file (NULL: the program's own path), ended by NULL; free() it. */
-const char **otd_program_argv(const struct otd_program *p, const char *file);
+/* argv for file (NULL: the program's own path), with this last word, ended by NULL; free() it. */
+const char **otd_program_argv(const struct otd_program *p, const char *file, const char *option);
 
 #endif

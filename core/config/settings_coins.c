@@ -99,6 +99,16 @@ static void read_coin(struct otd_reading *r, struct otd_settings *s, struct otd_
 	c->whole = c->name && c->symbol && c->algorithm.id && c->chain.id;
 }
 
+/* The name of the file that it was read from before, where it is given; NULL. */
+static const char *given_file(const struct otd_settings_own *own, const char *id)
+{
+	for (size_t i = 0; i < own->n_given; i++) {
+		if (own->given[i].doc && strcmp(own->given[i].id, id) == 0)
+			return otd_yaml_file(otd_yaml_root(own->given[i].doc));
+	}
+	return NULL;
+}
+
 /* The coin of this id, read now where it was not. NULL: there is a problem. */
 static void use_coin(struct otd_reading *r, struct otd_settings *s, struct otd_coin *coins,
 		     const char *id, const struct otd_yaml *at)
@@ -114,6 +124,13 @@ static void use_coin(struct otd_reading *r, struct otd_settings *s, struct otd_c
 		otd_read_problem(r, OTD_E_INVALID, at, "coin",
 				 "'%.60s' is no name of a coin: use letters, digits, '-' and '_'",
 				 id);
+		return;
+	}
+	/* It may not lie there any more. */
+	const char *given = given_file(s->own, id);
+	if (given) {
+		coins[s->n_coins].id = id;
+		read_coin(r, s, &coins[s->n_coins++], given, at);
 		return;
 	}
 	for (size_t i = 0; i < s->coin_dirs.n; i++) {

@@ -91,6 +91,12 @@ OTD_WARN_UNUSED otd_rc otd_conn_open_as(struct otd_conns *g, struct otd_conn **o
  */
 struct otd_stream *otd_conn_release(struct otd_conn *c, struct otd_bytes *in,
 				    struct otd_bytes *out);
+/*
+ * Sends what waits, and behind it the filter's end, as far as the socket takes it at once, and gives the stream
+ * away as otd_conn_release() does: a socket that is closed while its peer still talks would tell it nothing.
+ * NULL: it is closing, or its line() runs. What was read and not delivered is dropped.
+ */
+struct otd_stream *otd_conn_last_word(struct otd_conn *c);
 void *otd_conn_arg(const struct otd_conn *c);
 /* Numeric address of the peer, "" where unknown; until the next call for another connection of its
    loop. Within closed() too. */

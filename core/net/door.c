@@ -28,7 +28,7 @@ struct otd_doors {
 	struct otd_timer *timer;
 	struct knock *first, *last;
 	size_t n;
-	bool ticking, scheduled;
+	bool ticking, scheduled, rests;
 	unsigned looked; /* in this round */
 };
 
@@ -75,7 +75,8 @@ static void let_in(struct knock *k, const struct otd_proxy *proxy, struct otd_sp
 	otd_bytes_finish(&in);
 }
 
-static void header_comes(struct knock *k, struct otd_span got)
+/* Whether it waits no more: it was whole, or is none. */
+static bool header_comes(struct knock *k, struct otd_span got)
 {
 	struct otd_proxy proxy;
 	size_t used;
@@ -83,7 +84,7 @@ static void header_comes(struct knock *k, struct otd_span got)
 	if (k->in.len) {
 		if (otd_bytes_add(&k->in, got.ptr, got.len)) {
 			send_away(k, OTD_DOOR_NO_MEMORY);
-			return;
+			return true;
 		}
 		got = otd_bytes_span(&k->in);
 	}
@@ -94,6 +95,9 @@ static void header_comes(struct knock *k, struct otd_span got)
 		send_away(k, OTD_DOOR_NO_HEADER);
 	else if (!k->in.len && otd_bytes_add(&k->in, got.ptr, got.len))
 		send_away(k, OTD_DOOR_NO_MEMORY);
+	else
+		return false;
+	return true;
 }
 
 static void round_over(void *arg)
@@ -114,34 +118,44 @@ static bool has_turn(struct otd_doors *d)
 	return true;
 }
 
+/* What it says, if anything. True: it waits no more, or for its turn. */
+static bool hear(struct knock *k)
+{
+	uint8_t some[CHUNK];
+	size_t got = 0;
+	if (k->kind == OTD_DOOR_FIRST_BYTE && !has_turn(k->d))
+		return true;
+	otd_rc rc = k->d->env->stream_read(k->s, &got, some, sizeof(some));
+	if (rc == OTD_E_BUSY || (rc == OTD_OK && !got))
+		return false;
+	if (rc == OTD_OK && k->kind == OTD_DOOR_PROXY)
+		return header_comes(k, (struct otd_span){some, got});
+	if (rc)
+		send_away(k, OTD_DOOR_GONE);
+	else
+		let_in(k, NULL, (struct otd_span){some, got});
+	return true;
+}
+
 static void on_stream(void *arg, unsigned events)
 {
 	struct knock *k = arg;
-	uint8_t some[CHUNK];
-	size_t got = 0;
 	(void)events;
-	if (k->kind == OTD_DOOR_FIRST_BYTE && !has_turn(k->d))
-		return;
-	otd_rc rc = k->d->env->stream_read(k->s, &got, some, sizeof(some));
-	if (rc == OTD_E_BUSY || (rc == OTD_OK && !got))
-		return;
-	if (rc)
-		send_away(k, OTD_DOOR_GONE);
-	else if (k->kind == OTD_DOOR_PROXY)
-		header_comes(k, (struct otd_span){some, got});
-	else
-		let_in(k, NULL, (struct otd_span){some, got});
+	if (!k->d->rests)
+		(void)hear(k);
 }
 
-/* Times of one setting end in the order of their beginning; after a shorter setting a tick later. */
+/* Times of one setting end in the order of their beginning; after a shorter setting a tick later. Whoever has
+   spoken in time is heard, also where it is we who come late. */
 static void on_tick(void *arg)
 {
 	struct otd_doors *d = arg;
 	int64_t now = now_ms(d);
 	struct knock *k, *next;
-	for (k = d->first; k && k->until_ms <= now; k = next) {
+	for (k = d->rests ? NULL : d->first; k && k->until_ms <= now; k = next) {
 		next = k->next;
-		send_away(k, OTD_DOOR_TOO_LATE);
+		if (!hear(k))
+			send_away(k, OTD_DOOR_TOO_LATE);
 	}
 	if (!d->first) {
 		d->env->timer_stop(d->timer);
@@ -202,14 +216,42 @@ void otd_doors_destroy(struct otd_doors *d)
 		otd_log(OTD_LOG_ERROR, "net", "memory.lost", "bytes=%zu", sizeof(*d));
 }
 
-otd_rc otd_doors_knock(struct otd_doors *d, struct otd_stream *s, enum otd_door_kind kind,
-		       void *item)
+/* Behind those whose time ends before. */
+static void enlist(struct otd_doors *d, struct knock *k)
+{
+	struct knock *after = d->last;
+	while (after && after->until_ms > k->until_ms)
+		after = after->prev;
+	k->prev = after;
+	k->next = after ? after->next : d->first;
+	*(k->prev ? &k->prev->next : &d->first) = k;
+	*(k->next ? &k->next->prev : &d->last) = k;
+	d->n++;
+}
+
+static void tick(struct otd_doors *d)
+{
+	if (d->ticking)
+		return;
+	d->env->timer_start(d->timer, TICK_MS, TICK_MS);
+	d->ticking = true;
+}
+
+otd_rc otd_doors_knock_again(struct otd_doors *d, struct otd_stream *s, enum otd_door_kind kind,
+			     void *item, int64_t until_ms, struct otd_span read)
 {
 	struct knock *k = d->n < d->conf.max ? calloc(1, sizeof(*k)) : NULL;
+	int64_t latest_ms = now_ms(d) + d->conf.time_ms;
 	otd_rc rc = d->n < d->conf.max ? OTD_E_NOMEM : OTD_E_RANGE;
-	if (k)
+	if (k) {
+		otd_bytes_init(&k->in, OTD_PROXY_MAX + CHUNK);
+		rc = read.len ? otd_bytes_add(&k->in, read.ptr, read.len) : OTD_OK;
+	}
+	if (k && !rc)
 		rc = d->env->stream_attach(d->l, s, on_stream, k);
 	if (rc) {
+		if (k)
+			otd_bytes_finish(&k->in);
 		free(k);
 		d->env->stream_close(s);
 		return rc;
@@ -218,18 +260,41 @@ otd_rc otd_doors_knock(struct otd_doors *d, struct otd_stream *s, enum otd_door_
 	k->s = s;
 	k->item = item;
 	k->kind = kind;
-	k->until_ms = now_ms(d) + d->conf.time_ms;
-	otd_bytes_init(&k->in, OTD_PROXY_MAX + CHUNK);
-	k->prev = d->last;
-	*(k->prev ? &k->prev->next : &d->first) = k;
-	d->last = k;
-	d->n++;
-	d->env->stream_watch(s, OTD_READABLE);
-	if (!d->ticking) {
-		d->env->timer_start(d->timer, TICK_MS, TICK_MS);
-		d->ticking = true;
-	}
+	k->until_ms = until_ms && until_ms < latest_ms ? until_ms : latest_ms;
+	enlist(d, k);
+	d->env->stream_watch(s, d->rests ? 0 : OTD_READABLE);
+	tick(d);
 	return OTD_OK;
+}
+
+otd_rc otd_doors_knock(struct otd_doors *d, struct otd_stream *s, enum otd_door_kind kind,
+		       void *item)
+{
+	return otd_doors_knock_again(d, s, kind, item, 0, (struct otd_span){NULL, 0});
+}
+
+void otd_doors_rest(struct otd_doors *d, bool rests)
+{
+	d->rests = rests;
+	for (struct knock *k = d->first; k; k = k->next)
+		d->env->stream_watch(k->s, rests ? 0 : OTD_READABLE);
+}
+
+bool otd_doors_leave(struct otd_doors *d, struct otd_door_left *out)
+{
+	struct knock *k = d->first;
+	if (!k)
+		return false;
+	*out = (struct otd_door_left){.s = k->s,
+				      .item = k->item,
+				      .kind = k->kind,
+				      .until_ms = k->until_ms,
+				      .read = k->in};
+	otd_bytes_init(&k->in, 0);
+	d->env->stream_watch(k->s, 0);
+	d->env->stream_detach(k->s);
+	forget(k);
+	return true;
 }
 
 size_t otd_doors_count(const struct otd_doors *d)

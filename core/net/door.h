@@ -19,6 +19,8 @@ enum otd_door_kind { OTD_DOOR_PROXY = 1, OTD_DOOR_FIRST_BYTE = 2 };
 struct otd_preface {
 	struct otd_proxy proxy; /* of a proxy's; else empty */
 	struct otd_span early;  /* what the socket brought behind that */
+	/* Of one that waited at another process's door: until when, on the monotonic clock. 0: it comes now. */
+	int64_t until_ms;
 };
 
 struct otd_doors_conf {
@@ -52,6 +54,21 @@ void otd_doors_destroy(struct otd_doors *d); /* after a clear; takes NULL */
    the stream is closed and nobody is called. */
 OTD_WARN_UNUSED otd_rc otd_doors_knock(struct otd_doors *d, struct otd_stream *s,
 				       enum otd_door_kind kind, void *item);
+/* The same of one that waited at another process's door: until when (0: anew), and what was read there. */
+OTD_WARN_UNUSED otd_rc otd_doors_knock_again(struct otd_doors *d, struct otd_stream *s,
+					     enum otd_door_kind kind, void *item, int64_t until_ms,
+					     struct otd_span read);
+/* While they rest nothing is read and nobody is late. */
+void otd_doors_rest(struct otd_doors *d, bool rests);
+/* Who waits longest is taken away, attached to no loop, nobody is called. False: nobody waits. */
+struct otd_door_left {
+	struct otd_stream *s;
+	void *item;
+	enum otd_door_kind kind;
+	int64_t until_ms;      /* monotonic */
+	struct otd_bytes read; /* the caller's: otd_bytes_finish() */
+};
+bool otd_doors_leave(struct otd_doors *d, struct otd_door_left *out);
 size_t otd_doors_count(const struct otd_doors *d);
 
 #endif

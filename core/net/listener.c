@@ -168,6 +168,26 @@ void otd_listener_rest(struct otd_listener *l, bool rests)
 {
 	if (l->s)
 		l->l->env->ops->stream_watch(l->s, rests ? 0 : OTD_READABLE);
+	if (l->doors)
+		otd_doors_rest(l->doors, rests);
+}
+
+bool otd_listener_leave(struct otd_listener *l, struct otd_door_left *out)
+{
+	return l->doors && otd_doors_leave(l->doors, out);
+}
+
+void otd_listener_knock_again(struct otd_listener *l, struct otd_stream *s, int64_t until_ms,
+			      struct otd_span read)
+{
+	char host[46];
+	l->l->env->ops->stream_peer(s, host, sizeof(host), NULL);
+	/* It is trusted no more: what it has sent is no line of a miner. */
+	if (!l->n_proxies || !is_proxy(l, host))
+		l->l->env->ops->stream_close(s);
+	else if (otd_doors_knock_again(l->doors, s, OTD_DOOR_PROXY, NULL, until_ms, read))
+		otd_log(OTD_LOG_WARN, "net", "proxy.refused", "peer=%s port=%u reason=\"%s\"", host,
+			l->port, OTD_DOOR_NO_MEMORY);
 }
 
 int otd_listener_release(struct otd_listener *l)

@@ -14,7 +14,8 @@
 struct otd_bans; /* net/bans.h */
 struct otd_ban_net;
 struct otd_preface; /* net/door.h */
-struct otd_lists;   /* net/lists.h */
+struct otd_door_left;
+struct otd_lists; /* net/lists.h */
 struct otd_gate;
 struct otd_listener;
 
@@ -124,8 +125,14 @@ uint16_t otd_listener_port(const struct otd_listener *l);
  */
 OTD_WARN_UNUSED otd_rc otd_listener_proxies(struct otd_listener *l, const struct otd_ban_net *nets,
 					    size_t n, int64_t time_ms, size_t max);
-/* Rests, or goes on: who comes while it rests waits in the system's queue. */
+/* Rests, or goes on: who comes while it rests waits in the system's queue, and nobody reads a header. */
 void otd_listener_rest(struct otd_listener *l, bool rests);
+/* A proxy's connection whose header is not whole yet, for another process; false: there is none (more). */
+bool otd_listener_leave(struct otd_listener *l, struct otd_door_left *out);
+/* One that waited so there: until when, and what it has sent. The stream is taken; where its peer is no
+   proxy here any more it is closed. */
+void otd_listener_knock_again(struct otd_listener *l, struct otd_stream *s, int64_t until_ms,
+			      struct otd_span read);
 /* The socket, for another process; from then on it is as if drained. -1: it is drained. */
 int otd_listener_release(struct otd_listener *l);
 /* As otd_listener_create() on such a socket, which is taken also on failure. */

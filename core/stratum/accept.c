@@ -5,8 +5,10 @@
 #include "base/log.h"
 #include "net/door.h"
 #include "net/tls.h"
+#include "stratum/image.h"
 #include "stratum/policy.h"
 #include "stratum/session.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -176,11 +178,15 @@ static otd_rc doors_room(struct otd_stratum *st)
 	const struct otd_doors_conf conf = {.time_ms = st->conf.limits.login_ms,
 					    .max = st->conf.limits.sessions_max};
 
+	otd_rc rc = OTD_OK;
 	if (!st->doors)
-		return otd_doors_create(&st->doors, otd_reactor_loop(st->conf.reactor), &conf, &ops,
-					st);
-	otd_doors_reconfigure(st->doors, &conf);
-	return OTD_OK;
+		rc = otd_doors_create(&st->doors, otd_reactor_loop(st->conf.reactor), &conf, &ops,
+				      st);
+	else
+		otd_doors_reconfigure(st->doors, &conf);
+	if (rc == OTD_OK && st->freeze.on)
+		otd_doors_rest(st->doors, true);
+	return rc;
 }
 
 static void knock(struct otd_stratum *st, struct otd_stream *stream, uint32_t port,
@@ -199,7 +205,8 @@ static void knock(struct otd_stratum *st, struct otd_stream *stream, uint32_t po
 		w->ticket = *ticket;
 	if (p)
 		w->proxy = p->proxy;
-	if (otd_doors_knock(st->doors, stream, OTD_DOOR_FIRST_BYTE, w)) {
+	if (otd_doors_knock_again(st->doors, stream, OTD_DOOR_FIRST_BYTE, w, p ? p->until_ms : 0,
+				  (struct otd_span){NULL, 0})) {
 		otd_stratum_ended(st, ticket);
 		free(w);
 	}
@@ -209,6 +216,33 @@ void otd_stratum_doors_clear(struct otd_stratum *st)
 {
 	if (st->doors)
 		otd_doors_clear(st->doors);
+}
+
+size_t otd_stratum_save_doors(struct otd_stratum *st, struct otd_bytes *out,
+			      struct otd_image_fds *fds)
+{
+	struct otd_door_left left;
+	size_t n = 0;
+
+	while (st->doors && otd_doors_leave(st->doors, &left)) {
+		struct waiting *w = left.item;
+		const struct otd_stratum_port *port = &st->ports[w->port]->conf;
+		struct otd_door_record r = {.kind = OTD_DOOR_FIRST_BYTE,
+					    .pool = port->pool,
+					    .port = port->number,
+					    .reactor = st->conf.index,
+					    .until_ms = left.until_ms,
+					    .read = otd_bytes_span(&left.read)};
+
+		if (w->proxy.has_address) {
+			(void)snprintf(r.host, sizeof(r.host), "%s", w->proxy.host);
+			r.peer_port = w->proxy.port;
+		}
+		n += otd_door_record_add(out, fds, &r, st->env, left.s);
+		otd_bytes_finish(&left.read);
+		free(w);
+	}
+	return n;
 }
 
 /* --- accepting --- */
@@ -237,6 +271,7 @@ struct accept_post {
 	bool has_ticket, has_preface;
 	struct otd_ticket ticket;
 	struct otd_proxy proxy;
+	int64_t until_ms;
 	size_t early_len;
 	uint8_t early[];
 };
@@ -244,7 +279,8 @@ struct accept_post {
 static void accept_posted(void *arg)
 {
 	struct accept_post *p = arg;
-	const struct otd_preface preface = {.proxy = p->proxy, .early = {p->early, p->early_len}};
+	const struct otd_preface preface = {
+		.proxy = p->proxy, .early = {p->early, p->early_len}, .until_ms = p->until_ms};
 
 	otd_stratum_accept_from(p->st, p->stream, p->port, p->has_ticket ? &p->ticket : NULL,
 				p->has_preface ? &preface : NULL);
@@ -269,6 +305,7 @@ otd_rc otd_stratum_accept_from_post(struct otd_stratum *st, struct otd_stream *s
 	if (preface) {
 		p->has_preface = true;
 		p->proxy = preface->proxy;
+		p->until_ms = preface->until_ms;
 		p->early_len = early;
 		if (early)
 			memcpy(p->early, preface->early.ptr, early);

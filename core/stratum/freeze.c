@@ -2,6 +2,7 @@
  * A server that listens to nobody for a while: what came is answered, connections stay. Either it is thawed,
  * or its sessions go to another process (stratum/image.h).
  */
+#include "net/door.h"
 #include "stratum/session.h"
 
 #define LOOK_MS 1
@@ -50,6 +51,8 @@ void otd_stratum_freeze(void *arg, bool on)
 	st->freeze.on = on;
 	st->freeze.told = false;
 	st->freeze.cursor = 0;
+	if (st->doors)
+		otd_doors_rest(st->doors, on);
 	for (size_t i = 0; i < st->n_open; i++) {
 		struct otd_session *s = st->open[i];
 		if (s->conn && (on || (!s->paused && !s->leaving && !st->draining)))

@@ -109,7 +109,21 @@ static bool save_one(struct otd_session *s, struct otd_bytes *out, struct otd_im
 	return true;
 }
 
-size_t otd_stratum_save(struct otd_stratum *st, struct otd_bytes *out, struct otd_image_fds *fds)
+/* TLS lies between, whose keys do not leave OpenSSL: its miner comes again at once, and by its ticket. It has had
+   all answers. */
+static void send_round(struct otd_session *s, struct otd_image_fds *told)
+{
+	if (!s->tls || !s->conn || s->closing || s->leaving || !fds_room(told))
+		return;
+	s->dialect->reconnect(s, "", 0, 0);
+	struct otd_stream *stream = otd_conn_last_word(s->conn);
+	int fd = stream ? s->st->env->ops->stream_release(stream) : -1;
+	if (fd >= 0)
+		told->fd[told->n++] = fd;
+}
+
+size_t otd_stratum_save(struct otd_stratum *st, struct otd_bytes *out, struct otd_image_fds *fds,
+			struct otd_image_fds *told)
 {
 	struct scratch b;
 	size_t n = 0;
@@ -117,8 +131,12 @@ size_t otd_stratum_save(struct otd_stratum *st, struct otd_bytes *out, struct ot
 	otd_bytes_init(&b.out, SIZE_MAX / 2);
 	otd_bytes_init(&b.workers, SIZE_MAX / 2);
 	/* Releasing only marks: the list stays as it is. */
-	for (size_t i = 0; i < st->n_open; i++)
-		n += save_one(st->open[i], out, fds, &b);
+	for (size_t i = 0; i < st->n_open; i++) {
+		if (save_one(st->open[i], out, fds, &b))
+			n++;
+		else
+			send_round(st->open[i], told);
+	}
 	otd_bytes_finish(&b.in);
 	otd_bytes_finish(&b.out);
 	otd_bytes_finish(&b.workers);

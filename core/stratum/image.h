@@ -8,6 +8,7 @@
 #define OTD_STRATUM_IMAGE_H
 
 #include "base/pack.h"
+#include "net/door.h"
 #include "pool/image.h"
 #include "stratum/stratum.h"
 #include "stratum/vardiff.h"
@@ -82,9 +83,35 @@ struct otd_image_fds {
 
 /*
  * A record each into out, and its descriptor, in the same order, into fds. Sessions that cannot go (they are
- * closing, or TLS lies between) stay and end with the server. Returns how many went.
+ * closing, or TLS lies between) stay and end with the server; those with TLS have been told to connect again, and
+ * their descriptors are in told: open until their peers have read that. Returns how many went.
  */
-size_t otd_stratum_save(struct otd_stratum *st, struct otd_bytes *out, struct otd_image_fds *fds);
+size_t otd_stratum_save(struct otd_stratum *st, struct otd_bytes *out, struct otd_image_fds *fds,
+			struct otd_image_fds *told);
+
+/*
+ * Who has not said yet what it is (net/door.h), one record each: a proxy's connection without its header, or
+ * one on a port with TLS without its first byte.
+ */
+struct otd_door_record {
+	uint8_t kind;                       /* enum otd_door_kind */
+	char listen[72];                    /* of a proxy's: the listener's address; else "" */
+	uint32_t pool, reactor;             /* else: their numbers in the process that wrote it */
+	uint16_t port;                      /* on which it came in */
+	char host[OTD_SESSION_RECORD_HOST]; /* what a proxy has said already; "": nothing */
+	uint16_t peer_port;
+	int64_t until_ms;     /* monotonic */
+	struct otd_span read; /* of a header */
+};
+/* Adds the record and the descriptor of this stream, which is taken. 1; 0: there is no memory, it is closed. */
+size_t otd_door_record_add(struct otd_bytes *out, struct otd_image_fds *fds,
+			   const struct otd_door_record *r, struct otd_env *e,
+			   struct otd_stream *s);
+otd_rc otd_door_record_read(struct otd_door_record *r, struct otd_unpack *from,
+			    struct otd_err *err);
+/* As otd_stratum_save(), for those who stand at its door. */
+size_t otd_stratum_save_doors(struct otd_stratum *st, struct otd_bytes *out,
+			      struct otd_image_fds *fds);
 
 /* After it: sessions that may be resumed, those among them that stay. */
 void otd_stratum_save_kept(struct otd_stratum *st, struct otd_bytes *out);

@@ -9,9 +9,22 @@
 #include "app/upgrade/upgrade.h"
 #include "base/log.h"
 
-static int serve(const struct otd_cmd *cmd, struct otd_app *app, const char *config,
-		 const struct otd_arg_list *set, bool heir)
+/* Why it was started. */
+enum origin { BY_A_PERSON, AS_HEIR, AS_HEIR_OF_ITSELF };
+
+/* Where the settings that were in force do not come, those of the file are better than none. */
+static otd_rc read_settings(struct otd_app *app, enum origin origin, struct otd_err *err)
 {
+	struct otd_err ignored = {0};
+	if (origin == AS_HEIR_OF_ITSELF && otd_heir_settings(app, &ignored) == OTD_OK)
+		return OTD_OK;
+	return otd_settings_file_load(&app->settings, app->env, app->config, app->set, err);
+}
+
+static int serve(const struct otd_cmd *cmd, struct otd_app *app, const char *config,
+		 const struct otd_arg_list *set, enum origin origin)
+{
+	bool heir = origin != BY_A_PERSON;
 	struct otd_err err = {0};
 	app->config = config;
 	app->set = set;
@@ -23,7 +36,7 @@ static int serve(const struct otd_cmd *cmd, struct otd_app *app, const char *con
 	/* Settings say how many compute threads, so a first environment only reads them. */
 	otd_rc rc = otd_env_real_create(&app->env, NULL, &err);
 	if (rc == OTD_OK)
-		rc = otd_settings_file_load(&app->settings, app->env, config, set, &err);
+		rc = read_settings(app, origin, &err);
 	otd_env_real_destroy(app->env);
 	app->env = NULL;
 	if (rc == OTD_OK) {
@@ -78,8 +91,11 @@ static int run(const struct otd_cmd *cmd, int argc, char **argv)
 	};
 	size_t n_words;
 	/* Not for people: the process before has started us, and stands at the other end. */
-	bool heir = argc > 0 && strcmp(argv[argc - 1], OTD_UPGRADE_OPTION) == 0;
-	argc -= heir;
+	const char *last = argc > 0 ? argv[argc - 1] : "";
+	enum origin origin = strcmp(last, OTD_UPGRADE_OPTION) == 0 ? AS_HEIR
+			     : strcmp(last, OTD_UPGRADE_BACK) == 0 ? AS_HEIR_OF_ITSELF
+								   : BY_A_PERSON;
+	argc -= origin != BY_A_PERSON;
 	int exit_status = otd_args_parse(cmd, args, 4, argc, argv, NULL, &n_words, 0, 0);
 	if (exit_status >= 0)
 		return exit_status;
@@ -87,12 +103,12 @@ static int run(const struct otd_cmd *cmd, int argc, char **argv)
 		otd_cmd_fail(cmd, "-c FILE is needed; to try it out: -c etc/devnet.yaml");
 		return OTD_EXIT_USAGE;
 	}
-	if (heir && !otd_heir_begin()) {
-		otd_cmd_fail(cmd, OTD_UPGRADE_OPTION " is for 'otedama upgrade' alone");
+	if (origin != BY_A_PERSON && !otd_heir_begin()) {
+		otd_cmd_fail(cmd, "%s is for 'otedama upgrade' alone", last);
 		return OTD_EXIT_USAGE;
 	}
 	otd_program_init(&app.program, argc, argv);
-	return serve(cmd, &app, config, &set, heir);
+	return serve(cmd, &app, config, &set, origin);
 }
 
 const struct otd_cmd otd_cmd_serve = {

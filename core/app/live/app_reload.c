@@ -18,6 +18,7 @@
 #include "app/live/app_plugin.h"
 #include "app/notify.h"
 #include "app/policy/app_policy.h"
+#include "app/upgrade/upgrade.h"
 #include "base/log.h"
 
 #define POLL_MS  20
@@ -167,6 +168,7 @@ static void report(struct otd_app_reload *r)
 			 r->check ? "checked" : "applied");
 	if (!r->check) {
 		r->trouble[0] = '\0';
+		otd_heir_file_was_read(r->app);
 		otd_log(OTD_LOG_INFO, "app", "reload.done",
 			"changed=%zu applied=%zu needs_restart=%zu ms=%lld", n, n - waits, waits,
 			(long long)(mono_ms(r->app) - r->began_ms));

@@ -43,7 +43,7 @@ void otd_program_init(struct otd_program *p, int n_args, char *const *args)
 	p->n_args = n_args;
 }
 
-const char **otd_program_argv(const struct otd_program *p, const char *file)
+const char **otd_program_argv(const struct otd_program *p, const char *file, const char *option)
 {
 	const char **argv = calloc((size_t)p->n_args + 4, sizeof(*argv));
 	size_t n = 0;
@@ -51,11 +51,9 @@ const char **otd_program_argv(const struct otd_program *p, const char *file)
 		return NULL;
 	argv[n++] = file ? file : p->path;
 	argv[n++] = "serve";
-	for (int i = 0; i < p->n_args; i++) {
-		if (strcmp(p->args[i], OTD_UPGRADE_OPTION) != 0)
-			argv[n++] = p->args[i];
-	}
-	argv[n] = OTD_UPGRADE_OPTION;
+	for (int i = 0; i < p->n_args; i++)
+		argv[n++] = p->args[i];
+	argv[n] = option;
 	return argv;
 }
 
@@ -69,7 +67,10 @@ static void release(struct otd_upgrade *u)
 	if (u->worker)
 		app->env->ops->worker_destroy(u->worker);
 	otd_bytes_finish(&u->image);
+	otd_bytes_finish(&u->doors);
 	free(u->fds.fd);
+	free(u->door_fds.fd);
+	free(u->told.fd);
 	app->upgrade = NULL;
 	free(u);
 }
@@ -306,7 +307,8 @@ static void check(void *arg) /* [worker] */
 	struct otd_upgrade *u = arg;
 	const char **argv = NULL;
 	otd_rc rc = check_file(u->file, &u->err);
-	if (rc == OTD_OK && !(argv = otd_program_argv(&u->app->program, u->file)))
+	if (rc == OTD_OK &&
+	    !(argv = otd_program_argv(&u->app->program, u->file, OTD_UPGRADE_OPTION)))
 		rc = otd_fail(&u->err, OTD_E_NOMEM, "out of memory");
 	if (rc == OTD_OK)
 		rc = otd_heir_spawn(&u->child, argv, -1, &u->err);
@@ -399,6 +401,7 @@ void otd_app_upgrade_request(struct otd_app *app, struct otd_control_request *r,
 		u->app = app;
 		u->client = u->lock_fd = u->child.sock = -1;
 		otd_bytes_init(&u->image, SIZE_MAX / 2);
+		otd_bytes_init(&u->doors, SIZE_MAX / 2);
 		rc = read_words(u, words, &err);
 	}
 	if (rc == OTD_OK)

@@ -11,7 +11,8 @@
  *                    GO, and ends --------------->  P2 serves
  *
  * Until GO no byte of a client was read by P2, so P1 may take all of it back: where P2 says FAILED, dies or
- * says nothing for too long, P1 starts its own program as the heir. P2 takes the end of P1 for GO: P1 ends
+ * says nothing for too long, P1 starts its own program as the heir, with the settings that are in force here:
+ * their file may say something else by now, which nobody has tried. P2 takes the end of P1 for GO: P1 ends
  * P2 before it starts another.
  */
 #ifndef OTD_APP_UPGRADE_H
@@ -21,8 +22,12 @@
 #include "loop/heir.h"
 #include "stratum/image.h"
 
-#define OTD_UPGRADE_OPTION    "--take-over" /* of serve: it was started as an heir */
-#define OTD_UPGRADE_IMAGE     1             /* the form of all but sessions' records */
+#define OTD_UPGRADE_OPTION "--take-over" /* of serve: it was started as an heir */
+#define OTD_UPGRADE_BACK \
+	"--take-back" /* the same, of this very program, with its settings: SETTINGS */
+/* The form of all but sessions' records: 1 had no OTD_UPGRADE_DOORS, and takes no descriptors of them. */
+#define OTD_UPGRADE_IMAGE     2
+#define OTD_UPGRADE_DOORS_IN  2
 #define OTD_UPGRADE_WAIT_MS   30000
 #define OTD_UPGRADE_FREEZE_MS 5000 /* for answers and commits; then all goes on as before */
 
@@ -35,7 +40,9 @@ enum otd_upgrade_word {
 	OTD_UPGRADE_LOADED = 4,
 	OTD_UPGRADE_TAKE = 16,
 	OTD_UPGRADE_FDS = 17,
-	OTD_UPGRADE_GO = 18
+	OTD_UPGRADE_GO = 18,
+	OTD_UPGRADE_SETTINGS =
+		19 /* before HELLO: what is in force, as memory (config/settings_image.h) */
 };
 
 struct otd_upgrade_hello {
@@ -64,7 +71,8 @@ enum otd_upgrade_part {
 	OTD_UPGRADE_COORDINATOR = 4,
 	OTD_UPGRADE_REACTOR = 5,
 	OTD_UPGRADE_SESSIONS = 6,
-	OTD_UPGRADE_KEPT = 7 /* sessions that may be resumed */
+	OTD_UPGRADE_KEPT = 7, /* sessions that may be resumed */
+	OTD_UPGRADE_DOORS = 8 /* who has not sent a first byte: struct otd_door_record */
 };
 void otd_upgrade_image_begin(struct otd_bytes *out);
 size_t otd_upgrade_part_begin(struct otd_bytes *out, enum otd_upgrade_part kind);
@@ -78,7 +86,7 @@ struct otd_upgrade_meta {
 	int64_t frozen_ms;  /* monotonic: since then nobody was answered */
 	int64_t started_ms; /* wall clock: of the first program */
 	uint32_t times;     /* that it was upgraded before */
-	uint32_t n_fds;     /* all descriptors: of listeners first, then of sessions */
+	uint32_t n_fds;     /* all descriptors: of listeners, of sessions, of doors */
 	uint32_t n_reactors;
 };
 
@@ -104,6 +112,8 @@ struct otd_upgrade_image {
 		uint32_t n_sessions;
 	} reactors[OTD_UPGRADE_REACTORS_MAX];
 	size_t n_sessions;
+	struct otd_span doors; /* n_doors records */
+	size_t n_doors;
 	uint8_t kept_epochs[4096 / 8]; /* low bits of epochs whose extranonce1s are in use */
 };
 otd_rc otd_upgrade_image_read(struct otd_upgrade_image *to, struct otd_span image,
@@ -132,6 +142,9 @@ void otd_app_upgrade_save_listeners(
 void otd_app_upgrade_save_reactor(struct otd_app *app, size_t i); /* its thread has ended */
 void otd_app_upgrade_save_coordinator(struct otd_app *app);
 void otd_app_upgrade_save_lock(struct otd_app *app);
+/* upgrade_doors.c: who has not sent a first byte, of a listener and of a reactor. */
+void otd_app_upgrade_save_listener_doors(struct otd_app *app, size_t i);
+void otd_app_upgrade_save_reactor_doors(struct otd_app *app, size_t i);
 void otd_app_upgrade_release(struct otd_app *app); /* its timer and thread, before the loop goes */
 /* Without a hand-over: frees it. */
 void otd_app_upgrade_free(struct otd_app *app);
@@ -141,6 +154,12 @@ int otd_app_upgrade_hand_over(struct otd_app *app);
 /* --- P2: upgrade_heir.c --- */
 
 struct otd_heir;
+/* One that was started by OTD_UPGRADE_BACK: the settings that were in force, into app->settings. Blocks. */
+otd_rc otd_heir_settings(struct otd_app *app, struct otd_err *err);
+/* A reload has read the file: its settings are in force. */
+void otd_heir_file_was_read(struct otd_app *app);
+/* For people: that the settings in force are those of before an upgrade that failed. "": they are not. */
+const char *otd_heir_trouble(struct otd_app *app);
 /* Settings are read. Checks, says HELLO and waits for the image; blocks. */
 otd_rc otd_heir_prepare(struct otd_app *app, struct otd_err *err);
 /* The lock that came with it; -1: this is no heir, or it was taken. */

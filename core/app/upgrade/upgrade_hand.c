@@ -15,6 +15,7 @@
 #include "app/upgrade/upgrade_own.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "config/settings_image.h"
 
 /* n_fds of META, which comes first: behind the texts whose lengths are known by now. */
 static void put_count(struct otd_upgrade *u)
@@ -94,15 +95,39 @@ static otd_rc give_to(struct otd_upgrade *u, struct otd_heir_child *child, int m
 	return rc;
 }
 
-/* This very program once more; the file may be another one by now. */
+/* The settings in force, as sealed memory. -1: there is no memory for it. */
+static int settings_memory(const struct otd_app *app)
+{
+	struct otd_bytes b;
+	otd_bytes_init(&b, SIZE_MAX / 2);
+	otd_settings_pack(&b, app->settings);
+	int fd = b.failed ? -1 : otd_heir_memory(b.ptr, b.len);
+	otd_bytes_finish(&b);
+	return fd;
+}
+
+static otd_rc give_settings(struct otd_upgrade *u, struct otd_heir_child *child, int memory,
+			    struct otd_err *err)
+{
+	struct giving g = {.u = u, .child = child, .err = err};
+	return say(&g, OTD_UPGRADE_SETTINGS, 0, &memory, 1);
+}
+
+/* This very program once more; its file, and that of its settings, may be another one by now. */
 static otd_rc give_to_own(struct otd_upgrade *u, struct otd_heir_child *child, int memory,
 			  struct otd_err *err)
 {
 	struct otd_upgrade_hello hello;
-	const char **argv = otd_program_argv(&u->program, NULL);
+	int settings = settings_memory(u->app);
+	const char **argv = otd_program_argv(&u->program, NULL,
+					     settings < 0 ? OTD_UPGRADE_OPTION : OTD_UPGRADE_BACK);
 	otd_rc rc = argv ? otd_heir_spawn(child, argv, u->program.file, err)
 			 : otd_fail(err, OTD_E_NOMEM, "out of memory");
 	free(argv);
+	if (rc == OTD_OK && settings >= 0)
+		rc = give_settings(u, child, settings, err);
+	if (settings >= 0)
+		close(settings);
 	if (rc == OTD_OK)
 		rc = otd_upgrade_meet(child, &hello, u->wait_ms, NULL, err);
 	return rc ? rc : give_to(u, child, memory, err);
@@ -130,6 +155,7 @@ static void finish(struct otd_upgrade *u, int memory)
 	otd_heir_end(&u->child, fate, sizeof(fate));
 	for (size_t i = 0; i < u->fds.n; i++)
 		close(u->fds.fd[i]);
+	otd_upgrade_close_told(u);
 	if (memory >= 0)
 		close(memory);
 	if (u->lock_fd >= 0)
@@ -137,7 +163,9 @@ static void finish(struct otd_upgrade *u, int memory)
 	if (u->program.file >= 0)
 		close(u->program.file);
 	otd_bytes_finish(&u->image);
+	otd_bytes_finish(&u->doors);
 	free(u->fds.fd);
+	free(u->door_fds.fd);
 	free(u);
 }
 
@@ -184,6 +212,9 @@ int otd_app_upgrade_hand_over(struct otd_app *app)
 	int status = OTD_EXIT_OK;
 	app->upgrade = NULL;
 	otd_notify_alive();
+	otd_upgrade_told_all(u);
+	if (!otd_upgrade_put_doors(u))
+		u->image.failed = true;
 	put_count(u);
 	int memory = u->image.failed ? -1 : otd_heir_memory(u->image.ptr, u->image.len);
 	otd_rc rc = memory < 0 ? otd_fail(&err, OTD_E_NOMEM, "no memory for %zu bytes to hand over",

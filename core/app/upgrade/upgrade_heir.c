@@ -12,8 +12,10 @@
 #include "app/policy/app_policy.h"
 #include "app/processes/processes.h"
 #include "app/upgrade/upgrade.h"
+#include "app/upgrade/upgrade_own.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "config/settings_image.h"
 
 #define RECONNECT "{\"id\":null,\"method\":\"client.reconnect\",\"params\":[]}\n"
 
@@ -24,12 +26,15 @@ struct otd_heir {
 	int lock_fd;
 	int *fd; /* -1: used */
 	size_t n_fds;
-	size_t loaded, left_out;
+	size_t loaded, left_out, doors;
+	/* Its settings are those of the process before, not what the file says by now. */
+	bool kept_settings;
 	uint32_t *pool_now; /* of each of the image's pools, ours; UINT32_MAX: none */
 	/* known afterwards */
 	struct otd_upgrade_meta meta;
 	bool serves;
 	int64_t at_ms, pause_ms;
+	char trouble[600];
 };
 
 /* --- packets --- */
@@ -178,16 +183,42 @@ static otd_rc take_fds(struct otd_heir *h, struct otd_err *err)
 	return rc;
 }
 
-otd_rc otd_heir_prepare(struct otd_app *app, struct otd_err *err)
+static otd_rc make_heir(struct otd_app *app, struct otd_err *err)
 {
-	struct otd_heir *h = calloc(1, sizeof(*h));
+	struct otd_heir *h = app->heir ? app->heir : calloc(1, sizeof(*h));
 	if (!h)
 		return otd_fail(err, OTD_E_NOMEM, "out of memory");
 	app->heir = h;
 	h->sock = OTD_HEIR_FD;
 	h->lock_fd = -1;
+	return OTD_OK;
+}
+
+otd_rc otd_heir_settings(struct otd_app *app, struct otd_err *err)
+{
+	int fds[OTD_HEIR_FDS_MAX];
+	size_t n = 0;
+	otd_rc rc = make_heir(app, err);
+	if (rc == OTD_OK)
+		rc = expect(app->heir, OTD_UPGRADE_SETTINGS, NULL, fds, &n, err);
+	if (rc)
+		return rc;
+	struct otd_span image = n ? otd_heir_map(fds[0]) : (struct otd_span){NULL, 0};
+	for (size_t i = 0; i < n; i++)
+		close(fds[i]);
+	rc = otd_settings_unpack(&app->settings, app->env, image, err);
+	otd_heir_unmap(image);
+	app->heir->kept_settings = rc == OTD_OK;
+	return rc;
+}
+
+otd_rc otd_heir_prepare(struct otd_app *app, struct otd_err *err)
+{
+	otd_rc rc = make_heir(app, err);
+	if (rc)
+		return rc;
+	struct otd_heir *h = app->heir;
 	otd_thread_is(OTD_THREAD_COORDINATOR | OTD_THREAD_STORE | OTD_THREAD_COMPUTE);
-	otd_rc rc = OTD_OK;
 	if (otd_app_processes_wanted(app->settings))
 		rc = otd_fail(
 			err, OTD_E_UNSUPPORTED,
@@ -200,7 +231,8 @@ otd_rc otd_heir_prepare(struct otd_app *app, struct otd_err *err)
 			      app->data_dir);
 	if (rc == OTD_OK)
 		rc = otd_app_make_plugins(app, err);
-	if (rc == OTD_OK)
+	/* What ran a moment ago is not asked whether it would. */
+	if (rc == OTD_OK && !h->kept_settings)
 		rc = check_plugins(app, err);
 	if (rc == OTD_OK)
 		rc = say_hello(h, app->data_dir, err);
@@ -445,6 +477,13 @@ static void free_image(struct otd_heir *h)
 	h->bytes = (struct otd_span){0};
 }
 
+/* Whoever has not sent a first byte; they are no sessions yet. */
+static void let_in(struct otd_app *app, struct otd_heir *h)
+{
+	size_t first = h->image.n_listeners + h->image.n_sessions;
+	h->doors = otd_upgrade_load_doors(app, &h->image, h->fd + first, pool_now, h);
+}
+
 otd_rc otd_heir_go(struct otd_app *app, struct otd_err *err)
 {
 	struct otd_heir *h = app->heir;
@@ -464,11 +503,18 @@ otd_rc otd_heir_go(struct otd_app *app, struct otd_err *err)
 	h->at_ms = otd_wall_ms(app->env);
 	h->pause_ms = (int64_t)(otd_mono_ns(app->env) / 1000000) - h->image.meta.frozen_ms;
 	h->meta = h->image.meta;
+	let_in(app, h);
 	free_image(h);
 	otd_log(OTD_LOG_INFO, "app", "upgrade.taken_over",
-		"from=%s version=%s sessions=%zu left_out=%zu pause_ms=%" PRId64 " times=%u",
-		h->meta.version, OTEDAMA_VERSION, h->loaded, h->left_out, h->pause_ms,
+		"from=%s version=%s sessions=%zu left_out=%zu at_doors=%zu pause_ms=%" PRId64
+		" times=%u",
+		h->meta.version, OTEDAMA_VERSION, h->loaded, h->left_out, h->doors, h->pause_ms,
 		app->upgrades);
+	if (h->kept_settings)
+		otd_log(OTD_LOG_WARN, "app", "upgrade.settings_kept",
+			"file=%s why=\"the upgrade was taken back: what was in force before it is "
+			"in force\" hint=\"otedama reload reads the file again\"",
+			OTD_Q(app->config));
 	return OTD_OK;
 }
 
@@ -500,6 +546,25 @@ void otd_heir_finish(struct otd_app *app)
 	app->heir = NULL;
 }
 
+void otd_heir_file_was_read(struct otd_app *app)
+{
+	if (app->heir)
+		app->heir->kept_settings = false;
+}
+
+const char *otd_heir_trouble(struct otd_app *app)
+{
+	struct otd_heir *h = app->heir;
+	if (!h || !h->serves || !h->kept_settings)
+		return "";
+	(void)snprintf(
+		h->trouble, sizeof(h->trouble),
+		"the last upgrade failed and was taken back; the settings of before it are in "
+		"force, whatever %.300s says by now: 'otedama reload' reads it again",
+		app->config);
+	return h->trouble;
+}
+
 void otd_heir_status(const struct otd_app *app, struct otd_bytes *json)
 {
 	const struct otd_heir *h = app->heir;
@@ -510,7 +575,7 @@ void otd_heir_status(const struct otd_app *app, struct otd_bytes *json)
 	(void)otd_bytes_format(json,
 			       ",\"at_ms\":%" PRId64 ",\"times\":%u,\"sessions\":%zu"
 			       ",\"left_out\":%zu,\"pause_ms\":%" PRId64
-			       ",\"first_started_ms\":%" PRId64 "}",
+			       ",\"first_started_ms\":%" PRId64 ",\"settings_kept\":%s}",
 			       h->at_ms, app->upgrades, h->loaded, h->left_out, h->pause_ms,
-			       app->first_started_ms);
+			       app->first_started_ms, h->kept_settings ? "true" : "false");
 }

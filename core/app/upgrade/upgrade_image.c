@@ -178,6 +178,22 @@ static otd_rc read_kept(struct otd_upgrade_image *to, struct otd_unpack *u, stru
 	return OTD_OK;
 }
 
+static otd_rc read_doors(struct otd_upgrade_image *to, struct otd_unpack *u, struct otd_err *err)
+{
+	uint32_t n = otd_unpack_u32(u);
+	struct otd_door_record record;
+	if (u->failed || to->n_doors || n > u->left / 4)
+		return corrupt(err, "who stands at its doors");
+	to->doors = (struct otd_span){u->ptr, u->left};
+	to->n_doors = n;
+	for (uint32_t i = 0; i < n; i++) {
+		otd_rc rc = otd_door_record_read(&record, u, err);
+		if (rc)
+			return rc;
+	}
+	return OTD_OK;
+}
+
 static otd_rc read_part(struct otd_upgrade_image *to, uint32_t kind, struct otd_unpack *u,
 			struct otd_err *err)
 {
@@ -194,6 +210,7 @@ static otd_rc read_part(struct otd_upgrade_image *to, uint32_t kind, struct otd_
 	case OTD_UPGRADE_REACTOR: return read_reactor(to, u, err);
 	case OTD_UPGRADE_SESSIONS: return read_sessions(to, u, err);
 	case OTD_UPGRADE_KEPT: return read_kept(to, u, err);
+	case OTD_UPGRADE_DOORS: return read_doors(to, u, err);
 	default: return OTD_OK; /* of a newer program */
 	}
 }
@@ -209,7 +226,7 @@ otd_rc otd_upgrade_image_read(struct otd_upgrade_image *to, struct otd_span imag
 		rc = read_part(to, kind, &part, err);
 	if (rc == OTD_OK && (in.failed || !to->meta.n_reactors))
 		rc = corrupt(err, "it is cut short");
-	if (rc == OTD_OK && to->meta.n_fds != to->n_listeners + to->n_sessions)
+	if (rc == OTD_OK && to->meta.n_fds != to->n_listeners + to->n_sessions + to->n_doors)
 		rc = corrupt(err, "the number of its descriptors");
 	if (rc)
 		otd_upgrade_image_finish(to);

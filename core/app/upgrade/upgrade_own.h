@@ -30,6 +30,10 @@ struct otd_upgrade {
 	struct otd_bytes image;
 	struct otd_image_fds fds;
 	size_t n_listeners, n_sessions;
+	struct otd_bytes doors; /* their records; they come behind all sessions */
+	struct otd_image_fds door_fds;
+	struct otd_image_fds
+		told; /* sent away with a last word, which they may not have read yet */
 	int lock_fd;
 	struct otd_program program;
 };
@@ -37,5 +41,15 @@ struct otd_upgrade {
 /* Waits for the HELLO of one that was started. [any-thread] */
 otd_rc otd_upgrade_meet(struct otd_heir_child *child, struct otd_upgrade_hello *hello,
 			int64_t wait_ms, const _Atomic bool *stop, struct otd_err *err);
+
+/* upgrade_told.c: no more is said to them; and they are closed, each when its peer has done so, or soon. */
+void otd_upgrade_told_all(const struct otd_upgrade *u);
+void otd_upgrade_close_told(struct otd_upgrade *u);
+/* upgrade_doors.c: adds the part, and its descriptors to all. False: there is no memory. */
+bool otd_upgrade_put_doors(struct otd_upgrade *u);
+/* In P2, once there is no way back: lets them in. fd: n_doors descriptors, taken. pool_now as of
+   otd_coordinator_load(). How many. */
+size_t otd_upgrade_load_doors(struct otd_app *app, const struct otd_upgrade_image *image, int *fd,
+			      uint32_t (*pool_now)(void *arg, uint32_t was), void *arg);
 
 #endif

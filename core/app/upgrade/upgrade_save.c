@@ -68,6 +68,7 @@ void otd_app_upgrade_save_listeners(struct otd_app *app)
 	otd_pack_u32(&u->image, 0);
 	for (size_t i = 0; i < app->n_listeners; i++) {
 		struct otd_app_listener *l = app->listeners[i];
+		otd_app_upgrade_save_listener_doors(app, i);
 		int fd = otd_listener_release(l->listener);
 		if (fd < 0 || !add_fd(&u->fds, fd))
 			continue; /* P2 listens anew: whoever waited in its queue connects again */
@@ -101,7 +102,7 @@ void otd_app_upgrade_save_reactor(struct otd_app *app, size_t i)
 	otd_pack_u32(&u->image, (uint32_t)i);
 	size_t count = u->image.len;
 	otd_pack_u32(&u->image, 0);
-	size_t n = otd_stratum_save(r->stratum, &u->image, &u->fds);
+	size_t n = otd_stratum_save(r->stratum, &u->image, &u->fds, &u->told);
 	for (size_t k = 0; !u->image.failed && k < 4; k++)
 		u->image.ptr[count + k] = (uint8_t)(n >> (8 * k));
 	u->n_sessions += n;
@@ -110,6 +111,7 @@ void otd_app_upgrade_save_reactor(struct otd_app *app, size_t i)
 	otd_pack_u32(&u->image, (uint32_t)i);
 	otd_stratum_save_kept(r->stratum, &u->image);
 	otd_upgrade_part_end(&u->image, part);
+	otd_app_upgrade_save_reactor_doors(app, i);
 }
 
 void otd_app_upgrade_save_coordinator(struct otd_app *app)

@@ -206,6 +206,7 @@ static size_t hand_over(struct pool_rig *from, struct pool_rig *to)
 {
 	struct otd_bytes work, sessions;
 	struct otd_image_fds fds = {0};
+	struct otd_image_fds told = {0};
 	struct otd_job_orders orders;
 	struct otd_err err = {0};
 	struct otd_session_record r;
@@ -213,7 +214,8 @@ static size_t hand_over(struct pool_rig *from, struct pool_rig *to)
 	otd_bytes_init(&work, 1u << 24);
 	otd_bytes_init(&sessions, 1u << 24);
 	otd_reactor_save_pool(from->rig.reactor, 0, &work);
-	size_t n = otd_stratum_save(from->st, &sessions, &fds);
+	size_t n = otd_stratum_save(from->st, &sessions, &fds, &told);
+	assert_int_equal(told.n, 0); /* they are plain */
 	assert_int_equal(n, fds.n);
 	struct otd_span image = otd_bytes_span(&work);
 	assert_int_equal(otd_reactor_load_pool(to->rig.reactor, 0, &image, 1, &orders, &err),
