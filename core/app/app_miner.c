@@ -104,8 +104,9 @@ otd_rc otd_app_miner_start(struct otd_app *app, struct otd_err *err)
 	}
 	const struct otd_settings_port *port = &p->settings->ports[0];
 	bool any = strcmp(port->listen, "*") == 0 || strcmp(port->listen, "0.0.0.0") == 0;
-	snprintf(m->url, sizeof(m->url), "stratum+tcp://%s:%u", any ? "127.0.0.1" : port->listen,
-		 port->port);
+	bool tls = port->tls.certificate && !port->plain;
+	snprintf(m->url, sizeof(m->url), "stratum+%s://%s:%u", tls ? "ssl" : "tcp",
+		 any ? "127.0.0.1" : port->listen, port->port);
 	snprintf(m->pool, sizeof(m->pool), "%s", s->pool);
 	snprintf(m->user, sizeof(m->user), "%s%s%s", s->account, *s->worker ? "." : "", s->worker);
 	m->urls[0] = m->url;
@@ -123,6 +124,8 @@ otd_rc otd_app_miner_start(struct otd_app *app, struct otd_err *err)
 				      .urls = m->urls,
 				      .n_urls = 1,
 				      .user = m->user,
+				      /* The port is this very process's: nobody is on the way. */
+				      .trust = {.insecure = true},
 				      .event = on_event,
 				      .arg = m};
 	if (rc == OTD_OK)

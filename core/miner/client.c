@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "miner/internal.h"
+#include <stdio.h>
 #include <string.h>
 
 #define NS_PER_MS       1000000u
@@ -13,18 +14,33 @@ static int64_t since_ms(const struct otd_miner *m, uint64_t then_ns)
 	return now > then_ns ? (int64_t)((now - then_ns) / NS_PER_MS) : 0;
 }
 
+/* Where the host begins; NULL: of another scheme. */
+static const char *after_scheme(const char *url, bool *tls)
+{
+	static const struct {
+		const char *text;
+		bool tls;
+	} schemes[] = {
+		{"stratum+tcp://", false}, {"stratum+ssl://", true}, {"stratum+tls://", true}};
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+		size_t n = strlen(schemes[i].text);
+		*tls = schemes[i].tls;
+		if (!strncmp(url, schemes[i].text, n))
+			return url + n;
+	}
+	*tls = false;
+	return strstr(url, "://") ? NULL : url;
+}
+
 otd_rc otd_miner_url(struct otd_miner_pool *out, const char *url, struct otd_err *err)
 {
-	static const char scheme[] = "stratum+tcp://";
-	const char *host = url, *end, *port = NULL, *other = strstr(url, "://");
+	const char *host = after_scheme(url, &out->tls), *end, *port = NULL;
 	uint64_t number = 0;
 	size_t n;
-	if (strncmp(url, scheme, sizeof(scheme) - 1) == 0)
-		host = url + sizeof(scheme) - 1;
-	else if (other)
+	if (!host)
 		return otd_fail(err, OTD_E_UNSUPPORTED,
-				"%.200s: only stratum+tcp:// is spoken here, not %.*s://", url,
-				(int)(other - url > 20 ? 20 : other - url), url);
+				"%.200s: only stratum+tcp:// and stratum+ssl:// are spoken here",
+				url);
 	if (*host == '[') {
 		end = strchr(++host, ']');
 		port = end && end[1] == ':' ? end + 2 : NULL;
@@ -47,14 +63,29 @@ otd_rc otd_miner_url(struct otd_miner_pool *out, const char *url, struct otd_err
 	return OTD_OK;
 }
 
+/* TLS's last words, as far as the socket takes them at once. */
+static void farewell(struct otd_miner *m)
+{
+	size_t n = 0;
+	if (!m->over_tls)
+		return;
+	m->over_tls = false;
+	otd_miner_tls_end(m->tls, &m->wire);
+	struct otd_span part = otd_bytes_span(&m->wire);
+	if (part.len && m->stream && m->env->ops->stream_write(m->stream, &n, &part, 1))
+		return; /* it takes nothing: it does without */
+}
+
 void otd_miner_close(struct otd_miner *m)
 {
+	farewell(m);
 	m->env->ops->stream_close(m->stream);
 	m->env->ops->stream_close(m->probe);
 	m->stream = m->probe = NULL;
 	m->asked = 0;
 	otd_bytes_clear(&m->in);
 	otd_bytes_clear(&m->out);
+	otd_bytes_clear(&m->wire);
 	otd_miner_forget(m);
 	if (m->job)
 		m->extranonce2_count = atomic_load(&m->job->next_extranonce2) + m->n_units;
@@ -121,13 +152,26 @@ void otd_miner_drop(struct otd_miner *m, const char *why)
 	m->env->ops->timer_start(m->retry, wait_ms, 0);
 }
 
+static void drop_by_tls(struct otd_miner *m)
+{
+	char why[480];
+	/* TLS ends with the connection. */
+	(void)snprintf(why, sizeof(why), "%s", otd_miner_tls_why(m->tls));
+	otd_miner_drop(m, why[0] ? why : "no memory");
+}
+
 static void flush(struct otd_miner *m)
 {
-	while (m->out.len) {
-		struct otd_span part = otd_bytes_span(&m->out);
+	struct otd_bytes *b = m->over_tls ? &m->wire : &m->out;
+	if (m->over_tls && otd_miner_tls_give(m->tls, &m->out, &m->wire)) {
+		drop_by_tls(m);
+		return;
+	}
+	while (b->len) {
+		struct otd_span part = otd_bytes_span(b);
 		size_t n = 0;
 		otd_rc rc = m->env->ops->stream_write(m->stream, &n, &part, 1);
-		otd_bytes_drop(&m->out, n);
+		otd_bytes_drop(b, n);
 		if (rc == OTD_E_BUSY || (!rc && n == 0))
 			break;
 		if (rc) {
@@ -135,7 +179,7 @@ static void flush(struct otd_miner *m)
 			return;
 		}
 	}
-	m->env->ops->stream_watch(m->stream, OTD_READABLE | (m->out.len ? OTD_WRITABLE : 0));
+	m->env->ops->stream_watch(m->stream, OTD_READABLE | (b->len ? OTD_WRITABLE : 0));
 }
 
 otd_rc otd_miner_send(struct otd_miner *m, json_t *message)
@@ -180,9 +224,70 @@ static bool take_lines(struct otd_miner *m)
 	return m->drop == NULL;
 }
 
+/* The connection stands, all of it. */
+static void greet(struct otd_miner *m)
+{
+	char host[64] = "";
+	uint16_t port = 0;
+	m->state = OTD_MINER_GREETING;
+	m->stats.connects++;
+	m->session_ns = m->heard_ns = otd_mono_ns(m->env);
+	m->env->ops->stream_peer(m->stream, host, sizeof(host), &port);
+	if (m->over_tls)
+		otd_miner_emit(m, OTD_MINER_CONNECTED, "%s:%u (%s)", host, port,
+			       otd_miner_tls_name(m->tls));
+	else
+		otd_miner_emit(m, OTD_MINER_CONNECTED, "%s:%u", host, port);
+	if (m->stream)
+		otd_miner_greet(m);
+}
+
+/* What TLS has of what was fed; it may be through its handshake by that. */
+static otd_rc hear_tls(struct otd_miner *m, uint8_t *to, size_t cap, size_t *n)
+{
+	otd_rc rc = otd_miner_tls_read(m->tls, to, cap, n, &m->wire);
+	if (m->state == OTD_MINER_CONNECTING && otd_miner_tls_is_up(m->tls))
+		greet(m);
+	return rc;
+}
+
+/* What the pool says, maybe nothing yet; fresh: also what its socket has. */
+static otd_rc hear(struct otd_miner *m, uint8_t *to, size_t cap, size_t *n, bool fresh)
+{
+	uint8_t raw[16384];
+	otd_rc rc;
+	if (!m->over_tls)
+		return m->env->ops->stream_read(m->stream, n, to, cap);
+	rc = hear_tls(m, to, cap, n);
+	if (rc != OTD_E_BUSY || !fresh || !m->stream)
+		return rc;
+	rc = m->env->ops->stream_read(m->stream, n, raw, sizeof(raw));
+	if (!rc)
+		rc = otd_miner_tls_feed(m->tls, (struct otd_span){raw, *n});
+	*n = 0;
+	if (rc)
+		return rc;
+	rc = hear_tls(m, to, cap, n);
+	return rc == OTD_E_BUSY ? OTD_OK : rc;
+}
+
+static void hung_up(struct otd_miner *m)
+{
+	if (m->over_tls && *otd_miner_tls_why(m->tls))
+		drop_by_tls(m);
+	else if (m->state == OTD_MINER_CONNECTING)
+		otd_miner_drop(m, "the pool has hung up during the TLS handshake: is this its TLS "
+				  "port?");
+	else if (m->state == OTD_MINER_GREETING)
+		otd_miner_drop(m, "the pool has hung up during the greeting");
+	else
+		otd_miner_drop(m, "the pool has closed the connection");
+}
+
 static void read_some(struct otd_miner *m)
 {
-	for (int round = 0; round < 16 && m->stream; round++) {
+	/* What TLS holds back no socket would tell of: it is heard to its end. */
+	for (int round = 0; (round < 16 || m->over_tls) && m->stream; round++) {
 		size_t n = 0, cap = OTD_MINER_LINE_MAX - m->in.len;
 		uint8_t *to;
 		otd_rc rc;
@@ -193,13 +298,11 @@ static void read_some(struct otd_miner *m)
 			otd_miner_drop(m, "no memory");
 			return;
 		}
-		rc = m->env->ops->stream_read(m->stream, &n, to, cap);
-		if (rc == OTD_E_BUSY)
+		rc = hear(m, to, cap, &n, round < 16);
+		if (rc == OTD_E_BUSY || !m->stream)
 			return;
 		if (rc) {
-			otd_miner_drop(m, m->state == OTD_MINER_GREETING
-						  ? "the pool has hung up during the greeting"
-						  : "the pool has closed the connection");
+			hung_up(m);
 			return;
 		}
 		m->in.len += n;
@@ -213,22 +316,23 @@ static void read_some(struct otd_miner *m)
 
 static void connected(struct otd_miner *m)
 {
-	char host[64] = "";
-	uint16_t port = 0;
-	m->state = OTD_MINER_GREETING;
-	m->stats.connects++;
-	m->session_ns = m->heard_ns = otd_mono_ns(m->env);
-	m->env->ops->stream_peer(m->stream, host, sizeof(host), &port);
-	otd_miner_emit(m, OTD_MINER_CONNECTED, "%s:%u", host, port);
-	if (m->stream)
-		otd_miner_greet(m);
+	const struct otd_miner_pool *p = &m->pool[m->at];
+	const char *host = m->redirect_port ? m->redirect_host : p->host;
+	if (!p->tls) {
+		greet(m);
+		return;
+	}
+	m->over_tls = true;
+	if (otd_miner_tls_begin(m->tls, host, strcmp(host, p->host) ? OTD_MINER_NO_SLOT : m->at,
+				&m->wire))
+		drop_by_tls(m);
 }
 
 static void on_stream(void *arg, unsigned events)
 {
 	struct otd_miner *m = arg;
 	struct otd_err err = {0};
-	if (m->state == OTD_MINER_CONNECTING) {
+	if (m->state == OTD_MINER_CONNECTING && !m->over_tls) {
 		if (m->env->ops->stream_error(m->stream, &err)) {
 			otd_miner_drop(m, err.text);
 			return;
@@ -294,7 +398,9 @@ static void check_deadlines(struct otd_miner *m)
 {
 	if (m->state == OTD_MINER_CONNECTING) {
 		if (since_ms(m, m->asked_ns) >= m->conf.answer_ms)
-			otd_miner_drop(m, "no connection in time");
+			otd_miner_drop(m, m->over_tls ? "no TLS handshake in time: is this the "
+							"pool's TLS port?"
+						      : "no connection in time");
 		return;
 	}
 	if (m->asked && since_ms(m, m->asked_ns) >= m->conf.answer_ms) {

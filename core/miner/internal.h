@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "miner/miner.h"
+#include "miner/tls.h"
 #include "miner/work.h"
 #include <jansson.h>
 #include <pthread.h>
@@ -27,6 +28,7 @@ struct otd_miner_pool {
 	char *url;
 	char host[256];
 	uint16_t port;
+	bool tls;
 };
 
 struct otd_miner_unit {
@@ -84,6 +86,9 @@ struct otd_miner {
 	enum otd_miner_state state;
 	struct otd_stream *stream, *probe;
 	struct otd_bytes in, out;
+	struct otd_miner_tls *tls; /* NULL: no pool of the list is spoken to so */
+	struct otd_bytes wire;     /* of TLS, what waits for the socket; out waits for TLS */
+	bool over_tls;             /* this connection */
 	struct otd_timer *tick, *retry;
 	uint32_t at; /* pool in use */
 	uint32_t failures, all_failures;

@@ -70,6 +70,10 @@ static otd_rc copy_conf(struct otd_miner *m, const struct otd_miner_conf *conf, 
 		m->pool[i].url = strdup(conf->urls[i]);
 		if (!m->pool[i].url)
 			return otd_fail(err, OTD_E_NOMEM, "miner: no memory");
+		if (m->pool[i].tls && !m->tls)
+			rc = otd_miner_tls_create(&m->tls, &conf->trust, err);
+		if (rc)
+			return rc;
 	}
 	m->conf = *conf;
 	set_defaults(&m->conf);
@@ -84,6 +88,7 @@ static otd_rc copy_conf(struct otd_miner *m, const struct otd_miner_conf *conf, 
 	m->conf.urls = NULL;
 	m->conf.user = m->conf.password = m->conf.agent = NULL;
 	m->conf.hw = NULL;
+	m->conf.trust = (struct otd_miner_trust){0};
 	return OTD_OK;
 }
 
@@ -106,6 +111,7 @@ otd_rc otd_miner_create(struct otd_miner **out, struct otd_loop *l,
 	(void)pthread_cond_init(&m->wake, NULL);
 	otd_bytes_init(&m->in, OTD_MINER_LINE_MAX);
 	otd_bytes_init(&m->out, OTD_MINER_LINE_MAX);
+	otd_bytes_init(&m->wire, 2 * OTD_MINER_LINE_MAX);
 	rc = check_algo(conf->algo, err);
 	if (!rc)
 		rc = copy_conf(m, conf, err);
@@ -172,6 +178,8 @@ void otd_miner_destroy(struct otd_miner *m)
 	otd_miner_delist(m);
 	otd_bytes_finish(&m->in);
 	otd_bytes_finish(&m->out);
+	otd_bytes_finish(&m->wire);
+	otd_miner_tls_destroy(m->tls);
 	for (size_t i = 0; i < OTD_MINER_POOLS_MAX; i++)
 		free(m->pool[i].url);
 	(void)pthread_cond_destroy(&m->wake);

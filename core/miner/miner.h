@@ -25,7 +25,7 @@ enum otd_miner_state {
 };
 
 enum otd_miner_event_kind {
-	OTD_MINER_CONNECTED = 1, /* TCP stands; text: host:port */
+	OTD_MINER_CONNECTED = 1, /* TCP stands, and TLS where it is wanted; text: host:port */
 	OTD_MINER_DISCONNECTED,  /* text: why, and when it tries again */
 	OTD_MINER_AUTHORIZED,
 	OTD_MINER_UNAUTHORIZED, /* the pool does not take the user; text: its words */
@@ -48,23 +48,40 @@ struct otd_miner_event {
 	const char *text; /* for the length of the call, one line, never NULL */
 };
 
+/*
+ * Whom stratum+ssl:// believes: by default a certificate for the name in the URL, in its time, signed by an
+ * authority that the system knows. At most one of the three is given.
+ */
+#define OTD_MINER_PINS_MAX 16u
+struct otd_miner_trust {
+	struct otd_span ca;  /* PEM: these authorities instead of the system's; ptr NULL: none */
+	const char *ca_file; /* for messages only */
+	const char *const *pins; /* SHA-256 of certificates, in hex: these and no others, whatever
+				    name and time stand in them */
+	size_t n_pins;
+	bool insecure; /* whatever the pool shows: anybody on the way can be the pool */
+};
+
 struct otd_miner_conf {
 	struct otd_plugin_instance *algo; /* outlives the miner */
 	struct otd_plugin_instance *const *hw;
 	size_t n_hw;
-	uint32_t threads;        /* units to open, over all devices; 0: all there are */
-	const char *const *urls; /* stratum+tcp://HOST:PORT, or HOST:PORT; the first is preferred */
-	size_t n_urls;           /* at most 16 */
-	const char *user;        /* ADDRESS.worker */
-	const char *password;    /* NULL: "x" */
-	const char *agent;       /* NULL: "otedama/VERSION" */
-	uint32_t version_mask;   /* bits we offer to roll; 0: 1fffe000. ~0u: none, no configure */
-	uint32_t failures;       /* in a row before the next pool is tried; 0: 3 */
-	int64_t retry_min_ms;    /* first back-off, doubles; 0: 1 s */
-	int64_t retry_max_ms;    /* 0: 30 s */
-	int64_t answer_ms;       /* the pool answers a request within this; 0: 15 s */
-	int64_t silence_ms;      /* a pool that says nothing for so long is left; 0: 120 s */
-	int64_t first_again_ms;  /* on another pool, looks for the first this often; 0: 60 s */
+	uint32_t threads; /* units to open, over all devices; 0: all there are */
+	/* stratum+tcp://HOST:PORT, or HOST:PORT; stratum+ssl:// or stratum+tls:// over TLS; the first
+	   is preferred */
+	const char *const *urls;
+	size_t n_urls;                /* at most 16 */
+	const char *user;             /* ADDRESS.worker */
+	const char *password;         /* NULL: "x" */
+	const char *agent;            /* NULL: "otedama/VERSION" */
+	struct otd_miner_trust trust; /* of pools over TLS */
+	uint32_t version_mask;  /* bits we offer to roll; 0: 1fffe000. ~0u: none, no configure */
+	uint32_t failures;      /* in a row before the next pool is tried; 0: 3 */
+	int64_t retry_min_ms;   /* first back-off, doubles; 0: 1 s */
+	int64_t retry_max_ms;   /* 0: 30 s */
+	int64_t answer_ms;      /* the pool answers a request within this; 0: 15 s */
+	int64_t silence_ms;     /* a pool that says nothing for so long is left; 0: 120 s */
+	int64_t first_again_ms; /* on another pool, looks for the first this often; 0: 60 s */
 	/* Called on the loop; may call otd_miner_stats and _stop, not _destroy. May be NULL. */
 	void (*event)(void *arg, const struct otd_miner_event *ev);
 	void *arg;

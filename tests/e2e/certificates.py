@@ -25,13 +25,13 @@ def _openssl(*words):
     subprocess.run(["openssl", *words], check=True, capture_output=True)
 
 
-def make(folder, name="pool.example", begin=-1, end=90, rsa=False, passphrase=None):
+def make(folder, name="pool.example", begin=-1, end=90, rsa=False, passphrase=None, ip="127.0.0.1"):
     """Certificate and key as paths; begin and end are days from now. Both together: one_file()."""
     work = os.path.join(folder, f"{name}-{begin}-{end}" + ("-rsa" if rsa else "") + ("-locked" if passphrase else ""))
     os.makedirs(work, exist_ok=True)
     key, request, cert = (os.path.join(work, x) for x in ("key.pem", "request.pem", "certificate.pem"))
     with open(os.path.join(work, "ca.conf"), "w", encoding="utf-8") as f:
-        f.write(CONF.format(dir=work, names=f"DNS:{name},IP:127.0.0.1"))
+        f.write(CONF.format(dir=work, names=f"DNS:{name},IP:{ip}"))
     for file, text in (("index.txt", ""), ("serial", "01\n")):
         with open(os.path.join(work, file), "w", encoding="utf-8") as f:
             f.write(text)

@@ -1,4 +1,5 @@
 /* otedama mine: a miner for any Stratum V1 pool, with whatever hw plugins find. */
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,12 +15,14 @@
 #include "miner/miner.h"
 
 #define BACKENDS_MAX 8
+#define CA_MAX       4194304 /* bytes of a file; a whole system's is 0.2 MB */
 
 struct options {
 	struct otd_arg_list urls;
 	const char *user, *password, *algo, *file, *algo_options, *threads, *dir, *shares;
-	struct otd_arg_list hw;
-	bool quiet, json;
+	struct otd_arg_list hw, pins;
+	const char *ca;
+	bool insecure, quiet, json;
 };
 
 struct mine {
@@ -31,6 +34,7 @@ struct mine {
 	size_t n_hw;
 	struct otd_miner *miner;
 	struct otd_timer *timer;
+	struct otd_bytes ca; /* the file's text */
 	uint64_t accepted;
 	uint64_t shares_wanted; /* ends after so many accepted; 0: never */
 	bool live;              /* the last thing on the terminal is a line to be written over */
@@ -156,6 +160,53 @@ static void on_signal(void *arg)
 	m->loop->env->ops->loop_stop(m->loop);
 }
 
+static otd_rc read_ca(struct mine *m)
+{
+	const char *file = m->o.ca;
+	FILE *f = file ? fopen(file, "re") : NULL;
+	otd_rc rc = OTD_OK;
+	size_t got = 1;
+	if (!file)
+		return OTD_OK;
+	if (!f)
+		return otd_fail(&m->err, OTD_E_NOT_FOUND,
+				"--ca: %s: %s; name a PEM file with the CA's certificate", file,
+				strerror(errno));
+	while (got && !rc) {
+		uint8_t *to = otd_bytes_room(&m->ca, 4096);
+		got = to ? fread(to, 1, 4096, f) : 0;
+		m->ca.len += got;
+		if (!to)
+			rc = otd_fail(&m->err, OTD_E_RANGE, "--ca: %s: is too large for it", file);
+	}
+	if (!rc && ferror(f))
+		rc = otd_fail(&m->err, OTD_E_IO, "--ca: %s: cannot be read: %s", file,
+			      strerror(errno));
+	fclose(f);
+	return rc;
+}
+
+/* Whom pools over TLS must be; what makes no sense is said even where no pool speaks it. */
+static otd_rc read_trust(struct mine *m, struct otd_miner_trust *to)
+{
+	otd_rc rc = read_ca(m);
+	bool wanted = m->o.ca || m->o.pins.n || m->o.insecure, tls = false;
+	for (size_t i = 0; i < m->o.urls.n; i++)
+		tls |= strncmp(m->o.urls.item[i], "stratum+ssl://", 14) == 0 ||
+		       strncmp(m->o.urls.item[i], "stratum+tls://", 14) == 0;
+	if (!rc && wanted && !tls)
+		rc = otd_fail(
+			&m->err, OTD_E_INVALID,
+			"--ca, --pin and --insecure are for stratum+ssl://HOST:PORT, and no -o "
+			"is one");
+	if (m->o.ca)
+		*to = (struct otd_miner_trust){.ca = otd_bytes_span(&m->ca), .ca_file = m->o.ca};
+	to->pins = m->o.pins.item;
+	to->n_pins = m->o.pins.n;
+	to->insecure = m->o.insecure;
+	return rc;
+}
+
 static otd_rc start(struct mine *m)
 {
 	struct otd_miner_conf conf = {.hw = m->hw,
@@ -170,6 +221,8 @@ static otd_rc start(struct mine *m)
 		return otd_fail(&m->err, OTD_E_INVALID, "-t wants a number of threads, not '%s'",
 				m->o.threads);
 	conf.threads = (uint32_t)n;
+	if (read_trust(m, &conf.trust) != OTD_OK)
+		return m->err.rc;
 	if (m->o.shares && otd_parse_u64(&m->shares_wanted, m->o.shares, strlen(m->o.shares)))
 		return otd_fail(&m->err, OTD_E_INVALID, "--shares wants a number, not '%s'",
 				m->o.shares);
@@ -213,6 +266,7 @@ static void stop(struct mine *m)
 	if (m->algo)
 		otd_instance_destroy(m->algo);
 	otd_tool_finish(&m->tool);
+	otd_bytes_finish(&m->ca);
 }
 
 static int run(const struct otd_cmd *cmd, int argc, char **argv)
@@ -220,7 +274,8 @@ static int run(const struct otd_cmd *cmd, int argc, char **argv)
 	struct mine m = {.cmd = cmd};
 	struct options *o = &m.o;
 	const struct otd_arg args[] = {
-		{"--url", 'o', "URL", "stratum+tcp://HOST:PORT; repeat it for failover",
+		{"--url", 'o', "URL",
+		 "stratum+tcp://HOST:PORT, or stratum+ssl:// for TLS; repeat it for failover",
 		 .list = &o->urls},
 		{"--user", 'u', "USER", "ADDRESS.worker", .text = &o->user},
 		{"--password", 'p', "WORD", "x, or d=DIFFICULTY", .text = &o->password},
@@ -232,10 +287,17 @@ static int run(const struct otd_cmd *cmd, int argc, char **argv)
 		{"--hw", 0, "ID", "only this backend; may be repeated", .list = &o->hw},
 		{"--shares", 0, "N", "end after N accepted shares", .text = &o->shares},
 		{"--plugin-dir", 0, "DIR", "where KIND/ID.so is looked for", .text = &o->dir},
+		{"--ca", 0, "FILE", "TLS: PEM of the CA to believe, instead of the system's",
+		 .text = &o->ca},
+		{"--pin", 0, "SHA256", "TLS: only this certificate; may be repeated",
+		 .list = &o->pins},
+		{"--insecure", 0, NULL, "TLS: any certificate, so anybody may be the pool",
+		 .on = &o->insecure},
 		{"--quiet", 'q', NULL, "only the closing line", .on = &o->quiet},
 		{"--json", 0, NULL, "one JSON object a second", .on = &o->json},
 	};
 	size_t n_words;
+	otd_bytes_init(&m.ca, CA_MAX);
 	int exit_status = otd_args_parse(cmd, args, sizeof(args) / sizeof(args[0]), argc, argv,
 					 NULL, &n_words, 0, 0);
 	if (exit_status >= 0)
@@ -248,6 +310,10 @@ static int run(const struct otd_cmd *cmd, int argc, char **argv)
 	}
 	otd_rc rc = start(&m);
 	if (rc == OTD_OK) {
+		if (o->insecure)
+			fprintf(stderr,
+				"otedama: mine: --insecure: whoever is on the way can be the pool "
+				"and take the work; --pin or --ca is safe\n");
 		m.tool.env->ops->timer_start(m.timer, 1000, 1000);
 		m.tool.env->ops->loop_run(m.loop);
 		otd_miner_stop(m.miner);
