@@ -19,14 +19,6 @@ struct otd_place {
 	uint8_t key[ADDRESS];
 };
 
-/* Flags of a word. */
-enum {
-	WORD_OVER = 1,    /* it is over its budget; kept_out_ms 0: it may come again */
-	WORD_COUNTED = 2, /* one more of its address is */
-	WORD_PLACE = 4,   /* workers is told */
-	WORD_ANSWER = 8   /* nobody answers it */
-};
-
 static int64_t now_ms(const struct otd_budget *b)
 {
 	return (int64_t)(otd_mono_ns(b->env) / 1000000);
@@ -358,7 +350,8 @@ bool otd_budget_say(struct otd_budget *b, struct otd_rig *rig, enum otd_budget_s
 	if (b->reactors < 2 || !b->conf.shares)
 		return false;
 	if (step > OTD_BUDGET_TELL) {
-		*w = word_of(rig, WORD_OVER | WORD_PLACE | (b->counted ? WORD_COUNTED : 0));
+		*w = word_of(rig,
+			     OTD_WORD_OVER | OTD_WORD_PLACE | (b->counted ? OTD_WORD_COUNTED : 0));
 		w->workers = good;
 		if (rig->place)
 			rig->place->told = good;
@@ -382,7 +375,7 @@ static void hear_over(struct otd_budget *b, struct otd_rig *r, const struct otd_
 {
 	struct otd_place *p = place_of(b, r, now);
 
-	if (p && w->flags & WORD_COUNTED && p->over < OTD_BUDGET_PLACE_MOST)
+	if (p && w->flags & OTD_WORD_COUNTED && p->over < OTD_BUDGET_PLACE_MOST)
 		p->over++;
 	window_anew(r, now);
 	r->over = true;
@@ -399,7 +392,7 @@ bool otd_budget_hear(struct otd_budget *b, uint32_t from, const struct otd_budge
 	bool sound = w->key.len > ADDRESS + sizeof(uint32_t) && w->key.len <= KEY_MAX &&
 		     from < OTD_BUDGET_REACTORS;
 	struct otd_rig *r = sound && b->conf.shares ? rig_of(b, w->key.ptr, w->key.len) : NULL;
-	struct otd_place *p = r && w->flags & WORD_PLACE ? place_of(b, r, now) : NULL;
+	struct otd_place *p = r && w->flags & OTD_WORD_PLACE ? place_of(b, r, now) : NULL;
 
 	if (!r)
 		return false;
@@ -410,14 +403,14 @@ bool otd_budget_hear(struct otd_budget *b, uint32_t from, const struct otd_budge
 	r->good = plus(r->good, w->good);
 	r->bad = plus(r->bad, w->bad);
 	r->stale = plus(r->stale, w->stale);
-	if (w->flags & WORD_OVER)
+	if (w->flags & OTD_WORD_OVER)
 		hear_over(b, r, w, now);
-	if (w->flags & WORD_ANSWER || b->reactors < 2)
+	if (w->flags & OTD_WORD_ANSWER || b->reactors < 2)
 		return false;
 	bool wanted = p ? p->told != good : r->new_good >= part_to_tell(b, r);
 	if (!wanted)
 		return false;
-	*answer = word_of(r, WORD_ANSWER | (p ? WORD_PLACE : 0));
+	*answer = word_of(r, OTD_WORD_ANSWER | (p ? OTD_WORD_PLACE : 0));
 	answer->workers = good;
 	if (p)
 		p->told = good;

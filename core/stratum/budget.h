@@ -32,6 +32,14 @@
    so long they have to say whom they know there. */
 #define OTD_BUDGET_ASK_MS 1000
 
+/* Flags of a word. */
+enum {
+	OTD_WORD_OVER = 1,    /* it is over its budget; kept_out_ms 0: it may come again */
+	OTD_WORD_COUNTED = 2, /* one more of its address is */
+	OTD_WORD_PLACE = 4,   /* workers is told */
+	OTD_WORD_ANSWER = 8   /* nobody answers it */
+};
+
 struct otd_budget_conf {
 	uint32_t shares;   /* refused in a window that are too many; 0: never */
 	uint32_t part_ppm; /* and that part of all of its shares */

@@ -1,12 +1,14 @@
 """The budget of refused shares is one, however many reactors a worker spreads them over; others of its address keep theirs."""
 import json
+import os
+import signal
 import time
 
 from devnet import devnet
 from pool import Pool, address, wait_for
 from stratum import Client, StratumError
 from test_limits import counter, own_address
-from test_processes import all_up
+from test_processes import all_up, processes
 
 THREADS = "threads: {reactors: 3}"
 PROCESSES = "threads: {processes: 3}"
@@ -41,6 +43,27 @@ def send_bad(client, n):
     raise AssertionError("a malformed share was accepted")
 
 
+def is_kept_out(pool):
+    """Wherever it comes, it is told why and for how long."""
+    seen, there = set(), []
+    for _ in range(60):
+        c = Client(pool.port)
+        there.append(c)
+        c.subscribe()
+        seen.add(reactor_of(c))
+        try:
+            c.authorize(f"{address(300)}.bad")
+            raise AssertionError("it was let in again")
+        except StratumError as e:
+            assert "let in again in" in e.text, e.text
+        if len(seen) == 3:
+            break
+    assert len(seen) == 3
+    for c in there:
+        c.close()
+    return seen
+
+
 def one_budget(threads):
     top = f"{threads}\nlimits: {{invalid: {{shares: {BUDGET}}}}}"
     with Pool(devnet(top=top)) as pool:
@@ -65,27 +88,22 @@ def one_budget(threads):
                 assert all(c.submit(c.mine()) is True for c in good), "a good worker suffers for a bad one"
         # By itself each of the three would have let it have all of the budget.
         assert BUDGET <= refused < 2 * BUDGET, f"{refused} of {BUDGET}"
-        # Wherever it comes, it is kept out, and told why; another name from there is not.
-        seen, kept_out = set(), []
-        for _ in range(40):
-            c = Client(pool.port)
-            kept_out.append(c)
-            c.subscribe()
-            seen.add(reactor_of(c))
-            try:
-                c.authorize(f"{address(300)}.bad")
-                raise AssertionError("it was let in again")
-            except StratumError as e:
-                assert "let in again in" in e.text, e.text
-            if len(seen) == 3:
-                break
-        assert len(seen) == 3
+        is_kept_out(pool)
+        if "processes" in threads:  # one that begins later is told
+            victim = processes(pool)[1]["pid"]
+            os.kill(victim, signal.SIGKILL)
+            wait_for(lambda: processes(pool)[1]["pid"] not in (0, victim), 30, about="the next process")
+            all_up(pool, 3)
+            live = is_kept_out(pool)
+            good = [c for c in good if reactor_of(c) in live]
+            assert good
+        # Another name from there is not.
         for cs in spread(pool, lambda i: f"{address(300)}.new{i}", 1).values():
             for c in cs:
                 assert c.submit(c.mine()) is True
                 c.close()
         assert all(c.submit(c.mine()) is True for c in good), "a good worker suffers for a bad one"
-        for c in good + kept_out:
+        for c in good:
             c.close()
         assert pool.stop() == 0
 

@@ -365,6 +365,7 @@ void process_is_up(struct process *p)
 		if (otd_coordinator_add_reactor(app->coordinator, s->index, s->mailbox) != OTD_OK)
 			process_kill(p, "out of memory");
 	}
+	process_say_kept(p);
 	otd_log(OTD_LOG_INFO, "app", "process.serves", "process=%u pid=%ld reactors=%zu", p->number,
 		(long)p->pid, all->reactors);
 	processes_admit(app, INT64_MIN);
@@ -477,7 +478,8 @@ otd_rc otd_app_processes_start(struct otd_app *app, struct otd_err *err)
 	all->process = calloc((size_t)t->processes, sizeof(*all->process));
 	all->seat = calloc((size_t)t->processes * all->reactors, sizeof(*all->seat));
 	all->pending = calloc(PENDING_MAX, sizeof(*all->pending));
-	if (!all->process || !all->seat || !all->pending)
+	all->kept = calloc(KEPT_MAX, sizeof(*all->kept));
+	if (!all->process || !all->seat || !all->pending || !all->kept)
 		return otd_fail(err, OTD_E_NOMEM, "out of memory");
 	all->n = (size_t)t->processes;
 	all->m_up = otd_metric(app->metrics, OTD_GAUGE, "otd_reactor_processes", "",
@@ -543,6 +545,7 @@ void otd_app_processes_stop(struct otd_app *app)
 	for (size_t i = 0; i < all->n * all->reactors; i++)
 		otd_mailbox_destroy(all->seat[i].mailbox);
 	explicit_bzero(all->tickets, sizeof(all->tickets));
+	processes_kept_free(all);
 	free(all->pending);
 	free(all->process);
 	free(all->seat);

@@ -75,6 +75,13 @@ struct pending {
 };
 #define PENDING_MAX 1024 /* of them */
 
+/* A worker that is kept out: said again to a process that begins. */
+struct kept {
+	struct otd_msg *word; /* NULL: an unused place */
+	int64_t until_ms;
+};
+#define KEPT_MAX 1024 /* the last of them */
+
 struct otd_app_processes {
 	size_t n, reactors; /* reactors of each */
 	struct process *process;
@@ -83,7 +90,9 @@ struct otd_app_processes {
 	bool stopping;
 	struct pending *pending; /* the oldest first; room for PENDING_MAX */
 	size_t n_pending;
-	size_t capacity; /* connections that one process has room for */
+	struct kept *kept; /* a ring of KEPT_MAX */
+	size_t n_kept;     /* in all */
+	size_t capacity;   /* connections that one process has room for */
 	struct {
 		struct otd_processes_swap told; /* who is told; ready NULL: there is no swap */
 		bool preparing;                 /* no process begins meanwhile */
@@ -105,6 +114,9 @@ void process_on_frame(void *arg, struct otd_span payload, int fd);
 void process_on_message(void *arg, const struct otd_msg *m);
 /* Says for the reactors of one that is gone that they are drained. */
 void process_say_drained(struct process *p);
+/* Who is kept out by the budget of refused shares; its reactors are new. */
+void process_say_kept(struct process *p);
+void processes_kept_free(struct otd_app_processes *all);
 /* All connections of it are gone. */
 void process_release_all(struct process *p);
 void process_gauges_back(struct process *p);

@@ -5,6 +5,7 @@
 
 #include "app/processes/processes_impl.h"
 #include "base/log.h"
+#include "stratum/budget.h"
 
 #define CLIENTS_WAITING (1u << 20) /* bytes before a process: newcomers go elsewhere */
 
@@ -195,6 +196,49 @@ static void on_ended(struct process *p, const struct otd_msg_client *m)
 		otd_log(OTD_LOG_WARN, "app", "process.ticket", "process=%u", p->number);
 }
 
+/* --- the budget of refused shares --- */
+
+static void keep_word(struct process *p, const struct otd_msg_budget *m)
+{
+	struct otd_app_processes *all = p->app->processes;
+	struct kept *k = &all->kept[all->n_kept % KEPT_MAX];
+	struct otd_msg *word = m->kept_out_ms > 0 ? otd_msg_copy(m, m->head.size) : NULL;
+	if (!word)
+		return; /* it goes on to those that are there all the same */
+	otd_msg_destroy(k->word);
+	*k = (struct kept){word, processes_now_ms(p->app) + m->kept_out_ms};
+	all->n_kept++;
+	word->type = OTD_MSG_BUDGET_HEARD;
+	((struct otd_msg_budget *)word)->from = m->head.reactor;
+	/* Who else is good or bad at its address was told then, and is not said again. */
+	((struct otd_msg_budget *)word)->flags = OTD_WORD_OVER | OTD_WORD_ANSWER;
+}
+
+void process_say_kept(struct process *p)
+{
+	struct otd_app_processes *all = p->app->processes;
+	int64_t now = processes_now_ms(p->app);
+	for (size_t i = 0; i < KEPT_MAX * all->reactors; i++) {
+		struct kept *k = &all->kept[i / all->reactors];
+		struct otd_msg *word =
+			k->word && k->until_ms > now ? otd_msg_copy(k->word, k->word->size) : NULL;
+		if (!word)
+			continue;
+		word->reactor = p->first + (uint32_t)(i % all->reactors);
+		((struct otd_msg_budget *)word)->kept_out_ms = k->until_ms - now;
+		if (p->link && otd_link_send(p->link, word, word->size, -1) != OTD_OK)
+			process_kill(p, "it does not take what it is sent");
+		otd_msg_destroy(word);
+	}
+}
+
+void processes_kept_free(struct otd_app_processes *all)
+{
+	for (size_t i = 0; all->kept && i < KEPT_MAX; i++)
+		otd_msg_destroy(all->kept[i].word);
+	free(all->kept);
+}
+
 static bool text_of(char *to, size_t cap, struct otd_span s)
 {
 	if (s.len >= cap || (s.len && memchr(s.ptr, 0, s.len)))
@@ -242,6 +286,8 @@ static void on_whole(struct process *p, struct otd_msg *m)
 	case OTD_MSG_SWAP_TAKEN: process_swap_taken(p); break;
 	case OTD_MSG_CHANGED: p->changing -= p->changing != 0; break;
 	default:
+		if (m->type == OTD_MSG_BUDGET)
+			keep_word(p, (const struct otd_msg_budget *)m);
 		if (m->type == OTD_MSG_DRAINED)
 			p->app->processes->seat[m->reactor].drained = true;
 		if (otd_mailbox_send(otd_coordinator_mailbox(p->app->coordinator), m) != OTD_OK)
