@@ -19,7 +19,7 @@ void bench_open(struct bench *b)
 
 void bench_run(struct bench *b)
 {
-	b->ops->timer_start(b->guard, 20000, 0);
+	b->ops->timer_start(b->guard, 120000, 0);
 	b->ops->loop_run(b->loop);
 	b->ops->timer_stop(b->guard);
 	assert_false(b->timed_out);

@@ -72,7 +72,7 @@ static void deaths(void **state)
 static void too_long(void **state)
 {
 	(void)state;
-	assert_int_equal(sh("echo begun >&3; sleep 1000", 300, NULL), OTD_OK);
+	assert_int_equal(sh("echo begun >&3; sleep 1000", 3000, NULL), OTD_OK);
 	assert_true(ended.timed_out);
 	assert_false(ended.stopped);
 	assert_int_equal(ended.signal, SIGKILL);
@@ -94,7 +94,8 @@ static void given_up(void **state)
 /* Neither descriptors nor environment of ours. */
 static void what_it_does_not_get(void **state)
 {
-	int fd = fcntl(0, F_DUPFD, 700); /* not marked to be closed */
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int fd = fcntl(null, F_DUPFD, 700); /* not marked to be closed */
 	(void)state;
 	assert_int_equal(setenv("OTEDAMA_TEST_SECRET", "open sesame", 1), 0);
 	assert_int_equal(
@@ -109,6 +110,7 @@ static void what_it_does_not_get(void **state)
 	assert_non_null(strstr(otd_bytes_cstr(&report), "[]\n"));
 #endif
 	(void)close(fd);
+	(void)close(null);
 }
 
 static void no_such_program(void **state)

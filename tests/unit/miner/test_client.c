@@ -185,7 +185,7 @@ static void configure_unanswered(void **state)
 	(void)state;
 	pool->mute_configure = true;
 	fake_pool_open(pool, loop, 0);
-	start(pool->port, 0, (struct otd_miner_conf){.answer_ms = 50});
+	start(pool->port, 0, (struct otd_miner_conf){.answer_ms = 1000});
 	run_until(OTD_MINER_ACCEPTED, 1);
 	assert_int_equal(pool->connections, 1);
 }

@@ -104,7 +104,7 @@ static inline void client_open(struct client *c, struct pool_rig *p)
 	struct sockaddr_in a = {.sin_family = AF_INET,
 				.sin_port = htons(p->tcp),
 				.sin_addr = {htonl(INADDR_LOOPBACK)}};
-	struct timeval limit = {.tv_sec = 20};
+	struct timeval limit = {.tv_sec = 120};
 
 	memset(c, 0, sizeof(*c));
 	c->fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -133,7 +133,7 @@ static inline bool client_line(struct client *c)
 		}
 		ssize_t got = recv(c->fd, c->buf + c->n, sizeof(c->buf) - c->n, 0);
 		if (got < 0)
-			fail_msg("nothing came for 20 s; the line before was %s", c->line);
+			fail_msg("nothing came for 120 s; the line before was %s", c->line);
 		if (got == 0)
 			return false;
 		c->n += (size_t)got;
