@@ -36,7 +36,7 @@ class Live:
         self.pool = Pool("", args=args, env=env)
         self.tree = {"data_dir": os.path.join(self.pool.folder, "data"), "log": {"level": "info", "per_event_a_second": 0},
                      "store": {"use": "sqlite"}, "pools": {"dev": pool_of(self.pool.port, bits)},
-                     "api": {"off": True}, "metrics": {"off": True}, **top}
+                     "api": {"off": True}, "metrics": {"listen": f"127.0.0.1:{self.pool.metrics}"}, **top}
         self.want_witness, self.witness = witness, None
 
     def start(self):

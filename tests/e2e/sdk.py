@@ -37,7 +37,7 @@ def environment(**more):
     return dict(env, PATH=f"{prefix()}/bin:{os.environ['PATH']}", PKG_CONFIG_PATH=pc, **more)
 
 
-def run(words, cwd, ok=True, seconds=300, **more):
+def run(words, cwd, ok=True, seconds=550, **more):
     """Runs words (a list, or a line for bash). ok False: it must fail, with one line of error by otedama."""
     argv = words if isinstance(words, list) else ["bash", "-ec", words]
     r = subprocess.run(argv, cwd=cwd, env=environment(**more), capture_output=True, text=True, timeout=seconds)

@@ -15,7 +15,7 @@ from sdk import Folder
 
 END = "END-OF-A-FILE-OF-THE-GUIDE"
 MARK = "@@ block at line "
-SECONDS = 250
+SECONDS = 550
 
 ALONE = "installs out of build/, which configures it"
 

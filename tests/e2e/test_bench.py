@@ -25,7 +25,7 @@ def run_load(pool, *words):
     """Built on demand: the benches are no part of the program."""
     subprocess.run(["ninja", "-C", BUILD, "stratum_load"], check=True, capture_output=True, timeout=300)
     r = subprocess.run([os.path.join(BUILD, "bench", "stratum_load"), *words, "-P", str(pool.process.pid),
-                        "127.0.0.1", str(pool.port)], capture_output=True, text=True, timeout=120)
+                        "127.0.0.1", str(pool.port)], capture_output=True, text=True, timeout=400)
     assert r.returncode == 0, f"exit status {r.returncode}: {r.stderr}{r.stdout}"
     return json.loads(r.stdout)
 

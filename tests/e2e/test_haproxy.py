@@ -45,7 +45,7 @@ def plain(port, header=b"", source=None):
     return s
 
 
-def is_shut(s, seconds=8):
+def is_shut(s, seconds=60):
     s.settimeout(seconds)
     try:
         return s.recv(4096) == b""
@@ -83,7 +83,7 @@ def test_the_address_of_the_header_is_the_miners():
             pool.command("ban", "add", "ip", "192.0.2.9", "--for", "1h", "--reason", "spam", "--socket", pool.socket)
             assert bad.closed.wait(60), "the banned miner stays"
         with plain(pool.port, v2("192.0.2.9")) as s:
-            s.settimeout(5)
+            s.settimeout(60)
             try:
                 assert b"pong" not in s.recv(4096)
             except ConnectionError:
@@ -109,7 +109,7 @@ def test_a_header_is_required_there_and_malformed_elsewhere():
                 assert is_shut(s), first
         with plain(pool.port) as s:  # says nothing
             begin = time.monotonic()
-            assert is_shut(s, 15) and time.monotonic() - begin > 5
+            assert is_shut(s, 60) and time.monotonic() - begin > 5
         assert "event=proxy.refused" in pool.log()
         # From anybody else it is a line like another.
         with plain(pool.port, source="127.0.0.2") as s:
@@ -149,7 +149,7 @@ def test_an_upgrade_keeps_the_miners_address():
         for s in (good, bad):
             assert pings(s)
         pool.command("ban", "add", "ip", "192.0.2.31", "--for", "1h", "--reason", "spam", "--socket", pool.socket)
-        bad.settimeout(5)
+        bad.settimeout(60)
         while bad.recv(4096):  # told, then closed
             pass
         assert pings(good)
@@ -233,7 +233,7 @@ def test_haproxy_before_two_servers():
             one.process.send_signal(signal.SIGSTOP)
             begin = time.monotonic()
             try:
-                assert is_shut(victim, 15), "a hung server keeps its miners"
+                assert is_shut(victim, 90), "a hung server keeps its miners"
                 cut = time.monotonic() - begin
                 wait_for(lambda: reach(proxy, "127.0.5.30"), 10, about="the other server")
                 for _ in range(3):

@@ -116,7 +116,6 @@ def test_kills_under_load_with_payments():
     with Bank(LITECOIN, PAYMENTS, floor=FLOOR, blocks=431) as bank:
         bank.node.peg_in()  # without one the node gives no template from the next block on
         bank.generate(1)
-        bank.proxy.server.handle_error = lambda *_: None  # a pool that is killed leaves its requests
         bank.pool.write(bank.pool.text.replace(SHARE, EASY) + JOURNAL + "\n")
         bank.pool.start()
         first = Hand(bank.pool.port, f"{address(300)}.first", ahead=4)

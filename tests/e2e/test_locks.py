@@ -7,6 +7,7 @@ import os
 import struct
 import subprocess
 import tempfile
+import time
 
 from devnet import devnet, fixed
 from pool import BUILD, ROOT, Pool, address
@@ -18,8 +19,8 @@ LIMITS = "limits: {lines_a_second: 0, bytes_a_second: 0, outstanding: 4096}"
 ONE, MANY, LINES = 300, 6000, 120
 
 
-def library():
-    path = os.path.join(tempfile.mkdtemp(prefix="otedama-e2e-"), "count_locks.so")
+def library(folder):
+    path = os.path.join(folder, "count_locks.so")
     subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", path, os.path.join(ROOT, "tests", "e2e", "count_locks.c"), "-ldl"],
                    check=True)
     return path
@@ -27,7 +28,7 @@ def library():
 
 class Counter:
     def __init__(self, path, pid):
-        self.path, self.pid = path, pid
+        self.path, self.pid, self.idle = path, pid, (0, 0)
 
     def of(self, name):
         """(locks, allocations, syncs) of the threads of this name"""
@@ -47,10 +48,18 @@ class Counter:
 
     def shares(self, fn):
         """What fn() costs the reactor: (locks, allocations, group commits)"""
-        before, groups = self.of("reactor-0"), self.of("journal")[2]
+        before, groups, began = self.of("reactor-0"), self.of("journal")[2], time.monotonic()
         fn()
-        after = self.of("reactor-0")
-        return after[0] - before[0], after[1] - before[1], self.of("journal")[2] - groups
+        after, seconds = self.of("reactor-0"), time.monotonic() - began
+        return (after[0] - before[0] - round(seconds * self.idle[0]), after[1] - before[1] - round(seconds * self.idle[1]),
+                self.of("journal")[2] - groups)
+
+    def look(self, seconds=2):
+        """What a second costs in which nothing comes: a slow machine has more of them."""
+        before, began = self.of("reactor-0"), time.monotonic()
+        time.sleep(seconds)
+        after, took = self.of("reactor-0"), time.monotonic() - began
+        self.idle = (after[0] - before[0]) / took, (after[1] - before[1]) / took
 
 
 def submit_many(client, shares):
@@ -82,9 +91,13 @@ class Holding:
 def test_locks_and_allocations_are_of_the_group_not_of_the_share():
     if any(x in os.path.basename(BUILD) for x in ("asan", "tsan", "ubsan", "fuzz")):
         raise Skip("a sanitizer has wrappers of its own")
-    counts = os.path.join(tempfile.mkdtemp(prefix="otedama-e2e-"), "counts")
+    with tempfile.TemporaryDirectory(prefix="otedama-e2e-") as folder:
+        counted(library(folder), os.path.join(folder, "counts"))
+
+
+def counted(preloaded, counts):
     text = devnet(fixed(TINY), top=LIMITS + "\nthreads: {reactors: 1}").replace("level: debug", "level: warn")
-    with Pool(text, env={"LD_PRELOAD": library(), "COUNT_LOCKS": counts}) as pool:
+    with Pool(text, env={"LD_PRELOAD": preloaded, "COUNT_LOCKS": counts}) as pool:
         pool.start()
         with Client(pool.port, timeout=30) as c:
             c.login(f"{address(80)}.counted")
@@ -92,6 +105,7 @@ def test_locks_and_allocations_are_of_the_group_not_of_the_share():
             for _ in range(50):  # buffers and tables have their size
                 assert c.submit(c.mine()) is True
             counter = Counter(counts, pool.process.pid)
+            counter.look()
             slow = [c.mine() for _ in range(ONE)]
             fast = [[c.mine() for _ in range(LINES)] for _ in range(MANY // LINES)]
 

@@ -2,6 +2,7 @@
 import glob
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 
@@ -12,8 +13,17 @@ def run(*words, **more):
     return subprocess.run([PROGRAM, "policy", *words], capture_output=True, text=True, timeout=180, **more)
 
 
+_made = []
+
+
+def finish():
+    for folder in _made:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def script(text, name="x.lua"):
     folder = tempfile.mkdtemp(prefix="otd-policy-")
+    _made.append(folder)
     path = os.path.join(folder, name)
     with open(path, "w", encoding="utf-8") as f:
         f.write(text)

@@ -10,7 +10,7 @@ import time
 
 import certificates
 import tls
-from devnet import Miner
+from devnet import Miner, gone
 from payments import knots
 from pool import address, free_port, wait_for
 from proxy import Proxy
@@ -85,24 +85,27 @@ def log_level(t):
 
 
 def closings(t):
-    """Lines in the log of ten connections that end."""
-    before = t.pool.log().count("event=session.closed")
+    """Lines in the log of ten connections that end; and the seconds that it took."""
+    quiet(t)
+    before, began = t.pool.log().count("event=session.closed"), time.monotonic()
     for _ in range(10):
         t.client().close()
-    time.sleep(0.5)
-    return t.pool.log().count("event=session.closed") - before
+    quiet(t)
+    time.sleep(0.2)
+    return t.pool.log().count("event=session.closed") - before, time.monotonic() - began
 
 
 @looks_at("log.modules", "log.per_event_a_second")
 @grouped("main")
 def log_modules(t):
-    assert closings(t) == 0
+    assert closings(t)[0] == 0
     t.tree["log"]["modules"] = {"stratum": "debug"}
     t.apply("log.modules")
-    assert closings(t) == 10
+    assert closings(t)[0] == 10
     t.tree["log"]["per_event_a_second"] = 1
     t.apply("log.per_event_a_second")
-    assert 1 <= closings(t) <= 4
+    n, seconds = closings(t)
+    assert 1 <= n <= 2 + seconds, (n, seconds)
 
 
 @looks_at("plugins.enable")
@@ -167,29 +170,28 @@ def tag(t):
 @looks_at("pools.*.poll")
 @grouped("main")
 def poll(t):
-    def asked():
-        before = t.nodes()["devnet"]["requests"]
-        time.sleep(1)
-        return t.nodes()["devnet"]["requests"] - before
-    assert asked() >= 8
+    requests = lambda: t.nodes()["devnet"]["requests"]  # noqa: E731
+    before = requests()
+    wait_for(lambda: requests() >= before + 16, about="questions twenty times a second")
     t.dev["poll"] = "1m"
     t.apply("pools.dev.poll")
-    assert asked() <= 2
+    before = requests()
+    time.sleep(2)
+    assert requests() - before <= 4
 
 
 @looks_at("pools.*.refresh")
 @grouped("main")
 def refresh(t):
     c = t.client()
-
-    def jobs():
-        before = set(c.jobs)
-        time.sleep(3.5)
-        return len(set(c.jobs) - before)
-    assert jobs() <= 1
+    told = lambda: sum(n["method"] == "mining.notify" for n in c.notices)  # noqa: E731
+    before = told()
+    time.sleep(3.5)
+    assert told() <= before + 1
     t.dev["refresh"] = "1s"
     t.apply("pools.dev.refresh")
-    assert jobs() >= 2
+    before = told()
+    wait_for(lambda: told() >= before + 8, about="a job a second, and not two a minute")
     c.close()
 
 
@@ -198,14 +200,14 @@ def refresh(t):
 def notify(t):
     c = t.client()
 
-    def told():
-        before = sum(n["method"] == "mining.notify" for n in c.notices)
-        time.sleep(3.5)
-        return sum(n["method"] == "mining.notify" for n in c.notices) - before
-    assert told() <= 1
+    told = lambda: sum(n["method"] == "mining.notify" for n in c.notices)  # noqa: E731
+    before = told()
+    time.sleep(3.5)
+    assert told() <= before + 1
     t.dev["notify"] = "1s"
     t.apply("pools.dev.notify")
-    assert told() >= 2
+    before = told()
+    wait_for(lambda: told() >= before + 8, about="a word a second, and not two a minute")
     c.close()
 
 
@@ -272,14 +274,14 @@ def is_closed(c, seconds):
 def line(t):
     long = b'{"id": 1, "method": "mining.extranonce.subscribe", "params": ["' + b"x" * 1500 + b'"]}\n'
 
-    def closed():
+    def closed(seconds):
         with t.client() as c:
             c.raw(long)
-            return is_closed(c, 1)
-    assert not closed()
+            return is_closed(c, seconds)
+    assert not closed(1)
     t.tree["limits"] = {"line": "1KiB"}
     t.apply("limits.line")
-    assert closed()
+    assert closed(60)
 
 
 @looks_at("limits.output")
@@ -287,12 +289,12 @@ def line(t):
 def output(t):
     import socket
 
-    def taken():
+    def taken(patience):
         """Whether all of these requests are read though nobody reads the answers: some 16 MB of either."""
         with socket.socket() as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             s.connect(("127.0.0.1", t.pool.port))
-            s.settimeout(4)
+            s.settimeout(patience)  # of a thousand lines
             ask = b'{"id": 1, "method": "mining.nobody", "params": ["' + b"x" * 60 + b'"]}\n'
             try:
                 for _ in range(150):
@@ -300,17 +302,23 @@ def output(t):
             except TimeoutError:
                 return False
             return True
-    t.tree["limits"] = {"output": "64MiB", "bad_lines": 1000000, "lines_a_second": 0, "bytes_a_second": 0}
+    t.tree["limits"] = {"output": "64MiB", "handshake": "10m", "bad_lines": 1000000, "lines_a_second": 0, "bytes_a_second": 0}
     t.reload()
-    assert taken()
+    assert taken(60)
     t.tree["limits"]["output"] = "16KiB"
     t.apply("limits.output")
-    assert not taken()
+    assert not taken(4)
+
+
+def quiet(t):
+    """Until the pool knows that the witness is alone: who has closed a connection is counted for a while."""
+    gone(t.pool, 1 if t.witness else 0)
 
 
 def enters(t, n=1, pause=0.0, hosts=()):
     """How many of n connections are served that come one after another and stay. hosts: of 127.0.0.0/24, one each."""
     cs = []
+    quiet(t)
     for i in range(n):
         cs.append(Client(t.pool.port, source=f"127.0.0.{hosts[i]}" if hosts else None))
         time.sleep(pause)
@@ -323,8 +331,16 @@ def enters(t, n=1, pause=0.0, hosts=()):
             pass
     for c in cs:
         c.close()
-    time.sleep(0.3)
+    quiet(t)
     return served
+
+
+def paced(t, n, burst, least=0):
+    """n come: as many as the burst lets in are served, and one for each second that this takes."""
+    began = time.monotonic()
+    served = enters(t, n)
+    seconds = time.monotonic() - began
+    assert least <= served <= burst + seconds, (least, served, burst, seconds)
 
 
 @looks_at("limits.connections", "limits.connections_an_address", "limits.new_connections_a_second",
@@ -341,11 +357,10 @@ def connections(t):
     t.tree["limits"] = {"new_connections_burst": 2, "new_connections_a_second": 1}
     t.apply("limits.new_connections_burst", "limits.new_connections_a_second")
     time.sleep(2.5)
-    assert enters(t, 6) == 2
+    paced(t, 6, 2, least=2)
     t.tree["limits"]["new_connections_burst"] = 5
     t.apply("limits.new_connections_burst")
-    time.sleep(0.2)
-    assert enters(t, 6) <= 2, "tokens come by time alone"
+    paced(t, 6, 2)  # tokens come by time alone
     t.tree["limits"]["new_connections_a_second"] = 100
     t.apply("limits.new_connections_a_second")
     time.sleep(0.2)
@@ -369,11 +384,10 @@ def prefix(t):
     t.tree["limits"] = {"prefix": {"new_connections_burst": 2, "new_connections_a_second": 1}}
     t.reload()
     time.sleep(2.5)
-    assert enters(t, 6) == 2
+    paced(t, 6, 2, least=2)
     t.tree["limits"]["prefix"]["new_connections_burst"] = 5
     t.apply("limits.prefix.new_connections_burst")
-    time.sleep(0.2)
-    assert enters(t, 6) <= 2, "tokens come by time alone"
+    paced(t, 6, 2)  # tokens come by time alone
     t.tree["limits"]["prefix"]["new_connections_a_second"] = 100
     t.apply("limits.prefix.new_connections_a_second")
     time.sleep(0.2)
@@ -433,30 +447,40 @@ def workers(t):
         assert may(c, address(41) + ".abc") and not may(c, address(41) + ".abcd")
 
 
-def answered(c, n):
-    """Answers of n requests that are sent at once, within a second."""
+def asks(c, n):
+    """n requests at once; what counts their answers so far."""
     def count():
         return sum(m.get("method") is None for m in list(c.lines))
     before = count()
     c.raw(b"".join(b'{"id": %d, "method": "mining.ping", "params": []}\n' % (1000 + i) for i in range(n)))
-    time.sleep(1)
-    return count() - before
+    return lambda: count() - before
+
+
+def all_answered(t, n=400):
+    with t.client() as c:
+        answers = asks(c, n)
+        wait_for(lambda: answers() == n, about=f"{n} answers")
 
 
 @looks_at("limits.lines_a_second", "limits.lines_burst", "limits.bytes_a_second", "limits.bytes_burst")
 @grouped("main")
 def pace(t):
-    def asked():
+    def held(key, most):
+        """Of 400 lines of some 50 bytes so many a second are answered, behind as many at once."""
         with t.client() as c:
-            return answered(c, 400)
-    assert asked() == 400
+            began, answers = time.monotonic(), asks(c, 400)
+            time.sleep(1)
+            n = answers()
+            seconds = time.monotonic() - began
+        assert n <= most * (2 + seconds), (key, n, seconds)
+    all_answered(t)
     for key, burst in (("lines", 50), ("bytes", 50 * 50)):
         t.tree["limits"] = {f"{key}_burst": burst}
         t.apply(f"limits.{key}_burst")
-        assert asked() == 400
+        all_answered(t)
         t.tree["limits"][f"{key}_a_second"] = burst
         t.apply(f"limits.{key}_a_second")
-        assert asked() <= 200, key
+        held(key, 50)
         t.tree["limits"] = {}
         t.reload()
 
@@ -470,7 +494,8 @@ def outstanding(t):
     with t.client() as c:
         waiting = [c.submit_async(c.mine()) for _ in range(20)]
         assert all(c.wait(q) is True for q in waiting)
-        assert answered(c, 400) == 400
+        answers = asks(c, 400)
+        wait_for(lambda: answers() == 400, about="400 answers")
 
 
 @looks_at("limits.invalid.shares", "limits.invalid.part", "limits.invalid.window", "limits.invalid.ban")
@@ -516,9 +541,11 @@ def invalid(t):
 
 
 def may_submit(c, i):
-    """A share that is none, for its difficulty."""
+    """A share that is none, for its difficulty: one in a thousand is one by chance, and not sent."""
+    job, en2 = c.job, "00" * c.en2_len
+    nonce = next(f"{n:08x}" for n in range(i << 16, i + 1 << 16) if not c.meets((job, en2, job.ntime, f"{n:08x}", 0, None)))
     try:
-        return c.call("mining.submit", c.user, c.job.id, "00" * c.en2_len, c.job.ntime, f"{i:08x}")
+        return c.call("mining.submit", c.user, job.id, en2, job.ntime, nonce)
     except StratumError:
         return False
 
@@ -534,10 +561,10 @@ def handshake(t):
     t.tree["limits"] = {"handshake": "1s", "bad_lines": 2}
     t.apply("limits.handshake", "limits.bad_lines")
     with Client(t.pool.port) as c:
-        assert is_closed(c, 4)
+        assert is_closed(c, 60)
     with t.client() as c:
         c.raw(b"nonsense\n" * 3)
-        assert is_closed(c, 3)
+        assert is_closed(c, 60)
 
 
 @looks_at("limits.idle")
@@ -547,7 +574,7 @@ def idle(t):
         assert not is_closed(c, 1)
         t.tree["limits"] = {"idle": "10s"}
         t.apply("limits.idle")
-        assert is_closed(c, 20), "a silent miner stayed"
+        assert is_closed(c, 60), "a silent miner stayed"
 
 
 @looks_at("limits.resume")
@@ -880,7 +907,9 @@ def nodes(t):
     time.sleep(11)
     is_up(t)
     two.hang = {"getbestblockhash", "getblockchaininfo", "getblocktemplate"}
+    began = time.monotonic()
     wait_for(lambda: node_state(t, "a")[0] == "down", 6, about="a time-out after half a second")
+    assert time.monotonic() - began < 9.5, "a time-out after ten seconds, which it was before"
     two.hang = set()
     is_up(t)
     assert not miner.closed.is_set(), "its miner was dropped"

@@ -108,22 +108,28 @@ def test_a_hundred_swaps_under_load():
             assert db.accepted() == {f"{who}.rig{i}": m.acknowledged for i, m in enumerate(miners)}
 
 
+def made_since(miner):
+    """A job that was surely made after now: the second that comes."""
+    return miner.wait_job(other_than=miner.wait_job(other_than=miner.job.id).id)
+
+
 def test_each_generation_judges_its_own_jobs():
     """The new one refuses everything: jobs from before the swap are still judged by the old one."""
     with Workshop() as w, Pool(devnet(pool="refresh: 1s")).start() as pool, Client(pool.port) as miner:
+        never, good = w.algo("never", "NEVER_ENOUGH"), w.algo("good")
         miner.login(f"{address(7002)}.rig")
         before = miner.job
-        swap(pool, "algo/sha256d", w.algo("never", "NEVER_ENOUGH"))
+        swap(pool, "algo/sha256d", never)
         for _ in range(3):
             assert miner.submit(miner.mine(before)) is True
         assert len(loaded(pool, "algo", "sha256d")) == 2, "the old generation has jobs, and is not shown"
-        new = miner.wait_job(other_than=before.id)
+        new = made_since(miner)
         refused(LOW_DIFFICULTY, miner.submit, miner.mine(new))
         assert miner.submit(miner.mine(before)) is True
-        swap(pool, "algo/sha256d", w.algo("good"))
+        swap(pool, "algo/sha256d", good)
         refused(LOW_DIFFICULTY, miner.submit, miner.mine(new))
         assert miner.submit(miner.mine(before)) is True
-        wait_for(lambda: miner.job.id not in (before.id, new.id), about="a job of the third")
+        made_since(miner)
         serves(pool, miner)
         # A, B, A: three images, each with jobs of its own
         assert [p["generation"] for p in loaded(pool, "algo", "sha256d")] == [1, 2, 3]
@@ -136,11 +142,16 @@ def test_each_generation_judges_its_own_jobs():
         assert loaded(pool, "algo", "sha256d")[0]["generation"] == 3
 
 
+def left_over():
+    """Copies of plugins that lie about: others' may have been there before."""
+    return {f for f in os.listdir("/tmp") if f.startswith("otedama-plugin-")}
+
+
 WRONG = {
     "CRASH_CREATE": ("create()", "SIGSEGV"),
     "ABORT_CREATE": ("create()", "SIGABRT"),
     "EXIT_CREATE": ("ended the trial process in create()", "exit status 3"),
-    "HANG_CREATE": ("hangs in create()", "killed after 3000 ms"),
+    "HANG_CREATE": ("hangs in create()", "killed after 10000 ms"),
     "CRASH_HASH": ("hash_batch()", "SIGSEGV"),
     "CRASH_DESTROY": ("destroy()", "SIGSEGV"),
     "CRASH_BUILDING": ("constructors", "SIGSEGV"),
@@ -154,10 +165,11 @@ WRONG = {
 
 def test_bad_files_leave_the_old_one():
     """Each is refused with its own words; pool, connection and shares do not notice."""
-    top = "plugins: {enable: [algo/*, chain/*, payout/*, store/*], trial_time: 3s}"
+    top = "plugins: {enable: [algo/*, chain/*, payout/*, store/*], trial_time: 10s}"
     with Workshop() as w, Pool(devnet(top=top)).start() as pool, Client(pool.port) as miner:
         miner.login(f"{address(7003)}.rig")
         sanitized = "asan" in BUILD or "tsan" in BUILD
+        there = left_over()
         for behave, words in WRONG.items():
             r = plugin(pool, "swap", "algo/sha256d", w.algo(behave.lower(), behave), check=False)
             # A sanitizer takes the signal, and ends the process in its own words.
@@ -183,7 +195,7 @@ def test_bad_files_leave_the_old_one():
         assert r.returncode == 1 and "others may write it" in r.stderr
         [now] = loaded(pool, "algo", "sha256d")
         assert now["generation"] == 1 and now["users"] == ["pool dev"], now
-        assert not [f for f in os.listdir("/tmp") if f.startswith("otedama-plugin-")]
+        assert left_over() <= there
         assert pool.stop() == 0
 
 
@@ -192,8 +204,11 @@ def test_payout_schemes_change_hands():
     text = devnet(bits="1f00ffff").replace("{scheme: pplns, window: 2x difficulty}", "{scheme: solo}")
     who = [address(7004), address(7005)]
     with Workshop() as w, Pool(text).start() as pool:
-        miners = [Miner(pool.port, f"{a}.rig", ahead=4, pause=0.005) for a in who]
-        wait_for(lambda: all(m.acknowledged > 20 for m in miners), about="some shares")
+        with Client(pool.port) as c:  # a round that is not at its beginning, where there is nothing to forget
+            c.login(f"{who[0]}.rig")
+            for _ in range(5):
+                assert c.submit(c.mine(harder_than=c.job.network_target())) is True
+        wait_for(lambda: pool.status()["pools"][0]["accepted"] == 5, about="the shares in the round")
         forgets = w.solo("forgets", "in->round = book;", "payout_book_finish(&in->host, &book);")
         r = plugin(pool, "swap", "payout/solo", forgets, check=False)
         assert r.returncode == 1 and "what the new one made of the state is not the same" in r.stderr, r.stderr
@@ -202,6 +217,8 @@ def test_payout_schemes_change_hands():
         assert r.returncode == 1 and "does not take the state of the old one" in r.stderr, r.stderr
         assert loaded(pool, "payout", "solo")[0]["generation"] == 1
         good = w.solo("good")
+        miners = [Miner(pool.port, f"{a}.rig", ahead=4, pause=0.005) for a in who]
+        wait_for(lambda: all(m.acknowledged > 20 for m in miners), about="some shares")
         for i in range(10):
             r = swap(pool, "payout/solo", good)
             assert r["generation"] == i + 2 and r["sequence"] > 0, r
@@ -213,7 +230,7 @@ def test_payout_schemes_change_hands():
         assert pool.stop() == 0
         with Database(pool) as db:
             accepted = db.accepted()
-        assert accepted == {f"{a}.rig": m.acknowledged for a, m in zip(who, miners)}
+        assert accepted == {f"{a}.rig": m.acknowledged + more for a, m, more in zip(who, miners, (5, 0))}
         # what the new one saved, the shipped one takes at the next start
         pool.start()
         assert loaded(pool, "payout", "solo")[0]["version"] != "9.9"
@@ -320,5 +337,5 @@ def test_a_digest_is_tried_once():
         start = time.monotonic()
         assert pool.status()["pools"], "a trial keeps others from being answered"
         assert pool.stop() == 0
-        assert time.monotonic() - start < 8, "a trial kept the pool from ending"
+        assert time.monotonic() - start < 45, "a trial, which may take a minute, kept the pool from ending"
         assert asking.wait(60) == 1
