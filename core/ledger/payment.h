@@ -63,6 +63,7 @@ struct otd_pay_part {
 	otd_i128 amount;  /* leaves the account */
 	otd_i128 sent;    /* arrives by the version that paid, else the newest; 0: none is signed */
 	int64_t known_ms; /* of a plan: wall clock of the account's first share */
+	int64_t paid_ms;  /* of a plan with_paid: of its last payment that is paid; 0: none yet */
 };
 
 struct otd_pay_coin {
@@ -128,6 +129,7 @@ struct otd_pay_terms {
 	otd_i128 cap;                        /* most of all amounts together; 0: no limit */
 	size_t max_parts;                    /* most recipients, at least 1 */
 	bool fee_by_miners;                  /* who pays the network fee */
+	bool with_paid;                      /* parts of miners say when they were paid last */
 	const struct otd_pay_recipient *fee; /* n 0: the fee stays on the pool's account */
 	size_t n_fee;
 };

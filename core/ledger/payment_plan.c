@@ -123,6 +123,17 @@ static otd_rc address_of(struct otd_db *db, uint64_t pool_id, uint64_t account,
 		v, 2, wants, 2, take_address, &a, err);
 }
 
+static otd_rc paid_of(struct otd_db *db, struct otd_pay_part *part, struct otd_err *err)
+{
+	const struct otd_value v[] = {OTD_INT(OTD_ACC_MINER), OTD_INT(part->owner),
+				      OTD_INT(OTD_PAY_PAID)};
+	return otd_db_int(db,
+			  "SELECT coalesce(max(p.changed_ms), 0) FROM payment_parts q"
+			  " JOIN payments p ON p.id = q.payment_id"
+			  " WHERE q.account_kind = ? AND q.owner = ? AND p.state = ?",
+			  v, 3, &part->paid_ms, err);
+}
+
 struct plan {
 	struct otd_pay_rows parts;
 	otd_i128 total;
@@ -149,6 +160,8 @@ static otd_rc plan_miners(struct otd_db *db, const struct otd_pay_terms *t, stru
 		p->total = sum;
 		rc = address_of(db, t->pool_id, due[i].account, part->address, &part->known_ms,
 				err);
+		if (!rc && t->with_paid)
+			rc = paid_of(db, part, err);
 	}
 	free(all.rows.items);
 	return rc;

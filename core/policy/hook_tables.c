@@ -261,9 +261,10 @@ static bool fee_adverse(lua_State *L, void *out, const void *in)
 		if (!o->recipients[k].address[0])
 			luaL_error(L, "recipients: item %d has no address", (int)k + 1);
 	}
-	if (o->n_recipients && sum != 1000000)
-		luaL_error(L, "recipients: their ppm are %I together, not 1000000",
-			   (LUAI_UACINT)sum);
+	/* What an account's fee leaves is the pool's; of the pool's own nothing may be left. */
+	if (o->n_recipients && (i->account ? sum > 1000000 : sum != 1000000))
+		luaL_error(L, "recipients: their ppm are %I together, not %s1000000",
+			   (LUAI_UACINT)sum, i->account ? "at most " : "");
 	return o->ppm > i->yaml_ppm;
 }
 

@@ -91,7 +91,7 @@ struct otd_policy_authorize {
 	const char *agent;   /* or NULL */
 	const char *scheme;  /* of payout; NULL: the pool's own */
 	int64_t connections; /* from this address */
-	int64_t workers; /* of this account on this reactor, this one among them; 0: not known */
+	int64_t workers;     /* of this account on this reactor, this one among them */
 	/* Difficulty 1 of the algorithm, and the port's limits. */
 	struct otd_u256 diff1, start, min, max;
 };
@@ -191,20 +191,21 @@ struct otd_policy_fee {
 	int64_t max_ppm;              /* clamp; 0: 1,000,000 */
 	otd_u128 work_10min, work_1h; /* of the account, or of the pool */
 	otd_u128 pool_work_1h;
-	int64_t workers;                       /* of the account, or of the pool */
-	int64_t known_s;                       /* since the account's first share; 0: new */
+	int64_t workers; /* of the account, or of the pool */
+	int64_t known_s; /* since the account's first share; 0: new, and of the pool */
 	const struct otd_policy_fee_out *last; /* the last good answer for the same; NULL: none */
 };
 struct otd_policy_recipient {
 	char address[OTD_POLICY_ADDRESS]; /* as the script wrote it: the caller checks it */
-	int64_t ppm;                      /* of the fee; all of them sum to 1,000,000 */
+	int64_t ppm;                      /* of the fee */
 };
 struct otd_policy_fee_out {
 	struct otd_policy_said said;
 	int64_t ppm;     /* 0 to max_ppm; of OTD_POLICY_HOST: yaml_ppm */
 	int64_t valid_s; /* 10 to 86400; 60 where the script does not say */
+	/* Of the pool's fee they take all; of an account's at most all, the rest is the pool's. */
 	struct otd_policy_recipient recipients[OTD_POLICY_RECIPIENTS];
-	size_t n_recipients; /* 0: as the settings have them */
+	size_t n_recipients; /* 0: as the settings have them; of an account: all is the pool's */
 };
 
 /*

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define SCHEME_MAX 32
+#define ONLINE     (UINT64_C(1) << 32) /* one of an account that has a session */
 #define KEY_MAX    (4 + 3 + SCHEME_MAX + OTD_WORKER_ACCOUNT_MAX + OTD_WORKER_NAME_MAX)
 
 /* Lengths before texts, so that no two sets of names share a key. */
@@ -83,7 +84,7 @@ static void forget(struct otd_workers *ws, size_t slot)
 	*at = w->next;
 	(void)key_build(key, w->pool, otd_worker_scheme(w), account, otd_worker_name(w));
 	size_t n = account_key_len(account);
-	if (otd_map_get(ws->accounts, key, n, &names) && names > 1)
+	if (otd_map_get(ws->accounts, key, n, &names) && (uint32_t)names > 1)
 		(void)otd_map_put(ws->accounts, key, n, names - 1);
 	else
 		otd_map_remove(ws->accounts, key, n, NULL);
@@ -140,6 +141,52 @@ static otd_rc room(struct otd_workers *ws)
 	return OTD_OK;
 }
 
+/* Its account has one more, or one less, with a session. */
+static void count_online(struct otd_workers *ws, const struct otd_pool_worker *w, uint64_t by)
+{
+	uint8_t key[KEY_MAX];
+	uint64_t names = 0;
+	struct otd_span none = {NULL, 0};
+
+	(void)key_build(key, w->pool, "", otd_worker_account(w), none);
+	const size_t n = account_key_len(otd_worker_account(w));
+	/* It is there: nothing is made. */
+	if (otd_map_get(ws->accounts, key, n, &names))
+		(void)!otd_map_put(ws->accounts, key, n, names + by);
+}
+
+static struct otd_pool_worker *look(const struct otd_workers *ws, uint32_t hash, uint32_t pool,
+				    const char *scheme, struct otd_span account,
+				    struct otd_span name)
+{
+	struct otd_pool_worker *w = ws->n_buckets ? *bucket(ws, hash) : NULL;
+
+	while (w && (w->hash != hash || !is(w, pool, scheme, account, name)))
+		w = w->next;
+	return w;
+}
+
+static bool too_long(const char *scheme, struct otd_span account, struct otd_span name)
+{
+	return account.len == 0 || account.len > OTD_WORKER_ACCOUNT_MAX ||
+	       name.len > OTD_WORKER_NAME_MAX || strlen(scheme) > SCHEME_MAX;
+}
+
+size_t otd_workers_online(const struct otd_workers *ws, uint32_t pool, const char *scheme,
+			  struct otd_span account, struct otd_span name)
+{
+	uint8_t key[KEY_MAX];
+	uint64_t names = 0;
+
+	if (too_long(scheme, account, name))
+		return 0;
+	size_t n = key_build(key, pool, scheme, account, name);
+	const struct otd_pool_worker *w =
+		look(ws, otd_map_hash(ws->accounts, key, n), pool, scheme, account, name);
+	(void)otd_map_get(ws->accounts, key, account_key_len(account), &names);
+	return (size_t)(names / ONLINE) + (w && w->users ? 0 : 1);
+}
+
 otd_rc otd_workers_open(struct otd_workers *ws, struct otd_pool_worker **out, uint32_t pool,
 			const char *scheme, struct otd_span account, struct otd_span name)
 {
@@ -148,25 +195,28 @@ otd_rc otd_workers_open(struct otd_workers *ws, struct otd_pool_worker **out, ui
 	struct otd_pool_worker *w = NULL;
 
 	*out = NULL;
-	if (account.len == 0 || account.len > OTD_WORKER_ACCOUNT_MAX ||
-	    name.len > OTD_WORKER_NAME_MAX || strlen(scheme) > SCHEME_MAX)
+	if (too_long(scheme, account, name))
 		return OTD_E_RANGE;
 	size_t n = key_build(key, pool, scheme, account, name);
 	uint32_t hash = otd_map_hash(ws->accounts, key, n);
-	for (w = ws->n_buckets ? *bucket(ws, hash) : NULL; w; w = w->next) {
-		if (w->hash != hash || !is(w, pool, scheme, account, name))
-			continue;
-		if (!w->users++)
+	w = look(ws, hash, pool, scheme, account, name);
+	if (w) {
+		if (!w->users++) {
 			ws->idle--;
+			count_online(ws, w, ONLINE);
+		}
 		*out = w;
 		return OTD_OK;
 	}
 	(void)otd_map_get(ws->accounts, key, account_key_len(account), &names);
-	if (names >= ws->names_an_account || room(ws))
+	if ((uint32_t)names >= ws->names_an_account || room(ws))
 		return OTD_E_NOMEM;
+	/* Where there was no room, some are forgotten: maybe of this account. */
+	names = 0;
+	(void)otd_map_get(ws->accounts, key, account_key_len(account), &names);
 	size_t scheme_len = strlen(scheme);
 	w = calloc(1, sizeof(*w) + account.len + name.len + scheme_len + 1);
-	if (!w || otd_map_put(ws->accounts, key, account_key_len(account), names + 1)) {
+	if (!w || otd_map_put(ws->accounts, key, account_key_len(account), names + 1 + ONLINE)) {
 		free(w);
 		return OTD_E_NOMEM;
 	}
@@ -189,8 +239,10 @@ otd_rc otd_workers_open(struct otd_workers *ws, struct otd_pool_worker **out, ui
 
 void otd_workers_close(struct otd_workers *ws, struct otd_pool_worker *w)
 {
-	if (w && --w->users == 0)
-		ws->idle++;
+	if (!w || --w->users)
+		return;
+	ws->idle++;
+	count_online(ws, w, (uint64_t) - (int64_t)ONLINE);
 }
 
 void otd_workers_refused(struct otd_workers *ws, struct otd_pool_worker *w,

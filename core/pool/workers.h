@@ -35,7 +35,7 @@ struct otd_pool_worker {
 struct otd_workers {
 	struct otd_pool_worker **buckets; /* by the hash of pool, scheme, account, name */
 	size_t n_buckets;                 /* a power of two, or 0 */
-	struct otd_map *accounts;         /* pool, account: number of names */
+	struct otd_map *accounts; /* pool, account: number of names; times ONLINE: with a session */
 	struct otd_pool_worker **all;
 	size_t n, cap, max;
 	size_t idle;      /* of them, without a session */
@@ -75,6 +75,9 @@ void otd_workers_finish(struct otd_workers *ws);
 otd_rc otd_workers_open(struct otd_workers *ws, struct otd_pool_worker **out, uint32_t pool,
 			const char *scheme, struct otd_span account, struct otd_span name);
 void otd_workers_close(struct otd_workers *ws, struct otd_pool_worker *w); /* takes NULL */
+/* How many workers of this account have a session, this one among them whether it has one or not. */
+size_t otd_workers_online(const struct otd_workers *ws, uint32_t pool, const char *scheme,
+			  struct otd_span account, struct otd_span name);
 /* Counts one, and puts the worker on the list of those whose record is due. Where memory is out, it is
    not put on record. */
 void otd_workers_refused(struct otd_workers *ws, struct otd_pool_worker *w,

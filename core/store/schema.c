@@ -121,10 +121,16 @@ static const char *const version_5[] = {
 	"CREATE INDEX fee_overrides_by_end ON fee_overrides(ended_ms)",
 };
 
+static const char *const version_6[] = {
+	/* Who else gets of such an account's fee; seq: of its row in account_terms, recipient: an account. */
+	"CREATE TABLE account_recipients(account_id {int} NOT NULL, seq {int} NOT NULL,"
+	" recipient {int} NOT NULL, ppm {int} NOT NULL, PRIMARY KEY(account_id, seq, recipient))",
+};
+
 static const struct otd_migration migrations[] = {
 	{1, version_1, COUNT(version_1)}, {2, version_2, COUNT(version_2)},
 	{3, version_3, COUNT(version_3)}, {4, version_4, COUNT(version_4)},
-	{5, version_5, COUNT(version_5)},
+	{5, version_5, COUNT(version_5)}, {6, version_6, COUNT(version_6)},
 };
 
 /* A text that is not a positive number gives -1. */

@@ -178,6 +178,9 @@ bool otd_session_policy_authorize(struct otd_session *s, struct otd_span account
 		.agent = s->agent,
 		.scheme = s->port->scheme && *s->port->scheme ? s->port->scheme : NULL,
 		.connections = connections(s),
+		.workers = (int64_t)otd_reactor_workers_online(
+			s->st->conf.reactor, s->port->pool, s->port->scheme ? s->port->scheme : "",
+			account, name),
 		.diff1 = otd_session_diff1(s),
 		.start = s->port->start,
 		.min = s->port->min,

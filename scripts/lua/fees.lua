@@ -1,8 +1,7 @@
 -- Fees: of the pool, by its own hash rate; of accounts: VIPs, tiers by hash rate, donations.
 --
 -- The pool's fee: pool_tiers, then rate, then what the settings say (nil). `donate` of it goes to donate_to.
--- An account's: the VIP list, then tiers, then rate. Its donation comes on top.
--- A donation of one account waits for a version that divides its fee (docs/policy-api.md): until then it pays the pool's fee.
+-- An account's: the VIP list, then tiers, then rate. Its donation comes on top and goes to donate_to, the rest is the pool's.
 --
 --   policies:
 --     - file: scripts/lua/fees.lua
@@ -10,7 +9,7 @@
 --         pool_tiers: ["1P=0.9%", "10P=0.8%"]  # from this hash rate of the pool on (an hour's average)
 --         donate: 10%                          # of the fee
 --         donate_to: ltc1qcharity
---         fee_to: ltc1qpool                    # gets the rest of the fee, where there are donations
+--         fee_to: ltc1qpool                    # gets the rest of the pool's fee, where a part of it is given away
 --         vip: [ltc1qexample]                  # accounts that pay vip_rate
 --         vip_rate: 0.5%
 --         tiers: ["1T=0.9%", "10T=0.8%"]       # from this hash rate of the account on
@@ -25,7 +24,7 @@ options = {
   tiers = {type = "list", help = "HASHRATE=RATE: from this hash rate of an account on its fee is this"},
   donations = {type = "list", help = "ACCOUNT=RATE: this account gives so much beside its fee"},
   donate_to = {type = "text", default = "", help = "address that gets donations"},
-  fee_to = {type = "text", default = "", help = "address that gets the fee where somebody donates"},
+  fee_to = {type = "text", default = "", help = "address that gets the rest of the pool's fee, where `donate` is set"},
   valid = {type = "duration", default = "10m", help = "how long an answer holds"},
 }
 
@@ -84,7 +83,7 @@ local function find(list, speed)
   return nil
 end
 
--- What goes to donate_to, and the rest: parts of the fee.
+-- What of the pool's fee goes to donate_to, and the rest.
 local function split(share)
   return {
     {address = options.donate_to, ppm = share},
@@ -117,11 +116,14 @@ local function of_account(a, t)
     return ppm and {ppm = ppm, valid = options.valid, reason = why} or nil
   end
   ppm = ppm or a.yaml_ppm
+  -- Of more than the whole there is nothing to take.
+  if ppm + gift > 1000000 then gift = 1000000 - ppm end
+  if ppm + gift == 0 then return {ppm = 0, valid = options.valid, reason = why} end
   return {
     ppm = ppm + gift,
     valid = options.valid,
     reason = "with a donation that this account asked for",
-    recipients = split(gift * 1000000 // (ppm + gift)),
+    recipients = {{address = options.donate_to, ppm = gift * 1000000 // (ppm + gift)}},
   }
 end
 
@@ -134,9 +136,10 @@ end
 
 function selftest()
   tables() -- the options as they are must be readable
-  if options.donate > 0 or options.donations and #options.donations > 0 then
-    assert(options.donate_to ~= "" and options.fee_to ~= "", "donations need donate_to and fee_to")
-  end
+  local given = options.donate > 0
+  assert(not given or options.fee_to ~= "", "donate needs fee_to")
+  given = given or options.donations and #options.donations > 0
+  assert(not given or options.donate_to ~= "", "donations need donate_to")
   local saved = options
   options = {
     pool_tiers = {"1P=0.9%", "5P=0.7%"}, donate = 0, vip = {"v"}, vip_rate = 5000, tiers = {"1T=0.9%", "10T=0.8%"}, valid = 600,
@@ -154,10 +157,11 @@ function selftest()
   assert(of(nil, 1e15).ppm == 9000 and of(nil, 6e15).ppm == 7000, "by its hash rate")
   local gift = of("kind", 1e9)
   assert(gift.ppm == 40000, "one percent, and three given")
-  assert(gift.recipients[1].ppm == 750000 and gift.recipients[2].ppm == 250000)
+  assert(#gift.recipients == 1 and gift.recipients[1].address == "d" and gift.recipients[1].ppm == 750000)
   options = {donate = 100000, donate_to = "d", fee_to = "f", valid = 600}
   gift = of(nil, 1)
   assert(gift.ppm == 10000 and gift.recipients[1].ppm == 100000, "the settings' fee, a tenth of it given")
+  assert(gift.recipients[2].address == "f" and gift.recipients[2].ppm == 900000, "and the rest")
   assert(not pcall(hashrate, "fast") and not pcall(rate, "1") and not pcall(pair, "a", "x"))
   options = saved
 end

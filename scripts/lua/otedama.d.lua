@@ -163,7 +163,7 @@ function on_connect(s) end
 ---@field agent? string
 ---@field scheme? string
 ---@field connections integer
----@field workers integer # of this account on this reactor
+---@field workers integer # of this account, connected to this reactor, this one among them
 ---@field start number # difficulty
 ---@field min number
 ---@field max number
@@ -240,11 +240,11 @@ function on_offence(o) end
 ---@field hashrate_1h number
 ---@field pool_hashrate_1h number
 ---@field workers integer
----@field known_s integer
+---@field known_s integer # since the account's first share; 0: of the pool
 
 ---@class otedama.Recipient
 ---@field address string
----@field ppm integer # of the fee; all together are 1000000
+---@field ppm integer # of the fee; all of the pool's are 1000000 together, an account's at most
 
 ---@class otedama.Fee
 ---@field ppm? integer
@@ -263,7 +263,7 @@ function fee(a) end
 ---@field balance otedama.Money
 ---@field minimum otedama.Money # of the settings
 ---@field least otedama.Money # an answer is moved between these two
----@field most otedama.Money
+---@field most otedama.Money # zero: there is no upper bound
 ---@field last_paid_s integer # ago; -1: never
 ---@field known_s integer
 
@@ -369,6 +369,7 @@ function on_minute(w) end
 ---@field hold? integer # seconds until it is asked again
 ---@field reason? string
 
+--- Not called by this version.
 ---@param g otedama.CoinsIn
 ---@return otedama.Coins?
 function choose_coin(g) end
@@ -387,6 +388,7 @@ function choose_coin(g) end
 ---@field ppm? integer
 ---@field reason? string # needed for less than before
 
+--- Not called by this version.
 ---@param a otedama.TrustIn
 ---@return otedama.Trust?
 function trust(a) end

@@ -28,7 +28,7 @@ TESTS = [
     ("host-", ["test_sim_host"]),  # only the whole pool does it
     ("pay-", ["test_ledger_payment", "test_sim_accounting", "test_pool_payer", "test_pool_payer_doubt"]),
     ("swap-", ["test_sim_swap"]),
-    ("own-", ["test_sim_accounting"]),
+    ("own-", ["test_sim_account_fees"]),
     ("", ["test_sim_sim", "test_sim_journal"]),
 ]
 # Those that the simulation of the whole pool has to see too, and by itself.

@@ -1,5 +1,6 @@
 #include "world.h"
 #include "loop/loop.h"
+#include "pool/acct/fees.h"
 #include "store/store.h"
 #include "tally.h"
 
@@ -320,11 +321,21 @@ static void world_own_fee(struct world *w)
 {
 	char account[32];
 	struct sim *s = w->sim;
+	struct otd_acct_account_fee fee = {0};
 	ident_account(account, (uint32_t)sim_below(s, IDENTS));
-	otd_rc rc = otd_accounting_account_fee(
-		w->acct, "alpha", account,
-		sim_chance(s, 300000) ? -1 : (int64_t)sim_below(s, 1000001),
-		otd_wall_ms(sim_env(s)));
+	fee.ppm = sim_chance(s, 300000) ? -1 : (int64_t)sim_below(s, 1000001);
+	for (uint64_t n = sim_below(s, 4), left = 1000000; n > 0; n--) {
+		struct otd_acct_recipient *to = &fee.to[fee.n_to++];
+		to->ppm = (uint32_t)sim_below(s, left + 1);
+		left -= to->ppm;
+		if (sim_chance(s, 500000))
+			ident_account(to->address, (uint32_t)sim_below(s, IDENTS));
+		else
+			(void)snprintf(to->address, sizeof(to->address), "gift-%u",
+				       (unsigned)sim_below(s, 3));
+	}
+	otd_rc rc = otd_accounting_account_fee_to(w->acct, "alpha", account, &fee,
+						  otd_wall_ms(sim_env(s)));
 	if (rc != OTD_OK && rc != OTD_E_NOT_FOUND && rc != OTD_E_BUSY)
 		world_fail(w, "a fee of an account is refused: %s", otd_rc_name(rc));
 }

@@ -93,6 +93,16 @@ static void print_obstacles(const json_t *a)
 	}
 }
 
+static void print_own_fee(const json_t *a)
+{
+	size_t i;
+	json_t *r;
+	if (*otd_ask_s(a, "fee_percent"))
+		printf("  own fee    %s%%\n", otd_ask_s(a, "fee_percent"));
+	json_array_foreach(json_object_get(a, "fee_recipients"), i, r)
+		printf("  %s%% of it go to %s\n", otd_ask_s(r, "percent"), otd_ask_s(r, "address"));
+}
+
 static void print_accounts(const json_t *answer)
 {
 	size_t i;
@@ -105,8 +115,7 @@ static void print_accounts(const json_t *answer)
 		print_obstacles(a);
 		if (*otd_ask_s(a, "tag"))
 			printf("  label      %s\n", otd_ask_s(a, "tag"));
-		if (*otd_ask_s(a, "fee_percent"))
-			printf("  own fee    %s%%\n", otd_ask_s(a, "fee_percent"));
+		print_own_fee(a);
 		printf("  immature   %s %s\n", otd_ask_s(a, "immature"), asset);
 		printf("  spendable  %s %s\n", otd_ask_s(a, "spendable"), asset);
 		printf("  on its way %s %s\n", otd_ask_s(a, "on_its_way"), asset);

@@ -183,6 +183,31 @@ static void put_terms(struct line *l, struct otd_span p)
 	put_time(l, r.time_ms);
 }
 
+/* Behind the texts, where there are any; one that is cut off is left out. */
+static void put_recipients(struct line *l, struct otd_span p, size_t at)
+{
+	json_t *list = json_array();
+	uint16_t n = 0, len;
+	uint32_t ppm;
+	if (p.len >= at + sizeof(n))
+		memcpy(&n, p.ptr + at, sizeof(n));
+	at += sizeof(n);
+	for (size_t i = 0; i < n && p.len >= at + 6; i++) {
+		memcpy(&ppm, p.ptr + at, 4);
+		memcpy(&len, p.ptr + at + 4, 2);
+		at += 6;
+		if (p.len - at < len)
+			break;
+		(void)json_array_append_new(list, json_pack("{s:s%, s:I}", "address", p.ptr + at,
+							    (size_t)len, "ppm", (json_int_t)ppm));
+		at += len;
+	}
+	if (json_array_size(list))
+		put(l, "recipients", list);
+	else
+		json_decref(list);
+}
+
 static void put_account_terms(struct line *l, struct otd_span p)
 {
 	struct otd_rec_account_terms r;
@@ -190,6 +215,7 @@ static void put_account_terms(struct line *l, struct otd_span p)
 	put_text(l, "pool", p.ptr + sizeof(r), r.pool_len);
 	put_text(l, "account", p.ptr + sizeof(r) + r.pool_len, r.account_len);
 	put_fee(l, r.fee_ppm);
+	put_recipients(l, p, sizeof(r) + r.pool_len + r.account_len);
 	put_time(l, r.time_ms);
 }
 

@@ -365,6 +365,38 @@ static otd_rc postings(struct account *a, struct otd_db *db, struct otd_err *err
 	return rc;
 }
 
+static void percent(char text[40], int64_t ppm)
+{
+	snprintf(text, 40, "%lld.%04lld", (long long)(ppm / 10000), (long long)(ppm % 10000));
+}
+
+static otd_rc take_recipient(void *ctx, const struct otd_value *c, size_t n)
+{
+	char address[161], part[40];
+	(void)n;
+	percent(part, c[1].i);
+	if (otd_explain_take_text(address, sizeof(address), &c[0]))
+		(void)json_array_append_new(
+			ctx, json_pack("{s:s, s:s}", "address", address, "percent", part));
+	return OTD_OK;
+}
+
+/* Who else gets of it. */
+static otd_rc recipients(struct account *a, struct otd_db *db, struct otd_err *err)
+{
+	static const uint32_t wants[] = {OTD_VALUE_TEXT, OTD_VALUE_INT};
+	const struct otd_value v[] = {OTD_INT(a->id), OTD_INT(a->id)};
+	json_t *list = json_array();
+	otd_rc rc = otd_db_query(
+		db,
+		"SELECT b.address, r.ppm FROM account_recipients r JOIN accounts b"
+		" ON b.id = r.recipient WHERE r.account_id = ? AND r.seq ="
+		" (SELECT max(seq) FROM account_terms WHERE account_id = ?) ORDER BY r.recipient",
+		v, 2, wants, 2, take_recipient, list, err);
+	(void)json_object_set_new(a->to, "fee_recipients", list);
+	return rc;
+}
+
 /* A fee of its own, by a policy. */
 static otd_rc own_fee(struct account *a, struct otd_db *db, struct otd_err *err)
 {
@@ -376,9 +408,9 @@ static otd_rc own_fee(struct account *a, struct otd_db *db, struct otd_err *err)
 			       " ORDER BY seq DESC LIMIT 1",
 			       v, 1, &ppm, err);
 	if (rc == OTD_OK && ppm >= 0) {
-		snprintf(text, sizeof(text), "%lld.%04lld", (long long)(ppm / 10000),
-			 (long long)(ppm % 10000));
+		percent(text, ppm);
 		otd_ask_set_s(a->to, "fee_percent", text);
+		rc = recipients(a, db, err);
 	}
 	return rc == OTD_E_NOT_FOUND ? OTD_OK : rc;
 }

@@ -8,11 +8,16 @@
 #include "app/policy/app_policy_impl.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "pool/acct/fees.h"
 
 #define ROUND_MS     5000               /* between two looks at who mines */
 #define WORKERS_MAX  20000              /* looked at */
 #define ACCOUNTS_MAX 16384              /* remembered */
 #define SLICE_NS     UINT64_C(10000000) /* of a second, for all questions */
+
+_Static_assert(OTD_ACCT_RECIPIENTS == OTD_POLICY_RECIPIENTS &&
+		       OTD_ACCT_ADDRESS == OTD_POLICY_ADDRESS,
+	       "an answer's recipients are those of the terms");
 
 struct policy_account {
 	struct otd_policy_fee_out last;
@@ -106,14 +111,21 @@ static bool wanted(const struct otd_app_policy *p, const char *pool)
 	return otd_policy_wants(p->thread[0].policy, OTD_HOOK_FEE, pool);
 }
 
-static void take_own(void *arg, const char *pool, const char *account, int64_t ppm)
+static void take_own(void *arg, const char *pool, const char *account,
+		     const struct otd_acct_account_fee *fee)
 {
 	struct own *o = arg;
 	struct policy_account *c = account_of(o->p->accounts, pool, account);
 	if (!c)
 		return;
 	if (!c->known && !c->seen) { /* of before a restart: its last good answer */
-		c->last = (struct otd_policy_fee_out){.ppm = ppm, .valid_s = 60};
+		c->last = (struct otd_policy_fee_out){.ppm = fee->ppm, .valid_s = 60};
+		for (size_t i = 0; i < fee->n_to; i++) {
+			struct otd_policy_recipient *to =
+				&c->last.recipients[c->last.n_recipients++];
+			memcpy(to->address, fee->to[i].address, sizeof(to->address));
+			to->ppm = fee->to[i].ppm;
+		}
 		c->known = true;
 	}
 	c->seen = true;
@@ -131,7 +143,7 @@ static void look(struct otd_app_policy *p, struct policy_accounts *a, int64_t no
 		a->all[i]->work_10min = a->all[i]->work_1h = 0;
 		a->all[i]->workers = 0;
 	}
-	otd_accounting_account_fees(p->app->accounting, take_own, &o);
+	otd_accounting_account_fees_to(p->app->accounting, take_own, &o);
 	if (otd_accounting_status(p->app->accounting, &st, WORKERS_MAX, 0) != OTD_OK)
 		return;
 	for (size_t i = 0; i < st->n_workers; i++) {
@@ -177,24 +189,61 @@ static const struct otd_app_pool *pool_of(const struct otd_app *app, const struc
 	return NULL;
 }
 
-/* The fee of its own that this answer comes to; below 0: the pool's. */
-static int64_t own_fee(struct otd_app_policy *p, const struct policy_account *c, bool known,
-		       const struct otd_policy_fee_out *out)
+/* An address that the chain does not take: what is meant for somebody goes to nobody. */
+static bool recipient_of(struct otd_app_policy *p, const struct otd_app_pool *pool,
+			 const struct policy_account *c, const struct otd_policy_said *said,
+			 struct otd_acct_recipient *to, const struct otd_policy_recipient *from)
 {
+	struct otd_err err = {0};
 	char text[POLICY_TEXT];
-	if (out->said.from == OTD_POLICY_HOST || (out->said.from == OTD_POLICY_FALLBACK && !known))
-		return -1;
-	if (!out->n_recipients)
-		return out->ppm;
+	to->ppm = (uint32_t)from->ppm;
+	if (otd_chain_canonical(pool->chain->chain, from->address, strlen(from->address),
+				to->address, sizeof(to->address) - 1, &err) == OTD_OK)
+		return true;
 	if (!p->accounts->warned) {
 		p->accounts->warned = true;
 		snprintf(text, sizeof(text),
-			 "script %.63s: recipients of an account's own fee are not available: "
-			 "%.200s pays the fee of its pool",
-			 out->said.script, c->key);
+			 "script %.63s: a recipient of the fee of %.150s cannot be paid, the "
+			 "account pays the fee of its pool: %.200s",
+			 said->script, c->key, err.text);
 		policy_notice(p, text, true);
 	}
-	return -1;
+	return false;
+}
+
+static int by_address(const void *a, const void *b)
+{
+	return strcmp(((const struct otd_policy_recipient *)a)->address,
+		      ((const struct otd_policy_recipient *)b)->address);
+}
+
+/* The fee of its own that this answer comes to; its recipients are written as accounts are, in their order,
+   as they are known from a restart on. */
+static void own_fee(struct otd_app_policy *p, const struct otd_app_pool *pool,
+		    const struct policy_account *c, struct otd_policy_fee_out *out,
+		    struct otd_acct_account_fee *fee)
+{
+	*fee = (struct otd_acct_account_fee){.ppm = -1};
+	if (out->said.from == OTD_POLICY_HOST ||
+	    (out->said.from == OTD_POLICY_FALLBACK && !c->known))
+		return;
+	for (size_t i = 0; i < out->n_recipients; i++)
+		if (!recipient_of(p, pool, c, &out->said, &fee->to[i], &out->recipients[i]))
+			return;
+	fee->n_to = out->n_recipients;
+	fee->ppm = out->ppm;
+	for (size_t i = 0; i < fee->n_to; i++)
+		memcpy(out->recipients[i].address, fee->to[i].address, sizeof(fee->to[i].address));
+	if (fee->n_to > 1)
+		qsort(out->recipients, fee->n_to, sizeof(out->recipients[0]), by_address);
+}
+
+static bool is_news(const struct policy_account *c, const struct otd_policy_fee_out *out,
+		    int64_t ppm)
+{
+	if (ppm != (c->known ? c->last.ppm : -1))
+		return true;
+	return c->known && !policy_same_recipients(&c->last, out);
 }
 
 static void ask(struct otd_app_policy *p, const struct otd_app_pool *pool, struct policy_account *c,
@@ -202,27 +251,33 @@ static void ask(struct otd_app_policy *p, const struct otd_app_pool *pool, struc
 {
 	const struct otd_settings_pool *s = pool->settings;
 	const char *account = c->key + c->pool_len + 1;
+	const int64_t since_ms = otd_accounting_account_since(p->app->accounting, s->name, account);
 	struct otd_policy_fee_out out = {0};
-	const struct otd_policy_fee in = {.pool = s->name,
-					  .asset = s->coin->symbol,
-					  .account = account,
-					  .yaml_ppm = otd_app_fee_base(p->app, s->name, s->fee_ppm),
-					  .work_10min = c->work_10min,
-					  .work_1h = c->work_1h,
-					  .pool_work_1h = c->pool_work_1h,
-					  .workers = c->workers,
-					  .last = c->known ? &c->last : NULL};
+	struct otd_acct_account_fee fee;
+	const struct otd_policy_fee in = {
+		.pool = s->name,
+		.asset = s->coin->symbol,
+		.account = account,
+		.yaml_ppm = otd_app_fee_base(p->app, s->name, s->fee_ppm),
+		.max_ppm = FEE_MOST_PPM,
+		.work_10min = c->work_10min,
+		.work_1h = c->work_1h,
+		.pool_work_1h = c->pool_work_1h,
+		.workers = c->workers,
+		.known_s = since_ms > 0 && now_ms > since_ms ? (now_ms - since_ms) / 1000 : 0,
+		.last = c->known ? &c->last : NULL};
 	otd_policy_fee(p->thread[0].policy, &out, &in);
-	int64_t ppm = own_fee(p, c, c->known, &out);
-	otd_rc rc = otd_accounting_account_fee(p->app->accounting, s->name, account, ppm, now_ms);
+	own_fee(p, pool, c, &out, &fee);
+	otd_rc rc =
+		otd_accounting_account_fee_to(p->app->accounting, s->name, account, &fee, now_ms);
 	if (rc == OTD_E_BUSY)
 		return; /* the journal takes nothing now: asked again in a second */
-	bool news = ppm != (c->known ? c->last.ppm : -1);
+	bool news = is_news(c, &out, fee.ppm);
 	c->next_ms = now_ms + (out.valid_s > 0 ? out.valid_s : 60) * 1000;
-	c->known = ppm >= 0;
+	c->known = fee.ppm >= 0;
 	c->last = out;
 	if (news)
-		policy_fee_audit(p, c->key, ppm, ppm >= 0 ? &out.said : NULL, now_ms);
+		policy_fee_audit(p, c->key, fee.ppm, fee.ppm >= 0 ? &out : NULL, now_ms);
 }
 
 /* Scripts are gone: everybody pays the fee of the pool. */

@@ -111,11 +111,13 @@ struct policy_fee {
 	bool in_force; /* a script's */
 	int64_t next_ms;
 };
+#define FEE_MOST_PPM 1000000 /* what a script's answer may come to */
 void policy_fees_seed(struct otd_app_policy *p);
 void policy_fees_ask(struct otd_app_policy *p, bool now);
-/* Why a fee is in force, for people: of POOL or POOL/ACCOUNT; said NULL: the settings', or the pool's. */
+/* Why a fee is in force, for people: of POOL or POOL/ACCOUNT; answer NULL: the settings', or the pool's. */
 void policy_fee_audit(struct otd_app_policy *p, const char *what, int64_t ppm,
-		      const struct otd_policy_said *said, int64_t now_ms);
+		      const struct otd_policy_fee_out *answer, int64_t now_ms);
+bool policy_same_recipients(const struct otd_policy_fee_out *a, const struct otd_policy_fee_out *b);
 /* app_policy_accounts.c */
 struct policy_accounts;
 void policy_accounts_tick(struct otd_app_policy *p, int64_t now_ms);

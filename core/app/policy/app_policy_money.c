@@ -73,42 +73,65 @@ static void fee_audited(void *arg, const struct otd_err *err)
 	free(row);
 }
 
-/* The fee itself is in the journal; why, for people, goes to the audit log. */
-void policy_fee_audit(struct otd_app_policy *p, const char *what, int64_t ppm,
-		      const struct otd_policy_said *said, int64_t now_ms)
+static json_t *recipients_json(const struct otd_policy_fee_out *answer)
 {
-	struct fee_row *row = calloc(1, sizeof(*row));
+	json_t *list = json_array();
+	for (size_t i = 0; list && i < answer->n_recipients; i++)
+		(void)json_array_append_new(list, json_pack("{s:s, s:I}", "address",
+							    answer->recipients[i].address, "ppm",
+							    (json_int_t)answer->recipients[i].ppm));
+	return list;
+}
+
+/* Also a line of the log. */
+static char *fee_text(const struct otd_app_policy *p, const char *what, int64_t ppm,
+		      const struct otd_policy_fee_out *answer, int64_t now_ms)
+{
 	size_t pool = strcspn(what, "/");
 	const struct otd_app_fee_override *set =
-		said || what[pool] ? NULL : otd_app_fee_override(p->app, what);
-	const char *script = said ? said->script : "";
-	const char *why = said ? said->reason : set ? set->reason : "";
-	const char *by = said ? "policy" : set ? "override" : "settings";
+		answer || what[pool] ? NULL : otd_app_fee_override(p->app, what);
+	const char *script = answer ? answer->said.script : "";
+	const char *why = answer ? answer->said.reason : set ? set->reason : "";
+	const char *by = answer ? "policy" : set ? "override" : "settings";
+	char *text = NULL;
 	json_t *o = json_pack("{s:s%, s:I, s:s, s:s, s:s, s:I}", "pool", what, pool, "fee_ppm",
 			      (json_int_t)ppm, "by", by, "script", script, "reason", why, "from_ms",
 			      (json_int_t)now_ms);
 	if (o && what[pool])
 		(void)json_object_set_new(o, "account", json_string(what + pool + 1));
+	if (o && answer && answer->n_recipients)
+		(void)json_object_set_new(o, "recipients", recipients_json(answer));
 	otd_log(OTD_LOG_INFO, "policy", "fee", "of=%s fee_ppm=%lld by=%s reason=%s", OTD_Q(what),
 		(long long)ppm, *script ? OTD_Q(script) : by, OTD_Q(why));
-	if (row && o) {
-		row->time_ms = now_ms;
-		row->data = json_dumps(o, JSON_COMPACT);
-	}
+	if (o)
+		text = json_dumps(o, JSON_COMPACT);
 	json_decref(o);
-	if (row && row->data && !p->started) { /* nothing is served yet: it may wait */
+	return text;
+}
+
+/* The fee itself is in the journal; why, for people, goes to the audit log. */
+void policy_fee_audit(struct otd_app_policy *p, const char *what, int64_t ppm,
+		      const struct otd_policy_fee_out *answer, int64_t now_ms)
+{
+	struct fee_row *row = calloc(1, sizeof(*row));
+	char *text = fee_text(p, what, ppm, answer, now_ms);
+	if (!row || !text) {
+		free(text);
+		free(row);
+		return;
+	}
+	*row = (struct fee_row){now_ms, text};
+	if (!p->started) { /* nothing is served yet: it may wait */
 		struct otd_err err = {0};
 		err.rc = otd_store_do_now(p->app->store, true, fee_audit, row, &err);
 		fee_audited(row, &err);
-	} else if (!row || !row->data ||
-		   otd_store_do(p->app->store, true, fee_audit, fee_audited, row) != OTD_OK) {
-		if (row)
-			free(row->data);
+	} else if (otd_store_do(p->app->store, true, fee_audit, fee_audited, row) != OTD_OK) {
+		free(row->data);
 		free(row);
 	}
 }
 
-static bool same_recipients(const struct otd_policy_fee_out *a, const struct otd_policy_fee_out *b)
+bool policy_same_recipients(const struct otd_policy_fee_out *a, const struct otd_policy_fee_out *b)
 {
 	if (a->n_recipients != b->n_recipients)
 		return false;
@@ -148,10 +171,12 @@ static void fee_ask(struct otd_app_policy *p, const struct otd_app_pool *pool,
 		.pool = s->name,
 		.asset = s->coin->symbol,
 		.yaml_ppm = base_ppm,
+		.max_ppm = FEE_MOST_PPM,
 		.work_10min = st ? st->work_10min : 0,
 		.work_1h = st ? st->work_1h : 0,
 		.pool_work_1h = st ? st->work_1h : 0,
 		.workers = st ? (int64_t)st->workers : 0,
+		.known_s = 0, /* a pool has no first share */
 		.last = f->known ? &f->last : NULL,
 	};
 	otd_policy_fee(policy_of(p), &out, &in);
@@ -166,8 +191,8 @@ static void fee_ask(struct otd_app_policy *p, const struct otd_app_pool *pool,
 	otd_accounting_fee(p->app->accounting, s->name, ppm, now_ms);
 	if (before.in_force != f->in_force || (f->in_force && before.last.ppm != out.ppm) ||
 	    (f->in_force && strcmp(before.last.said.reason, out.said.reason) != 0))
-		policy_fee_audit(p, f->pool, ppm, f->in_force ? &out.said : NULL, now_ms);
-	if (!same_recipients(&before.last, &out) && p->app->payer) {
+		policy_fee_audit(p, f->pool, ppm, f->in_force ? &out : NULL, now_ms);
+	if (!policy_same_recipients(&before.last, &out) && p->app->payer) {
 		struct otd_err err = {0};
 		if (otd_app_configure_payer(p->app, &err) != OTD_OK)
 			otd_log(OTD_LOG_ERROR, "policy", "fee.recipients", "error=%s",

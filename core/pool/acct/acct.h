@@ -14,6 +14,7 @@
 #include "base/map.h"
 #include "plugin/plugin.h"
 #include "pool/acct/accounting.h"
+#include "pool/acct/fees.h"
 #include "pool/journal/journal.h"
 
 #define ACCT_DIR     512
@@ -37,6 +38,7 @@ struct acct_account {
 	uint64_t id; /* accounts.id */
 	char *address;
 	struct acct_seat *seats;
+	int64_t since_ms; /* accounts.created_ms */
 	struct acct_fee *fee; /* acct_fees.c; NULL: never one of its own */
 };
 
@@ -81,6 +83,18 @@ struct acct_terms {
 };
 
 struct acct_pool {
+/* Part of an account's fee that goes to another account. */
+struct acct_gift {
+	uint64_t account;
+	uint32_t ppm; /* of the fee */
+};
+
+struct acct_account_terms {
+	struct acct_terms at;
+	struct acct_gift to[OTD_ACCT_RECIPIENTS]; /* in the order of their numbers */
+	size_t n_to;
+};
+
 	size_t slot;  /* the coordinator's; SIZE_MAX: not in the settings since the start */
 	size_t shown; /* place in the status being made; SIZE_MAX: none */
 	bool live;    /* in the settings */
@@ -159,7 +173,7 @@ struct acct_entry {
 	struct acct_account *terms_of_account;
 	struct acct_terms terms;
 	uint64_t first, last;
-	struct otd_bytes records; /* {u64 seq, u32 type, u32 n, payload} */
+	struct otd_bytes records; /* {u64 seq, u32 type, u32 n, payload}; of terms: recipients */
 	size_t n_records;
 	struct otd_rec_verdict verdict;
 };
@@ -208,7 +222,7 @@ struct acct_new_terms {
 
 struct acct_new_account_terms {
 	uint64_t account_id;
-	struct acct_terms terms;
+	struct acct_account_terms terms;
 };
 
 enum acct_op_kind { ACCT_FOUND, ACCT_STATE, ACCT_CONFIRMATIONS };
@@ -434,15 +448,19 @@ int64_t acct_fee_at(const struct acct_pool *p, int64_t time_ms);
 otd_rc acct_terms_add(struct acct_pool *p, const struct acct_terms *t);
 /* --- acct_fees.c --- */
 
-/* A row of SQL, or of the journal once it is applied; fee_ppm below 0: the pool's. */
-otd_rc acct_account_terms_add(struct acct_account *c, const struct acct_terms *t);
+/* From a record's payload into an entry; false: of an account that nobody knows, or it makes no sense. */
 bool acct_account_terms_read(struct otd_accounting *a, struct otd_span payload,
 			     struct acct_account **c, struct acct_terms *t);
 void acct_account_terms_apply(struct otd_accounting *a, const struct acct_entry *e);
-/* What accounts with a fee of their own get less, or more: changes credits, and *n. The difference goes to
-   the pool's fee, whose terms had pool_ppm. */
+otd_rc acct_account_terms_sql(const struct acct_commit *c, struct otd_db *db,
+			      struct otd_err *err); /* [store] */
+/* Those with a sequence less than before; accounts are known. */
+otd_rc acct_account_terms_load(struct otd_accounting *a, uint64_t before, struct otd_db *db,
+			       struct otd_err *err); /* [store] */
+/* What accounts with a fee of their own get less, or more, and what of it goes to their recipients: changes
+   credits, and *n. The difference goes to the pool's fee, whose terms had pool_ppm. */
 otd_i128 acct_own_fees(struct otd_accounting *a, int64_t time_ms, int64_t pool_ppm,
-		       struct acct_credit *credits, size_t *n);
+		       struct acct_credit **credits, size_t *n);
 void acct_account_fee_free(struct acct_account *c);
 
 /* Puts fees on record that are not yet. */

@@ -109,6 +109,7 @@ struct acct_account *acct_account(struct otd_accounting *a, struct acct_pool *p,
 		free(copy);
 		return NULL;
 	}
+	c->since_ms = ms;
 	t->accounts[t->n_accounts++] = (struct acct_new_account){c->id, p->id, ms, copy};
 	return c;
 }
@@ -509,7 +510,8 @@ static struct acct_op *add_op(struct otd_accounting *a)
 static void book_block(struct otd_accounting *a, struct acct_block *b, struct acct_def *d,
 		       struct acct_credit *credits, size_t n)
 {
-	otd_i128 more = acct_own_fees(a, b->time_ms, acct_fee_at(d->pool, b->time_ms), credits, &n);
+	otd_i128 more =
+		acct_own_fees(a, b->time_ms, acct_fee_at(d->pool, b->time_ms), &credits, &n);
 	struct acct_op *op = add_op(a);
 	char *asset = acct_copy(b->asset, strlen(b->asset));
 	char *scheme = acct_copy(b->scheme_name, strlen(b->scheme_name));

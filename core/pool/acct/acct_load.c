@@ -101,10 +101,12 @@ static otd_rc take_account(void *ctx, const struct otd_value *c, size_t n)
 			l->a->last_account = (uint64_t)c[0].i;
 		return OTD_OK;
 	}
-	return acct_account_add(l->a, p, (uint64_t)c[0].i, (const char *)c[2].bytes.ptr,
-				c[2].bytes.len)
-		       ? OTD_OK
-		       : OTD_E_NOMEM;
+	struct acct_account *to = acct_account_add(l->a, p, (uint64_t)c[0].i,
+						   (const char *)c[2].bytes.ptr, c[2].bytes.len);
+	if (!to)
+		return OTD_E_NOMEM;
+	to->since_ms = c[3].i;
+	return OTD_OK;
 }
 
 static struct acct_worker *worker_by_id(struct otd_accounting *a, uint64_t id)
@@ -313,23 +315,12 @@ static otd_rc load_pools(struct load *l, struct otd_db *db, struct otd_err *err)
 	return rc;
 }
 
-static otd_rc take_account_terms(void *ctx, const struct otd_value *c, size_t n)
-{
-	struct load *l = ctx;
-	struct acct_account *account = acct_account_by_id(l->a, (uint64_t)c[0].i);
-	const struct acct_terms t = {
-		.seq = (uint64_t)c[1].i, .fee_ppm = c[2].i, .since_ms = c[3].i};
-	(void)n;
-	return account && is_before(l, t.seq) ? acct_account_terms_add(account, &t) : OTD_OK;
-}
-
 static otd_rc load_work(void *arg, struct otd_db *db, struct otd_err *err)
 {
-	static const uint32_t account[] = {OTD_VALUE_INT, OTD_VALUE_INT, OTD_VALUE_TEXT};
+	static const uint32_t account[] = {OTD_VALUE_INT, OTD_VALUE_INT, OTD_VALUE_TEXT,
+					   OTD_VALUE_INT};
 	static const uint32_t worker[] = {OTD_VALUE_INT, OTD_VALUE_INT, OTD_VALUE_TEXT,
 					  OTD_VALUE_INT};
-	static const uint32_t terms[] = {OTD_VALUE_INT, OTD_VALUE_INT, OTD_VALUE_INT,
-					 OTD_VALUE_INT};
 	static const uint32_t minute[] = {OTD_VALUE_INT, OTD_VALUE_INT, OTD_VALUE_WIDE};
 	static const uint32_t pair[] = {OTD_VALUE_INT, OTD_VALUE_INT};
 	struct load *l = arg;
@@ -344,13 +335,12 @@ static otd_rc load_work(void *arg, struct otd_db *db, struct otd_err *err)
 	if (rc == OTD_OK && (!l->again || l->with_schemes))
 		rc = load_schemes(l, db, err);
 	if (rc == OTD_OK)
-		rc = otd_db_query(db, "SELECT id, pool_id, address FROM accounts ORDER BY id", NULL,
-				  0, account, 3, take_account, l, err);
-	if (rc == OTD_OK)
 		rc = otd_db_query(db,
-				  "SELECT account_id, seq, fee_ppm, since_ms FROM account_terms"
-				  " ORDER BY seq",
-				  NULL, 0, terms, 4, take_account_terms, l, err);
+				  "SELECT id, pool_id, address, created_ms FROM accounts"
+				  " ORDER BY id",
+				  NULL, 0, account, 4, take_account, l, err);
+	if (rc == OTD_OK)
+		rc = acct_account_terms_load(a, l->again ? l->from : UINT64_MAX, db, err);
 	if (rc == OTD_OK)
 		rc = otd_db_query(db,
 				  "SELECT id, account_id, name, last_ms FROM workers ORDER BY id",
@@ -478,7 +468,7 @@ static otd_rc replay_account_terms(struct otd_accounting *a, const struct otd_re
 	struct acct_entry *e = acct_entry_create();
 	if (!e)
 		return otd_fail(err, OTD_E_NOMEM, "accounting: out of memory");
-	if (acct_account_terms_read(a, r->payload, &e->terms_of_account, &e->terms)) {
+	if (acct_account_terms_read(a, r->payload, e)) {
 		e->cseq = e->terms.seq = r->seq;
 		acct_apply(a, e);
 	}

@@ -41,16 +41,8 @@ static otd_rc names(const struct acct_commit *c, struct otd_db *db, struct otd_e
 			"INSERT INTO accounts(id, pool_id, address, created_ms) VALUES(?, ?, ?, ?)",
 			v, 4, err);
 	}
-	for (size_t i = 0; rc == OTD_OK && i < c->n_account_terms; i++) {
-		const struct acct_new_account_terms *r = &c->account_terms[i];
-		const struct otd_value v[] = {OTD_INT(r->account_id), OTD_INT(r->terms.seq),
-					      OTD_INT(r->terms.fee_ppm),
-					      OTD_INT(r->terms.since_ms)};
-		rc = exec(db,
-			  "INSERT INTO account_terms(account_id, seq, fee_ppm, since_ms)"
-			  " VALUES(?, ?, ?, ?)",
-			  v, 4, err);
-	}
+	if (rc == OTD_OK)
+		rc = acct_account_terms_sql(c, db, err);
 	for (size_t i = 0; rc == OTD_OK && i < c->n_workers; i++) {
 		const struct acct_new_worker *r = &c->workers[i];
 		const struct otd_value v[] = {OTD_INT(r->id), OTD_INT(r->account_id),

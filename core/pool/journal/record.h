@@ -105,7 +105,8 @@ struct otd_rec_account_terms {
 	int64_t time_ms;
 	uint32_t fee_ppm;
 	uint16_t pool_len, account_len;
-	/* pool name, account */
+	/* pool name, account; where others get of it: u16 how many, each {u32 ppm of the fee, u16
+	   bytes, address}, in the order of their addresses */
 };
 
 _Static_assert(sizeof(struct otd_rec_worker) == 12, "on disk");

@@ -206,6 +206,7 @@ struct payer_job {
 	size_t n_parts;
 	struct payer_verdict *verdicts; /* one a part */
 	otd_i128 least;                 /* the plan's minimum, of miners; the settings' or less */
+	bool with_paid; /* a policy is asked for terms: when miners were paid last */
 	struct payer_review review;
 	/* what came of it */
 	struct otd_payment p;
@@ -343,6 +344,8 @@ otd_rc payer_work_pool(struct payer_job *j, struct otd_db *db, struct otd_err *e
 
 /* --- payer_policy.c --- */
 
+/* Whether a script is asked on what terms accounts are paid. */
+bool payer_policy_asks(const struct otd_payer *o, const struct payer_conf *c);
 /* The minimum to plan with: below that of the settings where a policy may lower it. */
 otd_i128 payer_policy_least(const struct otd_payer *o, const struct payer_conf *c);
 /* Adds to the verdicts what policy says of each account's terms; only of those that are paid so far. */

@@ -58,6 +58,7 @@ static otd_rc plan_work(struct payer_job *j, struct otd_db *db, struct otd_err *
 	otd_rc rc = payer_work_pool(j, db, err);
 	t.pool_id = j->pool_id;
 	t.minimum = j->least;
+	t.with_paid = j->with_paid;
 	if (!rc)
 		rc = payer_policy_work(j, db, err);
 	if (!rc)
@@ -283,6 +284,7 @@ void payer_ask_plan(struct payer_ask *a)
 	if (!j)
 		return;
 	j->least = payer_policy_least(a->owner, j->conf);
+	j->with_paid = payer_policy_asks(a->owner, j->conf);
 	j->review.wanted = payer_policy_reviews(a->owner, j->conf);
 	payer_ask_give(a, j, false);
 }

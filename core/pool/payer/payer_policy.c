@@ -19,6 +19,11 @@ static bool wants(const struct otd_payer *o, const struct payer_conf *c, enum ot
 	return p && p->wants(p->arg, h, c->c.name);
 }
 
+bool payer_policy_asks(const struct otd_payer *o, const struct payer_conf *c)
+{
+	return wants(o, c, OTD_HOOK_PAYOUT_TERMS);
+}
+
 otd_i128 payer_policy_least(const struct otd_payer *o, const struct payer_conf *c)
 {
 	otd_i128 least = c->terms.minimum / LEAST_PART;
@@ -32,20 +37,28 @@ static void reason(struct payer_verdict *v, const struct otd_policy_said *said)
 	snprintf(v->reason, sizeof(v->reason), "policy %.60s: %.120s", said->script, said->reason);
 }
 
+/* The wall clock may be set back. */
+static int64_t seconds_ago(int64_t now_ms, int64_t then_ms)
+{
+	return now_ms > then_ms ? (now_ms - then_ms) / 1000 : 0;
+}
+
 static void terms_of(const struct otd_payer *o, const struct payer_conf *c,
 		     const struct otd_pay_part *part, struct payer_verdict *v)
 {
 	const struct otd_payer_policy *p = o->conf.policy;
 	struct otd_policy_terms_out out = {0};
-	const int64_t known_ms = otd_wall_ms(o->env) - part->known_ms;
-	const struct otd_policy_terms in = {.pool = c->c.name,
-					    .asset = c->c.asset,
-					    .account = part->address,
-					    .balance = part->amount,
-					    .minimum = c->terms.minimum,
-					    .least = payer_policy_least(o, c),
-					    .last_paid_s = -1,
-					    .known_s = known_ms > 0 ? known_ms / 1000 : 0};
+	const int64_t now_ms = otd_wall_ms(o->env);
+	const struct otd_policy_terms in = {
+		.pool = c->c.name,
+		.asset = c->c.asset,
+		.account = part->address,
+		.balance = part->amount,
+		.minimum = c->terms.minimum,
+		.least = payer_policy_least(o, c),
+		.most = 0, /* an account may wait for as much as it likes */
+		.last_paid_s = part->paid_ms ? seconds_ago(now_ms, part->paid_ms) : -1,
+		.known_s = seconds_ago(now_ms, part->known_ms)};
 	p->terms(p->arg, &out, &in);
 	otd_i128 minimum = out.has_minimum ? out.minimum : c->terms.minimum;
 	if (out.hold)

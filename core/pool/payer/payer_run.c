@@ -122,6 +122,7 @@ static otd_rc plan_work(struct payer_job *j, struct otd_db *db, struct otd_err *
 	struct otd_pay_terms t = j->conf->terms;
 	t.pool_id = j->pool_id;
 	t.minimum = j->least;
+	t.with_paid = j->with_paid;
 	free(j->parts);
 	j->parts = NULL;
 	otd_rc rc = payer_policy_work(j, db, err);
@@ -243,6 +244,7 @@ static struct payer_job *round_job(struct payer_pool *p, struct otd_payer *o, pa
 	j->conf = p->conf;
 	j->conf->users++;
 	j->least = payer_policy_least(o, p->conf);
+	j->with_paid = payer_policy_asks(o, p->conf);
 	snprintf(j->name, sizeof(j->name), "%s", p->conf->c.name);
 	return j;
 }

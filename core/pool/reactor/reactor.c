@@ -292,6 +292,12 @@ otd_rc otd_reactor_worker_open(struct otd_reactor *r, struct otd_pool_worker **o
 	return otd_workers_open(&r->workers, out, pool, scheme, account, name);
 }
 
+size_t otd_reactor_workers_online(const struct otd_reactor *r, uint32_t pool, const char *scheme,
+				  struct otd_span account, struct otd_span name)
+{
+	return otd_workers_online(&r->workers, pool, scheme, account, name);
+}
+
 void otd_reactor_worker_close(struct otd_reactor *r, struct otd_pool_worker *w)
 {
 	otd_workers_close(&r->workers, w);

@@ -195,6 +195,9 @@ otd_rc otd_reactor_worker_open(struct otd_reactor *r, struct otd_pool_worker **o
 			       const char *scheme, struct otd_span account, struct otd_span name);
 /* Puts what it was refused on record, where this was the last session. Takes NULL. */
 void otd_reactor_worker_close(struct otd_reactor *r, struct otd_pool_worker *w);
+/* See otd_workers_online(). */
+size_t otd_reactor_workers_online(const struct otd_reactor *r, uint32_t pool, const char *scheme,
+				  struct otd_span account, struct otd_span name);
 /* Counts a share refused by the front itself (worker may be NULL: not authorized). */
 void otd_reactor_refused(struct otd_reactor *r, uint32_t pool, struct otd_pool_worker *w,
 			 enum otd_share_verdict why);

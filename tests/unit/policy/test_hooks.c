@@ -207,6 +207,21 @@ static void fee(void **state)
 	assert_int_equal(out.recipients[1].ppm, 100000);
 	last = out;
 	in.last = &last;
+	/* An account's may leave something to the pool, the pool's own may not. */
+	rig_use(&r, "function fee(a) return {ppm = 6000, recipients = {{address = 'x', ppm = 9}, "
+		    "{address = 'y', ppm = a.account and 999991 or 0}}} end");
+	otd_policy_fee(r.p, &out, &in);
+	assert_int_equal(out.ppm, 6000);
+	rig_use(&r, "function fee(a) return {ppm = 6000, recipients = {{address = 'x', ppm = 9}}} "
+		    "end");
+	otd_policy_fee(r.p, &out, &in);
+	assert_int_equal(out.ppm, 6000);
+	assert_int_equal(out.n_recipients, 1);
+	rig_use(&r, "function fee(a) return {ppm = 6000, recipients = {{address = 'x', ppm = 9}, "
+		    "{address = 'y', ppm = 999992}}} end");
+	otd_policy_fee(r.p, &out, &in);
+	assert_contains(rig_status(&r, 0).last_error, "are 1000001 together, not at most 1000000");
+	in.account = NULL;
 	rig_use(&r,
 		"function fee(a) return {ppm = 5000, recipients = {{address = 'x', ppm = 9}}} end");
 	otd_policy_fee(r.p, &out, &in);
@@ -218,6 +233,7 @@ static void fee(void **state)
 	in.last = NULL;
 	otd_policy_fee(r.p, &out, &in);
 	assert_int_equal(out.ppm, 10000);
+	in.account = "a";
 	/* Clamped, and more than the settings say wants a reason. */
 	rig_use(&r, "function fee(a) return {ppm = 900000, valid = 1, reason = 'dear'} end");
 	otd_policy_fee(r.p, &out, &in);

@@ -123,16 +123,29 @@ static void fees(void **state)
 	assert_int_equal(out.ppm, 7000);
 	assert_int_equal(out.recipients[0].ppm, 200000);
 	assert_int_equal(out.recipients[1].ppm, 800000);
-	use(&r, "fees", "{donations: [kind=1%], donate_to: d, fee_to: f}");
+	use(&r, "fees", "{donations: [kind=1%], donate_to: d}");
 	in.account = "kind";
 	otd_policy_fee(r.p, &out, &in);
 	assert_int_equal(out.ppm, 20000);
+	assert_int_equal(out.n_recipients, 1);
 	assert_string_equal(out.recipients[0].address, "d");
+	assert_int_equal(out.recipients[0].ppm, 500000);
+	use(&r, "fees", "{donations: [kind=99.5%], donate_to: d}");
+	otd_policy_fee(r.p, &out, &in);
+	assert_int_equal(out.ppm, 1000000);
+	assert_int_equal(out.recipients[0].ppm, 990000);
+	use(&r, "fees", "{rate: 0%, donations: [kind=0%], donate_to: d}");
+	otd_policy_fee(r.p, &out, &in);
+	assert_int_equal(out.ppm, 0);
+	assert_int_equal(out.n_recipients, 0);
 	char *text = read_script(&r, "fees");
 	assert_int_not_equal(load(&r, "fees", text, "{tiers: [fast=1%]}", &set, &err), OTD_OK);
 	assert_contains(err.text, "'fast' is no hash rate");
 	assert_int_not_equal(load(&r, "fees", text, "{donations: [kind=1%]}", &set, &err), OTD_OK);
-	assert_contains(err.text, "donations need");
+	assert_contains(err.text, "donations need donate_to");
+	assert_int_not_equal(load(&r, "fees", text, "{donate: 1%, donate_to: d}", &set, &err),
+			     OTD_OK);
+	assert_contains(err.text, "donate needs fee_to");
 	free(text);
 	rig_finish(&r);
 }

@@ -8,6 +8,7 @@ static struct {
 	const char *hold; /* this account is left out */
 	otd_i128 minimum; /* of everybody; 0: as the settings have it */
 	unsigned n_terms, n_reviews;
+	int64_t last_paid_s[4], known_s; /* as asked last */
 } says;
 
 static bool wants(void *arg, enum otd_policy_hook h, const char *pool)
@@ -21,6 +22,10 @@ static void on_terms(void *arg, struct otd_policy_terms_out *out, const struct o
 {
 	(void)arg;
 	says.n_terms++;
+	says.known_s = in->known_s;
+	for (int i = 0; i < 4; i++)
+		if (strcmp(in->account, r.address[i]) == 0)
+			says.last_paid_s[i] = in->last_paid_s;
 	*out = (struct otd_policy_terms_out){.said = {OTD_POLICY_SCRIPT, "toy", ""}};
 	if (says.hold && strcmp(in->account, says.hold) == 0) {
 		out->hold = true;
@@ -195,6 +200,33 @@ static void terms_leave_out(void **state)
 	assert_int_equal(received(0), 5000000);
 }
 
+static void terms_know_when_it_was_paid(void **state)
+{
+	(void)state;
+	says.has_terms = true;
+	earn(5000000, 3000000, 0, 0);
+	turn_on();
+	assert_int_equal(says.last_paid_s[0], -1);
+	assert_int_equal(says.last_paid_s[1], -1);
+	says.hold = r.address[1];
+	good(ask("run p"));
+	until(1, "paid", true);
+	assert_int_equal(received(0), 5000000);
+	earn(5000000, 0, 0, 0);
+	run_ms(HOUR_MS);
+	good(ask("plan p"));
+	assert_in_range(says.last_paid_s[0], 3600, 3700);
+	assert_int_equal(says.last_paid_s[1], -1);
+	assert_true(says.known_s > 3600);
+	/* One that is on its way is not paid; the run's own plan knows the same. */
+	good(ask("run p"));
+	assert_in_range(says.last_paid_s[0], 3600, 3700);
+	until(2, "paid", true);
+	earn(5000000, 0, 0, 0);
+	good(ask("plan p"));
+	assert_in_range(says.last_paid_s[0], 0, 100);
+}
+
 static void terms_set_the_minimum(void **state)
 {
 	(void)state;
@@ -222,6 +254,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_review_interrupted, begin_policy, end),
 		cmocka_unit_test_setup_teardown(nobody_answers, begin_policy, end),
 		cmocka_unit_test_setup_teardown(terms_leave_out, begin_policy, end),
+		cmocka_unit_test_setup_teardown(terms_know_when_it_was_paid, begin_policy, end),
 		cmocka_unit_test_setup_teardown(terms_set_the_minimum, begin_policy, end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -424,6 +424,60 @@ static void workers_are_bounded(void **state)
 	otd_workers_finish(&ws);
 }
 
+static size_t online(const struct otd_workers *ws, uint32_t pool, const char *scheme,
+		     const char *account, const char *name)
+{
+	return otd_workers_online(ws, pool, scheme, text(account), text(name));
+}
+
+static void workers_with_a_session_are_counted(void **state)
+{
+	struct otd_workers ws;
+	struct otd_pool_worker *w[4], *again, *more;
+	const uint8_t seed[16] = {1};
+	char name[80];
+
+	(void)state;
+	assert_int_equal(otd_workers_init(&ws, seed, 50, 100), OTD_OK);
+	assert_int_equal(online(&ws, 0, "", "a", "w0"), 1); /* itself */
+	for (int i = 0; i < 4; i++) {
+		snprintf(name, sizeof(name), "w%d", i);
+		assert_int_equal(otd_workers_open(&ws, &w[i], 0, i == 3 ? "solo" : "", text("a"),
+						  text(name)),
+				 OTD_OK);
+	}
+	assert_int_equal(online(&ws, 0, "", "a", "w0"), 4);
+	assert_int_equal(online(&ws, 0, "", "a", "w3"), 5); /* of another scheme: another one */
+	assert_int_equal(online(&ws, 0, "", "a", "new"), 5);
+	assert_int_equal(online(&ws, 1, "", "a", "w0"), 1);
+	assert_int_equal(online(&ws, 0, "", "b", "w0"), 1);
+	/* Two sessions of one worker are one. */
+	assert_int_equal(otd_workers_open(&ws, &again, 0, "", text("a"), text("w1")), OTD_OK);
+	assert_int_equal(online(&ws, 0, "", "a", "w1"), 4);
+	otd_workers_close(&ws, again);
+	assert_int_equal(online(&ws, 0, "", "a", "w1"), 4);
+	otd_workers_close(&ws, w[1]);
+	assert_int_equal(online(&ws, 0, "", "a", "w1"), 4);
+	assert_int_equal(online(&ws, 0, "", "a", "w0"), 3);
+	assert_int_equal(otd_workers_open(&ws, &again, 0, "", text("a"), text("w1")), OTD_OK);
+	assert_int_equal(online(&ws, 0, "", "a", "w0"), 4);
+	otd_workers_close(&ws, again);
+	/* Forgotten ones are of the names, and were counted no more. */
+	for (int i = 0; i < 200; i++) {
+		snprintf(name, sizeof(name), "c%d", i);
+		assert_int_equal(
+			otd_workers_open(&ws, &more, 0, "", text(i & 1 ? "a" : name), text(name)),
+			OTD_OK);
+		assert_int_equal(online(&ws, 0, "", "a", "w0"), i & 1 ? 4 : 3);
+		otd_workers_close(&ws, more);
+	}
+	assert_true(ws.n <= 50);
+	for (int i = 0; i < 4; i++)
+		otd_workers_close(&ws, i == 1 ? NULL : w[i]);
+	assert_int_equal(online(&ws, 0, "", "a", "w0"), 1);
+	otd_workers_finish(&ws);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -435,6 +489,7 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_kept_is_refused),
 		cmocka_unit_test(addresses_are_asked_once),
 		cmocka_unit_test(workers_are_bounded),
+		cmocka_unit_test(workers_with_a_session_are_counted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
