@@ -129,6 +129,12 @@ static void on_acct_block(void *arg, const struct otd_acct_block *b)
 	otd_coordinator_block(app->coordinator, b);
 }
 
+static void on_acct_found(void *arg, const struct otd_acct_found *f)
+{
+	struct otd_app *app = arg;
+	otd_coordinator_found(app->coordinator, f);
+}
+
 static void on_acct_release(void *arg, uint64_t epoch, uint64_t seq)
 {
 	struct otd_app *app = arg;
@@ -236,12 +242,16 @@ static otd_rc catch_signals(struct otd_app *app, struct otd_err *err)
 
 static otd_rc start_parts(struct otd_app *app, struct otd_err *err)
 {
-	struct otd_accounting_events events = {
-		.block = on_acct_block, .release = on_acct_release, .arg = app};
+	struct otd_accounting_events events = {.block = on_acct_block,
+					       .release = on_acct_release,
+					       .found = on_acct_found,
+					       .arg = app};
+	/* Block files first: accounting tells of blocks that may have none. */
+	otd_rc rc = otd_coordinator_start(app->coordinator, err);
+	if (rc)
+		return rc;
 	otd_accounting_start(app->accounting, &events);
-	otd_rc rc = otd_app_policy_start(app, err);
-	if (rc == OTD_OK)
-		rc = otd_coordinator_start(app->coordinator, err);
+	rc = otd_app_policy_start(app, err);
 	if (rc == OTD_OK)
 		rc = otd_app_tls_start(app, err);
 	if (rc == OTD_OK)

@@ -1,5 +1,7 @@
 /* The file seam over the system's calls. */
 #include "loop/loop.h"
+
+#include "base/open.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -60,7 +62,7 @@ static otd_rc files_open(void *ctx, struct otd_file **out, const char *path, uin
 		how |= O_TRUNC;
 	memcpy(f->path, path, n);
 	do {
-		f->fd = open(path, how, 0640);
+		f->fd = open(path, how, flags & OTD_OPEN_PRIVATE ? 0600 : 0640);
 	} while (f->fd < 0 && errno == EINTR);
 	if (f->fd < 0) {
 		int e = errno;

@@ -62,7 +62,7 @@ static bool is_final(const struct block *k)
 }
 
 /* By identity: a block whose share the journal did not take has no number. */
-static struct block *find(struct otd_blocks *b, const uint8_t hash[32])
+static struct block *find(const struct otd_blocks *b, const uint8_t hash[32])
 {
 	for (struct block *k = b->list; k; k = k->next) {
 		if (memcmp(k->name.hash, hash, 32) == 0)
@@ -199,9 +199,12 @@ void otd_blocks_found(struct otd_blocks *b, const struct otd_block_name *name,
 		      struct otd_span block)
 {
 	const struct otd_env_ops *ops = b->conf.env->ops;
-	if (find(b, name->hash))
+	struct block *k = find(b, name->hash);
+	if (k && k->bytes.len)
 		return;
-	struct block *k = add(b, name);
+	/* One that only accounting knew until now keeps what it knows. */
+	if (!k)
+		k = add(b, name);
 	if (!k || otd_bytes_add(&k->bytes, block.ptr, block.len) != OTD_OK) {
 		otd_log(OTD_LOG_ERROR, "pool", "block.lost",
 			"height=%" PRIu64 " error=\"out of memory\"", name->height);
@@ -211,6 +214,26 @@ void otd_blocks_found(struct otd_blocks *b, const struct otd_block_name *name,
 	   may cost the block. */
 	submit(k);
 	k->writing = ops->worker_give(b->disk, write_run, write_done, k) == OTD_OK;
+}
+
+bool otd_blocks_knows(const struct otd_blocks *b, const uint8_t hash[32])
+{
+	const struct block *k = find(b, hash);
+	return k && k->bytes.len;
+}
+
+bool otd_blocks_written(const struct otd_blocks *b)
+{
+	for (const struct block *k = b->list; k; k = k->next) {
+		if (k->bytes.len && !k->has_file)
+			return false;
+	}
+	return true;
+}
+
+struct otd_worker *otd_blocks_disk(struct otd_blocks *b)
+{
+	return b->disk;
 }
 
 void otd_blocks_on_record(struct otd_blocks *b, const struct otd_block_name *name,

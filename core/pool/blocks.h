@@ -49,9 +49,16 @@ otd_rc otd_blocks_create(struct otd_blocks **out, const struct otd_blocks_conf *
 void otd_blocks_destroy(struct otd_blocks *b);
 /* Reads what a former run left in blocks/ and begins to watch. Blocks; before the loop serves. */
 otd_rc otd_blocks_start(struct otd_blocks *b, struct otd_err *err);
-/* A new one: handed to the nodes and written to the disk, both at once. */
+/* A new one: handed to the nodes and written to the disk, both at once. One whose bytes are here stays as
+   it is. */
 void otd_blocks_found(struct otd_blocks *b, const struct otd_block_name *name,
 		      struct otd_span block);
+/* Whether its bytes are here, from a file or found in this run. */
+bool otd_blocks_knows(const struct otd_blocks *b, const uint8_t hash[32]);
+/* Whether all of them are on the disk as far as we know. */
+bool otd_blocks_written(const struct otd_blocks *b);
+/* Who writes the files; lives as long as b. */
+struct otd_worker *otd_blocks_disk(struct otd_blocks *b);
 /* Accounting has it on record in this state: from now on verdicts are given. */
 void otd_blocks_on_record(struct otd_blocks *b, const struct otd_block_name *name,
 			  enum otd_block_state state, uint32_t confirmations);

@@ -1,4 +1,4 @@
-#include "pool/coordinator.h"
+#include "pool/coordinator_impl.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -8,65 +8,9 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "pool/blocks.h"
 #include "pool/image.h"
 #include "pool/job.h"
 #include "pool/reactor/reactor.h"
-
-/* A reactor judges shares of its last OTD_JOB_RING jobs; those that it has sent us a block of while
-   newer ones were on their way to it are here still. */
-#define JOBS_KEPT        (OTD_JOB_RING + 16)
-#define EXTRANONCE_BYTES 32
-#define SCRIPT_BYTES     128
-#define ADDRESS_BYTES    256
-#define NAME_BYTES       65
-#define TAG_BYTES        65
-#define REACTORS_MAX     64 /* of threads.reactors */
-
-struct job {
-	uint32_t number; /* 0: unused */
-	struct otd_template *handle;
-};
-
-/* What a reactor said when no client of a removed pool was left. */
-struct farewell {
-	bool said;
-	uint64_t epoch, seq; /* nothing of the pool comes behind this */
-	uint64_t merged;     /* place in the coordinator's journal; 0: not merged so far */
-};
-
-struct pool {
-	struct otd_coordinator_pool conf; /* chain NULL: forgotten */
-	char name[NAME_BYTES], tag[TAG_BYTES];
-	uint8_t script[SCRIPT_BYTES];
-	bool removed;
-	struct farewell farewell[REACTORS_MAX]; /* by reactor */
-	struct job jobs[JOBS_KEPT];
-	uint32_t n_jobs;
-	struct otd_msg *current; /* the newest job message, for a reactor that comes later */
-	struct otd_job_parts parts;
-	struct otd_metric *m_jobs, *m_blocks;
-};
-
-struct reactor {
-	struct otd_mailbox *mailbox;
-	bool drained;
-	bool owes; /* the answer to a freeze that was given up */
-};
-
-struct otd_coordinator {
-	struct otd_coordinator_conf conf;
-	struct pool *pools; /* room for OTD_POOLS_MAX, as in block_pools */
-	size_t n_pools;
-	struct otd_blocks_pool *block_pools;
-	struct otd_blocks *blocks;
-	struct otd_mailbox *mailbox;
-	struct reactor *reactors;
-	uint32_t n_reactors;
-	uint32_t last_job;
-	otd_fn drained;
-	void *drained_arg;
-};
 
 static struct otd_msg *copy_msg(const struct otd_msg *m)
 {
@@ -104,15 +48,6 @@ static struct job *remember(struct otd_coordinator *c, struct pool *p, struct ot
 	j->handle = t;
 	j->number = ++c->last_job;
 	return j;
-}
-
-static struct job *find_job(struct pool *p, uint32_t number)
-{
-	for (size_t i = 0; i < JOBS_KEPT; i++) {
-		if (number && p->jobs[i].number == number)
-			return &p->jobs[i];
-	}
-	return NULL;
 }
 
 static void put_u128(uint8_t to[16], otd_u128 v)
@@ -191,6 +126,7 @@ void otd_coordinator_template(struct otd_coordinator *c, size_t pool,
 		return;
 	}
 	broadcast(c, m);
+	c->conf.env->ops->timer_start(c->keep, KEEP_MS, 0);
 	otd_msg_destroy(p->current);
 	p->current = m;
 	otd_metric_add(p->m_jobs, 1);
@@ -240,35 +176,19 @@ static void on_auth(struct otd_coordinator *c, const struct otd_msg_auth *m)
 static void on_block(struct otd_coordinator *c, const struct otd_msg_block *m)
 {
 	struct otd_err err = {0};
-/* What one reactor says of a worker's refused shares is for all others. */
-static void on_budget(struct otd_coordinator *c, const struct otd_msg_budget *m)
-{
-	struct otd_msg *copy = copy_msg(&m->head);
-	if (!copy)
-		return; /* the others count without it */
-	copy->type = OTD_MSG_BUDGET_HEARD;
-	((struct otd_msg_budget *)copy)->from = m->head.reactor;
-	for (uint32_t i = 0; i < c->n_reactors; i++) {
-		if (c->reactors[i].mailbox && i != m->head.reactor)
-			send_copy(c, i, copy);
-	}
-	otd_msg_destroy(copy);
-}
-
 	struct otd_block_name name = {
 		.pool = m->pool, .epoch = m->epoch, .share_seq = m->share_seq, .height = m->height};
 	char hash[65], quoted[600];
 	if (m->pool >= c->n_pools || !c->pools[m->pool].conf.chain)
 		return;
 	struct pool *p = &c->pools[m->pool];
-	struct job *j = find_job(p, m->job);
+	struct job *j = otd_coordinator_job(p, m->job);
 	struct otd_bytes block;
 	memcpy(name.hash, m->hash, 32);
 	otd_hex_encode_reverse(hash, m->hash, 32);
 	struct otd_span account = otd_msg_get(m, m->account), worker = otd_msg_get(m, m->worker);
 	char account_text[2 * ADDRESS_BYTES], worker_text[2 * ADDRESS_BYTES];
 	otd_log(OTD_LOG_INFO, "pool", "block.found",
-	case OTD_MSG_BUDGET: on_budget(c, (const struct otd_msg_budget *)m); break;
 		"pool=%s height=%" PRIu64 " hash=%s account=%s worker=%s share=%" PRIu64
 		"-%" PRIu64,
 		p->conf.name, m->height, hash,
@@ -320,6 +240,21 @@ static void on_pool_gone(struct otd_coordinator *c, const struct otd_msg_pool_go
 		(struct farewell){.said = true, .epoch = m->epoch, .seq = m->seq};
 }
 
+/* What one reactor says of a worker's refused shares is for all others. */
+static void on_budget(struct otd_coordinator *c, const struct otd_msg_budget *m)
+{
+	struct otd_msg *copy = copy_msg(&m->head);
+	if (!copy)
+		return; /* the others count without it */
+	copy->type = OTD_MSG_BUDGET_HEARD;
+	((struct otd_msg_budget *)copy)->from = m->head.reactor;
+	for (uint32_t i = 0; i < c->n_reactors; i++) {
+		if (c->reactors[i].mailbox && i != m->head.reactor)
+			send_copy(c, i, copy);
+	}
+	otd_msg_destroy(copy);
+}
+
 static void on_message(void *arg, const struct otd_msg *m)
 {
 	struct otd_coordinator *c = arg;
@@ -333,6 +268,7 @@ static void on_message(void *arg, const struct otd_msg *m)
 		on_drained(c, at);
 		break;
 	case OTD_MSG_POOL_GONE: on_pool_gone(c, (const struct otd_msg_pool_gone *)m); break;
+	case OTD_MSG_BUDGET: on_budget(c, (const struct otd_msg_budget *)m); break;
 	default: otd_log(OTD_LOG_ERROR, "pool", "message.unknown", "type=%u", m->type);
 	}
 }
@@ -473,6 +409,7 @@ otd_rc otd_coordinator_create(struct otd_coordinator **out, const struct otd_coo
 	if (!c)
 		return otd_fail(err, rc, "out of memory");
 	c->conf = *conf;
+	c->earlier = true;
 	rc = init_pools(c, err);
 	if (rc == OTD_OK) {
 		struct otd_blocks_conf blocks = {.env = conf->env,
@@ -486,6 +423,11 @@ otd_rc otd_coordinator_create(struct otd_coordinator **out, const struct otd_coo
 						 .arg = c};
 		rc = otd_blocks_create(&c->blocks, &blocks, err);
 	}
+	if (rc == OTD_OK)
+		rc = otd_templates_create(&c->templates, conf->env, otd_blocks_disk(c->blocks),
+					  conf->data_dir, err);
+	if (rc == OTD_OK)
+		rc = conf->env->ops->timer_create(conf->loop, &c->keep, otd_coordinator_keep, c);
 	if (rc == OTD_OK)
 		rc = otd_mailbox_create(&c->mailbox, conf->loop, on_message, c);
 	if (rc != OTD_OK) {
@@ -501,7 +443,10 @@ void otd_coordinator_destroy(struct otd_coordinator *c)
 	if (!c)
 		return;
 	otd_mailbox_destroy(c->mailbox);
+	if (c->keep)
+		c->conf.env->ops->timer_destroy(c->keep);
 	otd_blocks_destroy(c->blocks);
+	otd_templates_destroy(c->templates);
 	for (size_t i = 0; c->pools && i < c->n_pools; i++)
 		free_pool(&c->pools[i]);
 	free(c->pools);

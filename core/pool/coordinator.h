@@ -85,6 +85,9 @@ void otd_coordinator_template(struct otd_coordinator *c, size_t pool,
 			      const struct otd_chain_template *t, bool new_tip);
 /* Accounting's word that a block is on record (also at start, for every one that is not final). */
 void otd_coordinator_block(struct otd_coordinator *c, const struct otd_acct_block *b);
+/* A block out of a journal of before: where no block file has it, it is put together again, of the template
+   in memory or its file, and handed in. Behind otd_coordinator_start(). */
+void otd_coordinator_found(struct otd_coordinator *c, const struct otd_acct_found *f);
 /* Sends OTD_MSG_DRAIN to every reactor; drained(arg) once all have answered. */
 void otd_coordinator_drain(struct otd_coordinator *c, otd_fn drained, void *arg);
 /*

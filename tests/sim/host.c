@@ -397,6 +397,12 @@ static void on_block(void *arg, const struct otd_acct_block *b)
 	otd_coordinator_block(h->coordinator, b);
 }
 
+static void on_found(void *arg, const struct otd_acct_found *f)
+{
+	struct host *h = arg;
+	otd_coordinator_found(h->coordinator, f);
+}
+
 static void on_release(void *arg, uint64_t epoch, uint64_t seq)
 {
 	struct host *h = arg;
@@ -417,9 +423,11 @@ static otd_rc payments_work(void *arg, struct otd_db *db, struct otd_err *err)
 
 static otd_rc open_parts(struct host *h)
 {
-	const struct otd_accounting_events events = {on_block, on_release, h};
-	otd_accounting_start(h->acct, &events);
+	const struct otd_accounting_events events = {
+		.block = on_block, .release = on_release, .found = on_found, .arg = h};
 	otd_rc rc = otd_coordinator_start(h->coordinator, &h->err);
+	if (rc == OTD_OK)
+		otd_accounting_start(h->acct, &events);
 	for (uint32_t i = 0; rc == OTD_OK && i < HOST_REACTORS; i++)
 		rc = open_reactor(h, i);
 	if (rc == OTD_OK)

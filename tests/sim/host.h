@@ -96,6 +96,9 @@ struct host {
 	size_t n_epochs;
 	bool may_refuse; /* to start: the disk has faults */
 	bool may_hold;   /* a block's credits, for a person: there was no memory for them */
+	/* the newest block that a journal was given */
+	bool wrote_block;
+	uint8_t block_hash[32], block_prev[32];
 	bool payments_on, committed, looking, serving, flushed, drained, must_settle;
 	struct look *look; /* host_check.c */
 	uint64_t commits, last_posting, unknown[2];

@@ -118,6 +118,9 @@ static void take_block(struct host *h, struct host_epoch *e, uint64_t seq, const
 	memcpy(b.hash, r.hash, 32);
 	memcpy(&b.value, r.value, 16);
 	b.share_seq = r.share_seq;
+	h->wrote_block = true;
+	memcpy(h->block_hash, r.hash, 32);
+	memcpy(h->block_prev, r.prev, 32);
 	if (r.share_seq + 1 != seq)
 		host_fail(h, "a block is on record at %llu, its share at %llu",
 			  (unsigned long long)seq, (unsigned long long)r.share_seq);

@@ -281,6 +281,11 @@ void sim_node_handed_in(const struct sim_node *n, uint64_t *taken, uint64_t *ref
 	*side = n->side;
 }
 
+bool sim_node_has_block(const struct sim_node *n, const uint8_t hash[32])
+{
+	return n_block_of(n, hash) != NULL;
+}
+
 uint64_t sim_node_depth_of_block(const struct sim_node *n, const uint8_t hash[32])
 {
 	const struct nblock *b = n_block_of(n, hash);

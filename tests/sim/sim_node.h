@@ -74,6 +74,8 @@ void sim_node_handed_in(const struct sim_node *n, uint64_t *taken, uint64_t *ref
 			uint64_t *side);
 /* Confirmations of the block in the best chain; 0: not there. */
 uint64_t sim_node_depth_of_block(const struct sim_node *n, const uint8_t hash[32]);
+/* Whether anybody ever gave it this block. */
+bool sim_node_has_block(const struct sim_node *n, const uint8_t hash[32]);
 uint64_t sim_node_height(const struct sim_node *n);
 /* What non-coinbase transactions of the best chain pay to the script, and by how many outputs. */
 int64_t sim_node_received(const struct sim_node *n, const uint8_t *script, size_t len,

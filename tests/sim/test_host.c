@@ -9,6 +9,7 @@
  *   OTEDAMA_SIM_DIGESTS=FILE                    the digest of every step goes there
  */
 #include "base/log.h"
+#include "base/text.h"
 #include "host.h"
 #include "pool/journal/journal_format.h"
 
@@ -51,6 +52,7 @@ enum site {
 	DISK_FULL,
 	START_REFUSED,
 	BIT_FLIPPED,
+	FOUND_AND_KILLED,
 	SITES
 };
 static const char *const site_names[] = {"a reorganisation",
@@ -70,7 +72,8 @@ static const char *const site_names[] = {"a reorganisation",
 					 "an orderly end",
 					 "no room on the disk",
 					 "a start refused for the disk",
-					 "a bit of a journal flipped"};
+					 "a bit of a journal flipped",
+					 "killed with a block in the journal only"};
 _Static_assert(sizeof(site_names) / sizeof(site_names[0]) == SITES, "a name each");
 static uint64_t fired[SITES], miner_fired[MINER_SITES], net_fired[SIM_NET_FAULTS];
 static uint64_t http_fired[SIM_HTTP_FAULTS], kill_fired[SIM_POINTS], unknown_fired[2];
@@ -96,6 +99,8 @@ struct story {
 	bool calm;
 	unsigned crashes;
 	uint64_t die_at; /* step; 0: not at one */
+	bool hunting;    /* it is killed with the next block that only a journal has */
+	bool caught;     /* that was so */
 };
 
 static void reorganise(struct story *t)
@@ -260,6 +265,67 @@ static void flip_a_bit(struct story *t)
 	fired[BIT_FLIPPED]++;
 }
 
+/* --- a block that a journal has, and nobody else --- */
+
+struct traces {
+	char hash[65], prev[65];
+	bool block_file, template_file;
+};
+
+static void look_for_traces(void *arg, const char *path, size_t n)
+{
+	struct traces *k = arg;
+	size_t len = strlen(path);
+	(void)n;
+	k->block_file |= strstr(path, "/blocks/") && strstr(path, k->hash);
+	k->template_file |= strstr(path, "/templates/") && strstr(path, k->prev) &&
+			    strcmp(path + len - 4, ".new") != 0;
+}
+
+/* Killed now: the block is in a journal and the tip's transactions are in files, but no block file was begun and
+   no node was asked. */
+static bool is_only_in_the_journal(void *arg, enum sim_point kind)
+{
+	struct story *t = arg;
+	struct host *h = &t->h;
+	struct traces k = {0};
+	if (!t->hunting || !h->wrote_block || kind == SIM_POINT_WRITE)
+		return false;
+	h->wrote_block = false;
+	otd_hex_encode_reverse(k.hash, h->block_hash, 32);
+	otd_hex_encode_reverse(k.prev, h->block_prev, 32);
+	sim_list(h->sim, look_for_traces, &k);
+	if (k.block_file || !k.template_file || sim_node_has_block(h->node, h->block_hash))
+		return false;
+	t->hunting = false;
+	t->caught = true;
+	fired[FOUND_AND_KILLED]++;
+	return true;
+}
+
+struct arrival {
+	struct host *h;
+	uint8_t hash[32];
+};
+
+static bool has_arrived(void *arg)
+{
+	struct arrival *a = arg;
+	return sim_node_has_block(a->h->node, a->hash);
+}
+
+/* The next life hands it in, whatever nodes and network do meanwhile. */
+static void recover_block(struct story *t)
+{
+	struct arrival a = {.h = &t->h};
+	t->caught = false;
+	memcpy(a.hash, t->h.block_hash, 32);
+	if (!host_start(a.h))
+		host_fail(a.h, "no start: %s", a.h->err.text);
+	if (!has_arrived(&a) && !sim_run(a.h->sim, PATIENCE, has_arrived, &a))
+		host_fail(a.h, "a block that was in the journal never came to a node");
+}
+
 /* --- lives --- */
 
 static void die(struct story *t)
@@ -269,7 +335,8 @@ static void die(struct story *t)
 	t->die_at = 0;
 	sim_crash_now(s);
 	host_end(&t->h);
-	bool process = sim_chance(s, 500000);
+	bool process = sim_chance(s, 500000) || t->caught;
+	t->hunting = false;
 	otd_log(OTD_LOG_INFO, "sim", "life.end", "life=%u power=%d", t->h.life, !process);
 	fired[process ? PROCESS_DIED : POWER_LOST]++;
 	if (process)
@@ -278,8 +345,12 @@ static void die(struct story *t)
 		sim_reboot(s);
 	t->crashes++;
 	sim_sleep(s, (int64_t)sim_below(s, sim_chance(s, 700000) ? 8000 : 120000));
-	if (sim_chance(s, 100000))
+	if (sim_chance(s, 100000) && !t->caught)
 		flip_a_bit(t);
+	if (!t->caught)
+		return;
+	recover_block(t);
+	die(t);
 }
 
 static void leave(struct story *t)
@@ -306,11 +377,13 @@ static void one_life(struct story *t)
 	int64_t left = 60000 + (int64_t)sim_below(s, 300000);
 	bool orderly = t->crashes >= LIVES - 1 && sim_chance(s, 500000);
 	set_faults(t);
-	if (sim_chance(s, 300000))
+	t->hunting = !t->h.may_refuse && sim_chance(s, 300000);
+	t->h.wrote_block = false;
+	if (!t->hunting && sim_chance(s, 300000))
 		t->die_at = sim_steps(s) + 1 + sim_below(s, 30000);
-	else if (sim_chance(s, 500000))
+	else if (!t->hunting && sim_chance(s, 500000))
 		sim_crash_at(s, (enum sim_point)sim_below(s, SIM_POINTS), 1 + sim_below(s, 400));
-	else if (sim_chance(s, 700000))
+	else if (!t->hunting && sim_chance(s, 700000))
 		sim_crash_in(s, 1 + sim_below(s, sim_chance(s, 200000) ? 60 : 6000));
 	if (!host_start(&t->h)) {
 		fired[START_REFUSED] += !sim_dead(s);
@@ -318,7 +391,7 @@ static void one_life(struct story *t)
 		return;
 	}
 	while (left > 0 && !sim_dead(s)) {
-		if (sim_chance(s, 20000)) {
+		if (sim_chance(s, 20000) && !t->hunting) {
 			sim_disk_full(s, 3000);
 			fired[DISK_FULL]++;
 		}
@@ -424,6 +497,7 @@ static void seed_run(uint64_t seed, struct total *sum)
 	host_init(h, seed, false);
 	sim_each_step(h->sim, on_step, t);
 	sim_outside(h->sim, 20000, make_trouble, t);
+	sim_at_points(h->sim, is_only_in_the_journal, t);
 	for (uint64_t n = LIVES - 1 + sim_below(h->sim, 3);
 	     n > 0 || t->crashes<LIVES - 1; n -= n> 0)
 		one_life(t);

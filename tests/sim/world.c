@@ -512,7 +512,8 @@ static otd_rc open_reactor(struct world *w, struct reactor *r)
 bool world_start(struct world *w)
 {
 	struct otd_env *e = sim_env(w->sim);
-	const struct otd_accounting_events events = {on_block, on_release, w};
+	const struct otd_accounting_events events = {
+		.block = on_block, .release = on_release, .arg = w};
 	w->err = (struct otd_err){0};
 	w->n_watched = 0;
 	w->fee_ppm = w->fee_ppm ? w->fee_ppm : FEE_PPM;

@@ -96,6 +96,7 @@ void acct_epoch_free(struct acct_epoch *ep)
 	if (!ep)
 		return;
 	otd_journal_reader_close(ep->reader);
+	otd_found_destroy(ep->found);
 	for (size_t i = 0; i < ep->cap_workers; i++) {
 		if (!ep->workers[i])
 			continue;
@@ -317,6 +318,7 @@ void otd_accounting_start(struct otd_accounting *a, const struct otd_accounting_
 		if (a->events.block)
 			a->events.block(a->events.arg, &view);
 	}
+	acct_found_start(a);
 	a->env->ops->timer_start(a->tick, TICK_MS, TICK_MS);
 }
 

@@ -80,6 +80,17 @@ struct otd_acct_block {
 	bool held;           /* credits were refused (see alerts) and wait for a person */
 };
 
+/* A block that a journal of before holds, and of which no node's yes is on record. */
+struct otd_acct_found {
+	size_t pool; /* slot of the pool; SIZE_MAX: it is not in the settings */
+	const char *pool_name;
+	uint64_t epoch, share_seq, height;
+	uint32_t job;  /* of the run that wrote the journal */
+	bool at_start; /* in start(): the loop does not serve yet */
+	uint8_t hash[32], prev[32];
+	struct otd_span header, coinbase;
+};
+
 /* Called on the loop, never from within a call of this header but for start(). */
 struct otd_accounting_events {
 	/* A block is in SQL with its credits: from now on verdicts are taken. In start() for every
@@ -87,6 +98,9 @@ struct otd_accounting_events {
 	void (*block)(void *arg, const struct otd_acct_block *b);
 	/* What is up to seq in the journal of this epoch is not needed any more. */
 	void (*release)(void *arg, uint64_t epoch, uint64_t seq);
+	/* In start(), and where a reactor's process has died: whoever wrote this block down may have said it to
+	   nobody else. f lives as long as the call. */
+	void (*found)(void *arg, const struct otd_acct_found *f);
 	void *arg;
 };
 

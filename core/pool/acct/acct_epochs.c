@@ -109,15 +109,23 @@ struct over {
 	struct otd_accounting *a;
 	struct acct_epoch *ep;
 	struct otd_journal_range range;
+	struct otd_found *found;
 	struct otd_err err;
 	otd_acct_over_fn done;
 	void *arg;
 };
 
+static void over_free(struct over *o)
+{
+	otd_found_destroy(o->found);
+	free(o);
+}
+
 static void recover(void *arg)
 {
 	struct over *o = arg;
-	otd_rc rc = otd_journal_recover(o->a->env, o->ep->dir, &o->range, &o->err);
+	otd_rc rc = otd_journal_recover_each(o->a->env, o->ep->dir, &o->range, otd_found_look,
+					     o->found, &o->err);
 	if (rc == OTD_E_NOT_FOUND) {
 		o->err = (struct otd_err){0};
 		o->range.last = 0;
@@ -132,7 +140,7 @@ static void recovered(void *arg)
 	struct over *o = arg;
 	struct acct_epoch *ep = o->ep;
 	if (o->a->destroying) {
-		free(o);
+		over_free(o);
 		return;
 	}
 	if (o->err.rc != OTD_OK) {
@@ -152,7 +160,9 @@ static void recovered(void *arg)
 	if (o->done)
 		o->done(o->arg, ep->epoch, ep->durable, &o->err);
 	struct otd_accounting *a = o->a;
-	free(o);
+	if (o->err.rc == OTD_OK)
+		acct_found_say(a, ep, o->found, false);
+	over_free(o);
 	acct_merge(a);
 }
 
@@ -165,9 +175,10 @@ otd_rc otd_accounting_epoch_over(struct otd_accounting *a, uint64_t epoch, otd_a
 		return OTD_E_NOT_FOUND;
 	if (!o)
 		return OTD_E_NOMEM;
-	*o = (struct over){.a = a, .ep = ep, .done = done, .arg = arg};
-	otd_rc rc = a->env->ops->worker_give(a->worker, recover, recovered, o);
+	*o = (struct over){.a = a, .ep = ep, .found = otd_found_create(), .done = done, .arg = arg};
+	otd_rc rc =
+		o->found ? a->env->ops->worker_give(a->worker, recover, recovered, o) : OTD_E_NOMEM;
 	if (rc != OTD_OK)
-		free(o);
+		over_free(o);
 	return rc;
 }

@@ -384,7 +384,11 @@ static otd_rc check_left_over(struct otd_accounting *a, struct otd_err *err)
 {
 	for (struct acct_epoch *ep = a->epochs; ep; ep = ep->next_epoch) {
 		struct otd_journal_range range;
-		otd_rc rc = otd_journal_recover(a->env, ep->dir, &range, err);
+		ep->found = otd_found_create();
+		if (!ep->found)
+			return otd_fail(err, OTD_E_NOMEM, "accounting: out of memory");
+		otd_rc rc = otd_journal_recover_each(a->env, ep->dir, &range, otd_found_look,
+						     ep->found, err);
 		if (rc && rc != OTD_E_NOT_FOUND)
 			return rc;
 		ep->durable = rc ? 0 : range.last;

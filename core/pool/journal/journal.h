@@ -86,6 +86,11 @@ struct otd_journal_range {
 };
 otd_rc otd_journal_recover(struct otd_env *e, const char *dir, struct otd_journal_range *out,
 			   struct otd_err *err);
+/* The same, and each good record is shown on the way: in order, those that a segment restates and those that
+   a later segment repeats too. */
+typedef void (*otd_journal_each_fn)(void *arg, const struct otd_record *r);
+otd_rc otd_journal_recover_each(struct otd_env *e, const char *dir, struct otd_journal_range *out,
+				otd_journal_each_fn each, void *arg, struct otd_err *err);
 
 /*
  * Reads a journal (of this or another thread, alive or left over) from sequence from on. Records

@@ -15,6 +15,8 @@ struct scan {
 	struct otd_env *env;
 	const char *dir;
 	struct otd_journal_report *report; /* not NULL: nothing is written, only looked at */
+	otd_journal_each_fn each;          /* or NULL */
+	void *arg;
 	struct otd_journal_range range;
 	bool any;      /* a segment with a header was seen */
 	uint64_t next; /* the sequence that must come */
@@ -113,6 +115,8 @@ static otd_rc walk(struct scan *s, struct otd_journal_window *w, struct otd_err 
 				w->path, (unsigned long long)w->at, (unsigned long long)fr.seq,
 				(unsigned)(fr.group & OTD_JOURNAL_GROUP_MASK));
 		expect += !context;
+		if (s->each)
+			s->each(s->arg, &(struct otd_record){fr.seq, fr.type, payload});
 		s->group = fr.group & OTD_JOURNAL_GROUP_MASK;
 		if (s->group != last)
 			s->group_at = w->at;
@@ -213,8 +217,14 @@ static otd_rc take_segment(struct scan *s, struct otd_journal_window *w, struct 
 otd_rc otd_journal_recover(struct otd_env *e, const char *dir, struct otd_journal_range *out,
 			   struct otd_err *err)
 {
+	return otd_journal_recover_each(e, dir, out, NULL, NULL, err);
+}
+
+otd_rc otd_journal_recover_each(struct otd_env *e, const char *dir, struct otd_journal_range *out,
+				otd_journal_each_fn each, void *arg, struct otd_err *err)
+{
 	const struct otd_files *f = e->files;
-	struct scan s = {.env = e, .dir = dir, .next = 1};
+	struct scan s = {.env = e, .dir = dir, .each = each, .arg = arg, .next = 1};
 	struct otd_journal_window w = {0};
 	struct otd_journal_ids ids;
 	otd_rc rc = otd_journal_ids(&ids, e, dir, err);
