@@ -112,6 +112,15 @@ class Test:
             return r.returncode, {}
         return r.returncode, {x["check"]: (x["result"], x["text"]) for x in answer["checks"]}
 
+    def check_races(self, path, *words):
+        """The same of one whose threads spoil each other's hashes: where one processor has little time for them they
+        may be lucky for the second that it takes."""
+        for _ in range(20):
+            status, found = self.check(path, *words)
+            if found.get("threads", ("fail",))[0] == "fail":
+                break
+        return status, found
+
     def shipped(self, path, kind, name):
         options = ("--options", OPTIONS[name]) if name in OPTIONS else ()
         wanted = OF_ALL | OF_KIND[kind]
@@ -126,7 +135,7 @@ class Test:
     def bad(self, name, wants):
         path = os.path.join(self.build, "tests", "bad", name + ".so")
         only = [x for w in (*wants, *TOO.get(name, ())) for x in ("--only", w.strip())]
-        status, found = self.check(path, "--limit", LIMITS.get(name, "120"), *only)
+        status, found = self.check_races(path, "--limit", LIMITS.get(name, "120"), *only)
         self.expect(name, status == 1, f"status {status}")
         for which, words in wants.items():
             result, text = found.get(which.strip(), ("nothing", ""))
@@ -197,7 +206,7 @@ class Test:
                 path = os.path.join(d, name.split("/")[1] + ".so")
                 subprocess.run([strip, "-o", path, os.path.join(self.build, "tests", "bad", name + ".so")], check=True)
                 os.chmod(path, 0o755)
-                found = self.check(path, "--only", only)[1]
+                found = self.check_races(path, "--only", only)[1]
                 self.expect(f"{name} stripped", found[only][0] == result and words in found[only][1], found)
 
     def who_may_write(self):
