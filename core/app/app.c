@@ -157,9 +157,9 @@ static otd_rc start_history(struct otd_app *app, struct otd_err *err)
 	return otd_history_create(&app->history, &conf, err);
 }
 
-static otd_rc start_archive(struct otd_app *app, struct otd_err *err)
+otd_rc otd_app_make_archive(struct otd_app *app, struct otd_archive **out,
+			    const struct otd_settings_journal *j, struct otd_err *err)
 {
-	const struct otd_settings_journal *j = &app->settings->journal;
 	struct otd_archive_conf conf = {
 		.loop = app->loop,
 		.data_dir = app->data_dir,
@@ -170,7 +170,8 @@ static otd_rc start_archive(struct otd_app *app, struct otd_err *err)
 		/* What all journals may still come to, and as much again. */
 		.free_bytes =
 			2 * (uint64_t)j->segment_bytes * (app->n_reactors + 1) + (256u << 20)};
-	return j->keep_ms || j->keep_bytes ? otd_archive_create(&app->archive, &conf, err) : OTD_OK;
+	*out = NULL;
+	return j->keep_ms || j->keep_bytes ? otd_archive_create(out, &conf, err) : OTD_OK;
 }
 
 static void on_drain_signal(void *arg)
@@ -276,7 +277,7 @@ static otd_rc start_parts(struct otd_app *app, struct otd_err *err)
 	otd_payer_start(app->payer);
 	rc = start_history(app, err);
 	if (rc == OTD_OK)
-		rc = start_archive(app, err);
+		rc = otd_app_make_archive(app, &app->archive, &app->settings->journal, err);
 	if (rc == OTD_OK)
 		rc = otd_heir_load(app, err);
 	return rc;

@@ -43,6 +43,9 @@ void otd_app_payment_request(struct otd_app *app, struct otd_control_request *r,
 
 /* app.c */
 void otd_app_log_conf(struct otd_log_conf *to, const struct otd_settings_log *s);
+/* Where these settings keep segments of journals; else NULL in *out. It begins at once. */
+otd_rc otd_app_make_archive(struct otd_app *app, struct otd_archive **out,
+			    const struct otd_settings_journal *j, struct otd_err *err);
 void otd_app_drain(struct otd_app *app);
 void otd_app_flush(struct otd_app *app);
 

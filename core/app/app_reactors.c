@@ -66,6 +66,7 @@ struct otd_stratum_limits otd_app_limits(const struct otd_settings *s)
 			    .part_ppm = (uint32_t)s->limits.invalid.part_ppm,
 			    .window_ms = s->limits.invalid.window_ms,
 			    .ban_ms = s->limits.invalid.ban_ms},
+		.archive = s->journal.keep_ms || s->journal.keep_bytes,
 	};
 }
 

@@ -254,6 +254,14 @@ static void options(struct walk *w, const char *kind, const char *id, const stru
 	}
 }
 
+/* Of a key for options alone: whose they are stands in the otd_settings_use that its member is of. */
+static const char *id_beside(const struct otd_key *k, const uint8_t *base)
+{
+	const struct otd_settings_use *use =
+		(const void *)(base + k->offset - offsetof(struct otd_settings_use, options));
+	return use->id ? use->id : "";
+}
+
 static const struct otd_yaml *as_map(const struct otd_yaml *y)
 {
 	return y && otd_yaml_kind(y) == OTD_YAML_MAP ? y : NULL;
@@ -359,7 +367,7 @@ static void one(struct walk *w, const struct otd_key *k, const struct side *a, c
 	} else if (k->type == OTD_KEY_PLUGIN) {
 		plugin(w, k, &x, &y);
 	} else if (k->type == OTD_KEY_OPTIONS) {
-		options(w, k->name, "", as_map(x.y), as_map(y.y));
+		options(w, k->name, id_beside(k, b->base), as_map(x.y), as_map(y.y));
 	} else if (!same_value(k, &x, &y)) {
 		changed(w, k, &x, &y);
 	}

@@ -1,6 +1,7 @@
 /* One value: from its text to the member of the struct. */
 #include "base/text.h"
 #include "config/read.h"
+#include "config/secret.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -168,39 +169,18 @@ static void read_decimal(struct otd_reading *r, const struct otd_key *k, const s
 static const char *secret_of_file(struct otd_reading *r, const struct otd_key *k,
 				  const struct otd_yaml *y, const char *path)
 {
-	const struct otd_files *files = r->env->files;
-	struct otd_file *f = NULL;
-	char line[1025];
-	size_t got = 0;
+	char line[OTD_SECRET_MAX + 1];
+	struct otd_err err = {0};
 	const char *secret = NULL;
-	otd_rc rc = files->open(files->ctx, &f, path, OTD_OPEN_READ);
-	if (!rc)
-		rc = files->read(files->ctx, f, &got, line, sizeof(line), 0);
+	otd_rc rc = otd_secret_read(line, r->env, path, k->name, &err);
 	if (rc) {
-		otd_read_problem(
-			r, rc, y, k->name,
-			"file '%.120s' cannot be read: %.120s; write the %s into its first "
-			"line, and let the pool's user read it",
-			path, files->last_error(files->ctx), k->name);
-		goto out;
+		otd_read_problem(r, rc, y, k->name, "%s", err.text);
+		return NULL;
 	}
-	size_t n = 0;
-	while (n < got && line[n] != '\n' && line[n] != '\r' && line[n])
-		n++;
-	if (n == 0 || n == sizeof(line) || (n < got && !line[n])) {
-		otd_read_problem(r, OTD_E_INVALID, y, k->name,
-				 "file '%.200s' has no first line of 1 to 1024 bytes; write the %s "
-				 "there",
-				 path, k->name);
-		goto out;
-	}
-	secret = otd_arena_text(&r->extra->arena, line, n);
+	secret = otd_arena_text(&r->extra->arena, line, strlen(line));
+	explicit_bzero(line, sizeof(line));
 	if (!secret)
 		otd_read_no_memory(r);
-out:
-	explicit_bzero(line, sizeof(line));
-	if (f)
-		files->close(files->ctx, f);
 	return secret;
 }
 
@@ -208,8 +188,9 @@ static void read_text(struct otd_reading *r, const struct otd_key *k, const stru
 		      const char **to)
 {
 	const char *s = otd_yaml_text(y);
-	if ((k->flags & OTD_KEY_SECRET) && strncmp(s, "file:", 5) == 0) {
-		s = secret_of_file(r, k, y, s + 5);
+	const char *path = (k->flags & OTD_KEY_SECRET) ? otd_secret_path(s) : NULL;
+	if (path) {
+		s = secret_of_file(r, k, y, path);
 		if (!s)
 			return;
 	}

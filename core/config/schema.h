@@ -21,11 +21,11 @@ enum otd_key_type {
 	OTD_KEY_LISTEN,   /* struct otd_settings_listen: text, host and port */
 	OTD_KEY_TEXTS, /* struct otd_settings_texts; min..max bounds the entries where max is not 0;
 			     choices, where given, are all that may stand in it */
-	OTD_KEY_LEVELS,   /* const struct otd_settings_log_level *, and a count: a level a name */
-	OTD_KEY_SECTION,  /* a struct in place, described by sub */
-	OTD_KEY_MAP,      /* pointer to structs described by sub, one a name, and a count */
-	OTD_KEY_PLUGIN,   /* struct otd_settings_use; sub is NULL: what is inside is the plugin's */
-	OTD_KEY_OPTIONS,  /* const struct otd_yaml *: a mapping of plugin options */
+	OTD_KEY_LEVELS,  /* const struct otd_settings_log_level *, and a count: a level a name */
+	OTD_KEY_SECTION, /* a struct in place, described by sub */
+	OTD_KEY_MAP,     /* pointer to structs described by sub, one a name, and a count */
+	OTD_KEY_PLUGIN,  /* struct otd_settings_use; sub is NULL: what is inside is the plugin's */
+	OTD_KEY_OPTIONS, /* const struct otd_yaml *: a mapping of plugin options; .options of an otd_settings_use */
 	OTD_KEY_POLICIES, /* struct otd_settings_policies; max bounds the entries */
 	OTD_KEY_TLS,      /* struct otd_settings_tls: a file, or two */
 	OTD_KEY_LATER     /* is not there yet: help says so */

@@ -69,4 +69,9 @@ struct otd_yaml *otd_yaml_overlay(struct otd_yaml_doc *d, const struct otd_yaml 
 otd_rc otd_yaml_add_text(struct otd_yaml_doc *d, struct otd_yaml *map, const char *key,
 			 const char *text, const struct otd_yaml *at);
 
+struct otd_bytes;
+/* The node as YAML of one line, values as they are read (${NAME} replaced): with the secrets in it, for
+   a process of our own and nobody else. Where there is no room out->failed says so. */
+void otd_yaml_flow(struct otd_bytes *out, const struct otd_yaml *y);
+
 #endif

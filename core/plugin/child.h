@@ -45,8 +45,11 @@ otd_rc otd_plugin_child_judge(struct otd_bytes *own, char *report, const struct 
 /*
  * The loader's own trial: `otedama plugin-trial FILE`, which no --help shows. It loads the file with its
  * known answers, and creates and destroys an instance with default options, and one for each line of
- * its input, a YAML flow mapping of options.
+ * its input, a YAML flow mapping of options. A line [BEFORE, AFTER] is two such mappings: an instance with
+ * the first is given the second by reconfigure(), and the first again; where it refuses the child says
+ * OTD_PLUGIN_REFUSED and why.
  */
+#define OTD_PLUGIN_REFUSED    "REFUSED"
 #define OTD_PLUGIN_TRIAL_VERB "plugin-trial"
 
 /* --- in the child --- */

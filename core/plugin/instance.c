@@ -170,6 +170,7 @@ void otd_instance_destroy(struct otd_plugin_instance *in)
 	otd_scratch_free(in->hash_scratch);
 	otd_files_rooted_destroy(in->root);
 	otd_plugin_arena_free(in->arena);
+	otd_plugin_kept_free(in->kept);
 	in->plugin->n_instances--;
 	(void)pthread_mutex_destroy(&in->lock);
 	free(in->options);

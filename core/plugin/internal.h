@@ -37,6 +37,9 @@ struct otd_plugin_kind {
 	const char *services; /* names of the services that it gets, blank-separated */
 	const struct otd_plugin_callback *required;
 	size_t n_required;
+	/* The coordinator alone calls its instances, and nothing is replayed through them: a reload may
+	   give them new options by reconfigure(). */
+	bool live_options;
 };
 
 struct otd_plugin_callback {
@@ -85,6 +88,7 @@ struct otd_plugin_instance {
 	char *path;
 	void *options; /* the plugin's option struct */
 	struct otd_plugin_arena *arena;
+	struct otd_plugin_kept *kept; /* options of before reconfigure() */
 	struct otd_plugin_services services;
 	struct otd_files *root; /* made here from services.files_dir */
 	void *hash_scratch;     /* of services.hash_with */
@@ -138,6 +142,17 @@ otd_rc otd_plugin_pin_check(const struct otd_plugins *p, const char *kind, const
 /* Has the copy run by a child, where its digest has not passed before or there are options. */
 otd_rc otd_plugin_trial(struct otd_plugins *p, const struct otd_plugin *pl, const char *options,
 			struct otd_err *err);
+
+/* The child of the trial with this input; its own lines go into own. No trial is set: OTD_OK, no lines. */
+otd_rc otd_plugin_trial_run(const struct otd_plugin *pl, struct otd_span input,
+			    struct otd_bytes *own, struct otd_err *err);
+
+/* --- reconfigure.c --- */
+struct otd_plugin_kept {
+	struct otd_plugin_kept *next;
+	void *options;
+};
+void otd_plugin_kept_free(struct otd_plugin_kept *k); /* takes NULL */
 
 /* --- desc.c --- */
 /* Checks a descriptor and copies it with all its tables into pl. */

@@ -47,7 +47,7 @@ static const struct otd_plugin_kind kinds[] = {
 	{"payout", 1, sizeof(struct otd_payout_ops), "", payout_required, COUNT(payout_required)},
 	{"hw", 1, sizeof(struct otd_hw_ops), "clock/1", hw_required, COUNT(hw_required)},
 	{"chain", 1, sizeof(struct otd_chain_ops), "clock/1 files/1 hash/1", chain_required,
-	 COUNT(chain_required)},
+	 COUNT(chain_required), .live_options = true},
 	{"store", 1, sizeof(struct otd_store_ops), "clock/1 files/1", store_required,
 	 COUNT(store_required)},
 };

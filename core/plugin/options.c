@@ -1,6 +1,7 @@
 /* From a YAML mapping and a plugin's table to the plugin's own struct. */
 #include "base/log.h"
 #include "base/text.h"
+#include "config/secret.h"
 #include "config/yaml.h"
 #include "plugin/internal.h"
 #include <inttypes.h>
@@ -154,10 +155,31 @@ static otd_rc fill_choice(const struct filling *f, const struct otd_option *o,
 	return bad_value(f, o, y, what);
 }
 
+/* Of "file:PATH" the first line of that file; else the text as it is. In memory of the instance. */
+static otd_rc text_of(const struct filling *f, const struct otd_option *o, const struct otd_yaml *y,
+		      const char **out)
+{
+	const char *path = otd_secret_path(otd_yaml_text(y));
+	struct otd_err why = {0};
+	char *line;
+	*out = otd_yaml_text(y);
+	if (!(o->flags & OTD_OPT_SECRET) || !path)
+		return OTD_OK;
+	line = otd_plugin_arena_alloc(f->arena, OTD_SECRET_MAX + 1);
+	if (!line)
+		return otd_fail(f->err, OTD_E_NOMEM, "%s.%s: no memory", f->path, o->name);
+	*out = line;
+	otd_rc rc = otd_secret_read(line, f->plugin->set->env, path, o->name, &why);
+	return rc ? otd_yaml_fail(f->err, rc, y, "%s.%s: %s", f->path, o->name, why.text) : OTD_OK;
+}
+
 static otd_rc fill_hex(const struct filling *f, const struct otd_option *o,
 		       const struct otd_yaml *y, struct otd_span *to)
 {
-	const char *text = otd_yaml_text(y);
+	const char *text;
+	otd_rc rc = text_of(f, o, y, &text);
+	if (rc)
+		return rc;
 	size_t n = strlen(text);
 	uint8_t *p = otd_plugin_arena_alloc(f->arena, n / 2);
 	if (!p)
@@ -171,7 +193,10 @@ static otd_rc fill_hex(const struct filling *f, const struct otd_option *o,
 static otd_rc fill_text(const struct filling *f, const struct otd_option *o,
 			const struct otd_yaml *y, const char **to)
 {
-	const char *text = otd_yaml_is_plain_null(y) ? "" : otd_yaml_text(y);
+	const char *text = "";
+	otd_rc rc = otd_yaml_is_plain_null(y) ? OTD_OK : text_of(f, o, y, &text);
+	if (rc)
+		return rc;
 	size_t n = strlen(text);
 	char *p = otd_plugin_arena_alloc(f->arena, n + 1);
 	if (!p)

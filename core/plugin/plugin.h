@@ -173,6 +173,31 @@ void otd_instance_destroy(struct otd_plugin_instance *in);
 /* "hash/1" of this instance answers by another algo instance from now on. */
 otd_rc otd_instance_hash_with(struct otd_plugin_instance *in, struct otd_plugin_instance *algo);
 
+/*
+ * --- new options for an instance that runs ---
+ * Whether a reload may give a new value of this option to instances of this plugin: the kind is one that
+ * only the coordinator calls, the option is RELOADABLE, and there is a reconfigure(). [any-thread]
+ */
+bool otd_plugin_takes(const struct otd_plugin *pl, const char *option);
+struct otd_instance_change;
+/* Reads and checks them; the instance knows nothing of it. options outlives the change. [coordinator] */
+otd_rc otd_instance_prepare(struct otd_instance_change **out, struct otd_plugin_instance *in,
+			    const struct otd_yaml *options, struct otd_err *err);
+/* Calls reconfigure(). Where it refuses, nothing has changed, and err has its words at the option's place.
+   [coordinator] */
+otd_rc otd_instance_reconfigure(struct otd_instance_change *c, struct otd_err *err);
+/* Back to the options of before, where they were taken. [coordinator] */
+void otd_instance_take_back(struct otd_instance_change *c);
+void otd_instance_change_finish(struct otd_instance_change *c); /* takes NULL. [coordinator] */
+/*
+ * Has a child process make an instance with the options before, and give it those after and back: err says
+ * at which step it crashed or hung, or why it refused. Blocks; a thread of its own.
+ */
+otd_rc otd_plugin_try_options(const struct otd_plugin *pl, const struct otd_yaml *before,
+			      const struct otd_yaml *after, const char *path, struct otd_err *err);
+/* That child's part; it reports on its own. */
+void otd_instance_try_in_child(struct otd_plugin_instance *in, const struct otd_yaml *after);
+
 struct otd_plugin *otd_instance_plugin(const struct otd_plugin_instance *in);
 struct otd_instance *otd_instance_self(const struct otd_plugin_instance *in); /* for the ops */
 /* Tables with every optional member zero where the plugin has none; never NULL for its kind. */

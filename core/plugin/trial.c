@@ -107,27 +107,42 @@ static void name_the_file(struct otd_err *err, const struct otd_plugin *pl)
 		(void)otd_fail(err, inner.rc, "%s%s", pl->file, inner.text + n);
 }
 
-otd_rc otd_plugin_trial(struct otd_plugins *p, const struct otd_plugin *pl, const char *options,
-			struct otd_err *err)
+otd_rc otd_plugin_trial_run(const struct otd_plugin *pl, struct otd_span input,
+			    struct otd_bytes *own, struct otd_err *err)
 {
+	const struct otd_plugins *p = pl->set;
 	int64_t wall_ms = p->trial_ms ? p->trial_ms : OTD_PLUGIN_CHILD_WALL_MS;
 	char seconds[24];
 	const char *argv[] = {p->trial_program, OTD_PLUGIN_TRIAL_VERB, pl->copy, seconds, NULL};
-	struct otd_plugin_child_conf conf = {
-		.argv = argv, .wall_ms = wall_ms, .file = pl->file, .stop = p->trial_stop};
+	const struct otd_plugin_child_conf conf = {.argv = argv,
+						   .wall_ms = wall_ms,
+						   .file = pl->file,
+						   .stop = p->trial_stop,
+						   .input = input};
 	struct otd_err why = {0};
+	if (!p->trial_program || !pl->copy)
+		return OTD_OK;
+	(void)snprintf(seconds, sizeof(seconds), "%lld", (long long)(wall_ms / 1000 + 1));
+	otd_rc rc = otd_plugin_child_run(own, &conf, &why);
+	if (rc == OTD_OK)
+		return OTD_OK;
+	name_the_file(&why, pl);
+	return otd_fail(err, rc, "%s", why.text);
+}
+
+otd_rc otd_plugin_trial(struct otd_plugins *p, const struct otd_plugin *pl, const char *options,
+			struct otd_err *err)
+{
 	uint64_t from = otd_mono_ns(p->env);
 	bool passed = has_passed(p, pl);
+	struct otd_span input = {0};
 	if (passed && !options)
 		return OTD_OK;
 	if (options)
-		conf.input = (struct otd_span){(const uint8_t *)options, strlen(options)};
-	(void)snprintf(seconds, sizeof(seconds), "%lld", (long long)(wall_ms / 1000 + 1));
-	otd_rc rc = otd_plugin_child_run(NULL, &conf, &why);
-	if (rc) {
-		name_the_file(&why, pl);
-		return otd_fail(err, rc, "%s", why.text);
-	}
+		input = (struct otd_span){(const uint8_t *)options, strlen(options)};
+	otd_rc rc = otd_plugin_trial_run(pl, input, NULL, err);
+	if (rc)
+		return rc;
 	otd_log(OTD_LOG_DEBUG, "plugin", "plugin.trial", "file=%s digest=%.16s ms=%llu",
 		OTD_Q(pl->file), pl->digest,
 		(unsigned long long)((otd_mono_ns(p->env) - from) / 1000000));

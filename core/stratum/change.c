@@ -221,6 +221,7 @@ static void apply(void *arg)
 	st->n_pools = otd_reactor_pools(st->conf.reactor);
 	take_ports(st, c);
 	otd_stratum_limit(st, &c->limits);
+	otd_reactor_archive(st->conf.reactor, c->limits.archive);
 	for (size_t i = 0; i < c->n_gone; i++)
 		end_pool(st, c->gone[i]);
 	for (size_t i = 0; i < c->n_gone_ports; i++)

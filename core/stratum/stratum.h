@@ -48,6 +48,7 @@ struct otd_stratum_limits {
 	uint32_t lines_a_second, lines_burst, bytes_a_second, bytes_burst;
 	uint32_t outstanding; /* requests without an answer; 0: 1024 */
 	struct otd_budget_conf invalid;
+	bool archive; /* a reload: old segments of the reactor's journal are kept */
 };
 
 /* Who is asked what to do about miners: see policy/hooks.h. Called on the reactor's thread, from within

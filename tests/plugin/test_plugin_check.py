@@ -17,7 +17,7 @@ import tempfile
 OPTIONS = {"chain/bitcoin": "{main: [p2pkh 0, p2sh 5, bech32 bc]}"}
 # Checks of the file itself: sanitizers bring symbols and libraries of their own.
 OF_FILE = {"note", "exports", "libraries", "linking", "imports", "statics", "constructors"}
-OF_ALL = OF_FILE | {"load", "options", "create", "leaks", "memory", "quiet"}
+OF_ALL = OF_FILE | {"load", "options", "create", "leaks", "memory", "reconfigure", "quiet"}
 OF_KIND = {"algo": {"vectors", "real-block", "facts", "prepare", "batch", "scan", "threads", "speed"},
            "payout": {"credits", "replay", "order", "state"}, "chain": {"answers", "work"}, "hw": {"devices"},
            "store": {"database"}}

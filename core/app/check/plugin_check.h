@@ -189,7 +189,9 @@ void otd_pcheck_option_table(void);
 void otd_pcheck_lives(void);
 void otd_pcheck_leaks(void);
 void otd_pcheck_memory(void);
-void otd_pcheck_vectors(void); /* plugin_check_algo.c */
+void otd_pcheck_reconfigure(void);     /* plugin_check_reconfigure.c */
+#define OTD_PCHECK_OPTION_STRUCTS 512u /* that it makes, at most */
+void otd_pcheck_vectors(void);         /* plugin_check_algo.c */
 void otd_pcheck_real_block(void);
 void otd_pcheck_facts(void);
 void otd_pcheck_prepare(void);

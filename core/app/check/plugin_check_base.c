@@ -146,19 +146,6 @@ static void look_for_threads(const char *when)
 				n > 2 ? "s" : "", when);
 }
 
-static void check_reconfigure(struct otd_pcheck_instance *in)
-{
-	const struct otd_base_ops *base = otd_pcheck_plugin(false)->base;
-	otd_rc rc;
-	if (!base->reconfigure)
-		return;
-	otd_pcheck_at("reconfigure() with the options that it has");
-	rc = base->reconfigure(in->self, otd_pcheck_options());
-	if (rc)
-		otd_pcheck_fail("reconfigure() with the options that it has fails: %s%s",
-				otd_rc_name(rc), otd_pcheck_words(in));
-}
-
 void otd_pcheck_lives(void)
 {
 	const struct otd_plugin_desc *d = otd_pcheck_plugin(false);
@@ -175,7 +162,6 @@ void otd_pcheck_lives(void)
 	/* Two pools with one plugin: instances know nothing of each other. */
 	if (!otd_pcheck_create_or_say(&b))
 		return;
-	check_reconfigure(&a);
 	otd_pcheck_at("destroy(NULL)");
 	d->base->destroy(NULL);
 	otd_pcheck_at("destroy() of the first of two instances");

@@ -11,27 +11,17 @@
 
 /* In this order: a pool loads, creates, and then works. */
 const struct otd_pcheck_stage otd_pcheck_stages[] = {
-	{"load", NULL, otd_pcheck_load},
-	{"options", NULL, otd_pcheck_option_table},
-	{"create", NULL, otd_pcheck_lives},
-	{"leaks", NULL, otd_pcheck_leaks},
-	{"memory", NULL, otd_pcheck_memory},
-	{"vectors", "algo", otd_pcheck_vectors},
-	{"real-block", "algo", otd_pcheck_real_block},
-	{"facts", "algo", otd_pcheck_facts},
-	{"prepare", "algo", otd_pcheck_prepare},
-	{"batch", "algo", otd_pcheck_batch},
-	{"scan", "algo", otd_pcheck_scan},
-	{"threads", "algo", otd_pcheck_parallel},
-	{"speed", "algo", otd_pcheck_speed},
-	{"credits", "payout", otd_pcheck_credits},
-	{"replay", "payout", otd_pcheck_replay},
-	{"order", "payout", otd_pcheck_order},
-	{"state", "payout", otd_pcheck_state},
-	{"answers", "chain", otd_pcheck_answers},
-	{"work", "chain", otd_pcheck_work},
-	{"devices", "hw", otd_pcheck_devices},
-	{"database", "store", otd_pcheck_database},
+	{"load", NULL, otd_pcheck_load},           {"options", NULL, otd_pcheck_option_table},
+	{"create", NULL, otd_pcheck_lives},        {"leaks", NULL, otd_pcheck_leaks},
+	{"memory", NULL, otd_pcheck_memory},       {"reconfigure", NULL, otd_pcheck_reconfigure},
+	{"vectors", "algo", otd_pcheck_vectors},   {"real-block", "algo", otd_pcheck_real_block},
+	{"facts", "algo", otd_pcheck_facts},       {"prepare", "algo", otd_pcheck_prepare},
+	{"batch", "algo", otd_pcheck_batch},       {"scan", "algo", otd_pcheck_scan},
+	{"threads", "algo", otd_pcheck_parallel},  {"speed", "algo", otd_pcheck_speed},
+	{"credits", "payout", otd_pcheck_credits}, {"replay", "payout", otd_pcheck_replay},
+	{"order", "payout", otd_pcheck_order},     {"state", "payout", otd_pcheck_state},
+	{"answers", "chain", otd_pcheck_answers},  {"work", "chain", otd_pcheck_work},
+	{"devices", "hw", otd_pcheck_devices},     {"database", "store", otd_pcheck_database},
 };
 const size_t otd_pcheck_n_stages = sizeof(otd_pcheck_stages) / sizeof(otd_pcheck_stages[0]);
 

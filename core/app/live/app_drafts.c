@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/yaml_change.h"
+
 static bool is_wanted(const struct otd_app_drafts *d, const char *kind, const char *id)
 {
 	for (size_t i = 0; i < d->n; i++) {
@@ -48,6 +50,38 @@ void otd_app_drafts_want(struct otd_app_drafts *d, struct otd_app *app,
 	otd_plugins_enable_destroy(enable);
 }
 
+/* The options that this chain is to have; NULL: those that it has, or nobody is on it any more. */
+static const struct otd_settings_use *new_options(const struct otd_app *app,
+						  const struct otd_app_chain *c,
+						  const struct otd_settings *s)
+{
+	for (size_t i = 0; i < app->n_pools; i++) {
+		const struct otd_app_pool *p = &app->pools[i];
+		const struct otd_settings_pool *now =
+			p->settings && p->chain == c ? otd_settings_pool(s, p->name) : NULL;
+		if (now)
+			return otd_yaml_same(otd_yaml_root(c->options), now->chain.options)
+				       ? NULL
+				       : &now->chain;
+	}
+	return NULL;
+}
+
+void otd_app_drafts_want_options(struct otd_app_drafts *d, struct otd_app *app,
+				 const struct otd_settings *s)
+{
+	for (size_t i = 0; i < app->n_chains; i++) {
+		const struct otd_app_chain *c = &app->chains[i];
+		const struct otd_settings_use *use = c->chain ? new_options(app, c, s) : NULL;
+		if (!use || d->n_options == OTD_POOLS_MAX)
+			continue;
+		d->options[d->n_options].plugin = otd_instance_plugin(c->plugin);
+		d->options[d->n_options].before = otd_yaml_root(c->options);
+		d->options[d->n_options].after = use->options;
+		d->options[d->n_options++].path = use->path;
+	}
+}
+
 void otd_app_drafts_run(void *arg)
 {
 	struct otd_app_drafts *d = arg;
@@ -56,6 +90,9 @@ void otd_app_drafts_run(void *arg)
 	for (size_t i = 0; i < d->n && !d->err.rc; i++)
 		(void)!otd_plugins_draft(d->app->plugins, &d->item[i].draft, d->item[i].kind,
 					 d->item[i].id, d->item[i].file, NULL, &d->err);
+	for (size_t i = 0; i < d->n_options && !d->err.rc; i++)
+		(void)!otd_plugin_try_options(d->options[i].plugin, d->options[i].before,
+					      d->options[i].after, d->options[i].path, &d->err);
 }
 
 void otd_app_drafts_publish(struct otd_app_drafts *d)
@@ -65,7 +102,7 @@ void otd_app_drafts_publish(struct otd_app_drafts *d)
 			otd_plugin_publish(d->item[i].draft);
 		d->item[i].draft = NULL;
 	}
-	d->n = 0;
+	d->n = d->n_options = 0;
 }
 
 void otd_app_drafts_discard(struct otd_app_drafts *d)
@@ -74,5 +111,5 @@ void otd_app_drafts_discard(struct otd_app_drafts *d)
 		otd_plugin_discard(d->item[i].draft);
 		d->item[i].draft = NULL;
 	}
-	d->n = 0;
+	d->n = d->n_options = 0;
 }

@@ -7,6 +7,8 @@
 
 #include "app/app_parts.h"
 #include "app/processes/processes.h"
+#include "config/yaml_change.h"
+#include "pool/journal/archive.h"
 
 /* --- pools --- */
 
@@ -112,6 +114,12 @@ static otd_rc chain_stays(struct otd_app_plan *p, struct otd_app_pool *pool, str
 		plan_chain(p, pool->chain, s, false);
 		return OTD_OK;
 	}
+	if (!otd_yaml_same(c->first->chain.options, s->chain.options))
+		return otd_yaml_fail(err, OTD_E_INVALID,
+				     otd_settings_at(p->live, "pools", s->name, "chain"),
+				     "pools.%s.chain: it shares its chain with pool %s, which has "
+				     "other options for it now; give both the same, or restart",
+				     s->name, c->first->name);
 	if (otd_app_same_nodes(c->first, s))
 		return OTD_OK;
 	return otd_yaml_fail(err, OTD_E_INVALID,
@@ -127,7 +135,10 @@ static otd_rc chain_for_new(struct otd_app_plan *p, struct otd_app_pool *pool, s
 	const struct otd_settings_pool *s = pool->settings;
 	for (size_t i = 0; i < p->n_chains; i++) {
 		pool->chain = p->chains[i].chain;
-		if (otd_app_chain_fits(pool->chain, s) && otd_app_same_nodes(p->chains[i].first, s))
+		if (strcmp(pool->chain->coin, s->coin_id) == 0 &&
+		    strcmp(pool->chain->network, s->network) == 0 &&
+		    otd_yaml_same(p->chains[i].first->chain.options, s->chain.options) &&
+		    otd_app_same_nodes(p->chains[i].first, s))
 			return OTD_OK;
 	}
 	/* One that only pools that went are on: two over the same files would not do. */
@@ -171,6 +182,17 @@ static otd_rc plan_nodes(struct otd_app_plan_chain *c, struct otd_err *err)
 	return OTD_OK;
 }
 
+/* Of a chain that was there. */
+static otd_rc plan_options(struct otd_app_plan_chain *c, struct otd_err *err)
+{
+	const struct otd_yaml *now = c->first->chain.options;
+	if (c->fresh || otd_yaml_same(otd_yaml_root(c->chain->options), now))
+		return OTD_OK;
+	if (otd_yaml_copy_doc(&c->options, now) != OTD_OK)
+		return otd_fail(err, OTD_E_NOMEM, "out of memory");
+	return otd_instance_prepare(&c->change, c->chain->plugin, now, err);
+}
+
 static otd_rc plan_chains(struct otd_app_plan *p, struct otd_err *err)
 {
 	otd_rc rc = OTD_OK;
@@ -186,8 +208,11 @@ static otd_rc plan_chains(struct otd_app_plan *p, struct otd_err *err)
 		if (rc == OTD_OK)
 			rc = otd_app_pool_script(&p->pools[i], p->pools[i].settings, err);
 	}
-	for (size_t i = 0; rc == OTD_OK && i < p->n_chains; i++)
+	for (size_t i = 0; rc == OTD_OK && i < p->n_chains; i++) {
 		rc = plan_nodes(&p->chains[i], err);
+		if (rc == OTD_OK)
+			rc = plan_options(&p->chains[i], err);
+	}
 	return rc;
 }
 
@@ -294,6 +319,17 @@ static otd_rc plan_changes(struct otd_app_plan *p, void (*applied)(void *arg), v
 
 /* --- the whole --- */
 
+/* It looks at nothing before it is told the bounds: what it does cannot be taken back. */
+static otd_rc plan_archive(struct otd_app_plan *p, struct otd_err *err)
+{
+	otd_rc rc = OTD_OK;
+	if (!p->app->archive)
+		rc = otd_app_make_archive(p->app, &p->archive, &p->live->journal, err);
+	if (p->archive)
+		otd_archive_set(p->archive, 0, 0, false);
+	return rc;
+}
+
 static otd_rc plan_enable(struct otd_app_plan *p, struct otd_err *err)
 {
 	const struct otd_settings_texts *t = &p->live->plugins.enable;
@@ -326,6 +362,8 @@ otd_rc otd_app_plan_create(struct otd_app_plan **out, struct otd_app *app,
 		rc = plan_ports(p, err);
 	if (rc == OTD_OK)
 		rc = plan_changes(p, applied, arg, err);
+	if (rc == OTD_OK)
+		rc = plan_archive(p, err);
 	if (rc != OTD_OK)
 		otd_app_plan_destroy(p);
 	else
@@ -358,8 +396,12 @@ void otd_app_plan_destroy(struct otd_app_plan *p)
 	for (size_t i = 0; p->changes && i < p->app->n_reactors; i++)
 		otd_stratum_change_destroy(p->changes[i]);
 	otd_accounting_discard(p->addition);
-	for (size_t i = 0; i < p->n_chains; i++)
+	otd_archive_destroy(p->archive);
+	for (size_t i = 0; i < p->n_chains; i++) {
 		otd_chain_discard_nodes(p->chains[i].nodes);
+		otd_instance_change_finish(p->chains[i].change);
+		otd_yaml_destroy(p->chains[i].options);
+	}
 	if (p->live) /* else it was carried out */
 		take_back(p);
 	otd_plugins_enable_destroy(p->enable);

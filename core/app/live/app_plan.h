@@ -14,6 +14,9 @@ struct otd_app_plan_chain {
 	const struct otd_settings_pool *first;
 	bool fresh;                           /* made for this */
 	struct otd_chain_nodes_change *nodes; /* of one that was there */
+	struct otd_instance_change
+		*change;              /* its plugin's options are others now; NULL: they are not */
+	struct otd_yaml_doc *options; /* those */
 };
 
 struct otd_app_plan {
@@ -42,6 +45,7 @@ struct otd_app_plan {
 	struct otd_acct_scheme (*acct_schemes)[OTD_APP_SCHEMES_MAX];
 	size_t n_acct;
 	struct otd_acct_addition *addition; /* what was read */
+	struct otd_archive *archive;        /* made for this; NULL: none, or there is one */
 	void (*read)(void *arg, const struct otd_err *err);
 	void *read_arg;
 };
@@ -61,8 +65,11 @@ otd_rc otd_app_plan_check_waiting(struct otd_app *app, const struct otd_settings
 otd_rc otd_app_plan_read(struct otd_app_plan *p, bool *later,
 			 void (*done)(void *arg, const struct otd_err *err), void *arg,
 			 struct otd_err *err);
-/* The last that may fail: binds new ports. Directly before otd_app_plan_carry_out(). */
+/* Binds new ports. */
 otd_rc otd_app_plan_listen(struct otd_app_plan *p, struct otd_err *err);
+/* The last that may fail: gives chains their new options. Where one refuses, the others have theirs of
+   before again. Directly before otd_app_plan_carry_out(). */
+otd_rc otd_app_plan_reconfigure(struct otd_app_plan *p, struct otd_err *err);
 /* Does it; live are the settings in force, and those of before are the caller's. */
 void otd_app_plan_carry_out(struct otd_app_plan *p);
 /* Whether every reactor was told. Where memory ran out: tries again. */

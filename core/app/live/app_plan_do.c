@@ -9,6 +9,7 @@
 #include "app/policy/app_policy.h"
 #include "app/processes/processes.h"
 #include "pool/history.h"
+#include "pool/journal/archive.h"
 
 /* --- what waits for a restart --- */
 
@@ -178,6 +179,34 @@ static void do_listeners(struct otd_app_plan *p)
 	do_proxies(p);
 }
 
+/* --- options of chains --- */
+
+otd_rc otd_app_plan_reconfigure(struct otd_app_plan *p, struct otd_err *err)
+{
+	otd_rc rc = OTD_OK;
+	for (size_t i = 0; rc == OTD_OK && i < p->n_chains; i++) {
+		if (p->chains[i].change)
+			rc = otd_instance_reconfigure(p->chains[i].change, err);
+	}
+	for (size_t i = p->n_chains; rc && i-- > 0;) {
+		if (p->chains[i].change)
+			otd_instance_take_back(p->chains[i].change);
+	}
+	return rc;
+}
+
+/* They have them; here it is noted. */
+static void do_options(struct otd_app_plan_chain *c)
+{
+	if (!c->change)
+		return;
+	struct otd_yaml_doc *before = c->chain->options;
+	c->chain->options = c->options;
+	c->options = before;
+	otd_instance_change_finish(c->change);
+	c->change = NULL;
+}
+
 /* --- doing it --- */
 
 static void do_accounting(struct otd_app_plan *p)
@@ -228,6 +257,7 @@ static void do_chains(struct otd_app_plan *p)
 			otd_chain_start(c->chain->chain);
 			continue;
 		}
+		do_options(c);
 		otd_chain_take_nodes(c->chain->chain, c->nodes);
 		c->nodes = NULL;
 		otd_chain_set_times(c->chain->chain, c->first->poll_ms, c->first->refresh_ms,
@@ -249,6 +279,19 @@ static void do_log(const struct otd_settings *s)
 	struct otd_log_conf conf;
 	otd_app_log_conf(&conf, &s->log);
 	otd_log_levels(&conf);
+}
+
+/* Reactors hear of it by the change that each gets. */
+static void do_archive(struct otd_app_plan *p)
+{
+	struct otd_app *app = p->app;
+	const struct otd_settings_journal *j = &app->settings->journal;
+	if (!app->archive)
+		app->archive = p->archive;
+	p->archive = NULL;
+	if (app->archive)
+		otd_archive_set(app->archive, j->keep_ms, (uint64_t)j->keep_bytes, j->compress);
+	otd_accounting_archive(app->accounting, j->keep_ms || j->keep_bytes);
 }
 
 static bool same_work(const struct otd_settings_pool *a, const struct otd_settings_pool *b)
@@ -290,6 +333,7 @@ void otd_app_plan_carry_out(struct otd_app_plan *p)
 	app->settings = p->live;
 	p->live = NULL;
 	do_log(app->settings);
+	do_archive(p);
 	otd_gate_reconfigure(app->gate, &gate);
 	otd_history_keep(app->history, app->settings->history.minutes_ms,
 			 app->settings->history.hours_ms > app->settings->history.minutes_ms

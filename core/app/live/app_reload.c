@@ -259,6 +259,11 @@ static void apply(struct otd_app_reload *r)
 		report(r);
 		return;
 	}
+	rc = otd_app_plan_reconfigure(r->plan, &err);
+	if (rc != OTD_OK) {
+		refuse(r, &err);
+		return;
+	}
 	r->before = r->app->settings;
 	r->waiting = r->app->n_reactors;
 	otd_app_plan_carry_out(r->plan);
@@ -290,6 +295,23 @@ static void on_problem(void *arg, const struct otd_err *err)
 	r->problems++;
 }
 
+/* Chains alone are given options while they run. No plugin comes or goes during a reload. */
+static bool takes_option(void *arg, const char *kind, const char *id, const char *option)
+{
+	const struct otd_app *app = arg;
+	bool takes = false;
+	for (size_t i = 0; i < app->n_chains && strcmp(kind, "chain") == 0; i++) {
+		const struct otd_app_chain *c = &app->chains[i];
+		if (!c->chain ||
+		    strcmp(otd_plugin_desc(otd_instance_plugin(c->plugin))->id, id) != 0)
+			continue;
+		takes = otd_plugin_takes(otd_instance_plugin(c->plugin), option);
+		if (!takes)
+			break;
+	}
+	return takes;
+}
+
 static void load_run(void *arg) /* a thread of its own */
 {
 	struct otd_app_reload *r = arg;
@@ -302,7 +324,8 @@ static void load_run(void *arg) /* a thread of its own */
 	otd_rc rc = otd_settings_load(&r->now, app->env, &source, &r->err);
 	/* Nobody puts others in force meanwhile. */
 	if (rc == OTD_OK)
-		rc = otd_diff_create(&r->diff, app->settings, r->now, NULL, NULL, &r->err);
+		rc = otd_diff_create(&r->diff, app->settings, r->now, takes_option, r->app,
+				     &r->err);
 	if (rc == OTD_OK && otd_diff_not_live(r->diff))
 		rc = otd_diff_live_settings(&r->live, app->env, r->diff, &r->err);
 	else if (rc == OTD_OK)
@@ -377,8 +400,9 @@ static void load_done(void *arg)
 	r->drafts.err = (struct otd_err){0};
 	otd_app_drafts_want(&r->drafts, app, r->live);
 	otd_app_drafts_want(&r->drafts, app, r->now);
+	otd_app_drafts_want_options(&r->drafts, app, r->live);
 	r->state = TRYING;
-	if (r->drafts.n == 0)
+	if (r->drafts.n == 0 && r->drafts.n_options == 0)
 		prepare(r);
 	else if (app->env->ops->worker_give(r->worker, drafts_run, drafts_done, r) != OTD_OK) {
 		(void)otd_fail(&err, OTD_E_NOMEM, "out of memory");

@@ -98,7 +98,16 @@ struct otd_base_ops {
 	/* options points to the plugin's filled struct, valid until destroy(). [coordinator] */
 	otd_rc (*create)(struct otd_instance **out, struct otd_host *h,
 			 const struct otd_host_core *core, const void *options);
-	/* New values of RELOADABLE options; NULL where there are none. [coordinator] */
+	/*
+	 * New values of RELOADABLE options; NULL where there are none. options is another filled
+	 * struct of the plugin's, valid until destroy() like the one before: what of it is not
+	 * RELOADABLE is as it was. Takes all of it and returns OTD_OK, or changes nothing and says
+	 * "NAME: what" by set_error(). May be called again with the options of before, where
+	 * something else refuses the reload: that may not fail. service() gives nothing here.
+	 * Between two calls of the instance, never within one; between request() and answer() of
+	 * one call it may come. Kind chain: a reload calls it. The others get a value that changes
+	 * by a restart, and are not called: docs/plugin-contract.md. [coordinator]
+	 */
 	otd_rc (*reconfigure)(struct otd_instance *in, const void *options);
 	/* No other call is running or comes later. Takes NULL. [coordinator] */
 	void (*destroy)(struct otd_instance *in);

@@ -137,6 +137,10 @@ void otd_accounting_synced(struct otd_accounting *a, uint64_t epoch, uint64_t se
  */
 otd_rc otd_accounting_verdict(struct otd_accounting *a, uint64_t epoch, uint64_t share_seq,
 			      enum otd_block_state state, uint32_t confirmations);
+/* Whether journals' old segments, and now and then a save of the schemes, are archived from now on; as
+   conf.archive says at first. */
+void otd_accounting_archive(struct otd_accounting *a, bool on);
+
 /* --- pools that change while it runs --- */
 
 /*

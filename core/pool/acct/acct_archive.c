@@ -85,3 +85,13 @@ void acct_archive_save(struct otd_accounting *a, struct acct_commit *c)
 	if (a->env->ops->worker_give(a->worker, keep_run, keep_done, k) != OTD_OK)
 		keeping_free(k);
 }
+
+void otd_accounting_archive(struct otd_accounting *a, bool on)
+{
+	/* What was kept before does not go together with what comes: a save of its own begins it. */
+	if (on && !a->conf.archive)
+		a->kept_ms = 0;
+	a->conf.archive = on;
+	if (a->journal)
+		otd_journal_archive(a->journal, on);
+}

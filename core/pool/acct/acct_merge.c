@@ -196,6 +196,7 @@ static void read_next(struct otd_accounting *a)
 struct removal {
 	struct otd_accounting *a;
 	struct acct_epoch *ep;
+	bool archive;
 	otd_rc rc;
 };
 
@@ -236,7 +237,7 @@ static void removal_run(void *arg)
 		r->rc = f->list(f->ctx, r->ep->dir, take_file, &names);
 		for (size_t i = 0; r->rc == OTD_OK && i < names.n; i++) {
 			(void)snprintf(path, sizeof(path), "%s/%s", r->ep->dir, names.name[i]);
-			if (r->a->conf.archive && archived(r, names.name[i]))
+			if (r->archive && archived(r, names.name[i]))
 				continue;
 			r->rc = f->remove(f->ctx, path);
 			if (r->rc == OTD_OK)
@@ -284,7 +285,7 @@ static void remove_old(struct otd_accounting *a)
 		struct removal *r = calloc(1, sizeof(*r));
 		if (!r)
 			return;
-		*r = (struct removal){.a = a, .ep = ep};
+		*r = (struct removal){.a = a, .ep = ep, .archive = a->conf.archive};
 		ep->removing = true;
 		if (a->env->ops->worker_give(a->worker, removal_run, removal_done, r) != OTD_OK) {
 			ep->removing = false;

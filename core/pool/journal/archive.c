@@ -13,7 +13,7 @@
 #define EVERY_MS 1000
 
 struct otd_archive {
-	struct otd_archive_conf conf;
+	struct otd_archive_conf conf, looking; /* looking: of the look that runs */
 	char *data_dir;
 	struct otd_worker *worker;
 	struct otd_timer *timer;
@@ -314,7 +314,7 @@ static void run(void *arg)
 {
 	struct otd_archive *a = arg;
 	a->err = (struct otd_err){0};
-	a->rc = otd_archive_look(&a->conf, a->conf.loop->env, &a->sum, &a->err);
+	a->rc = otd_archive_look(&a->looking, a->looking.loop->env, &a->sum, &a->err);
 }
 
 static void tell(struct otd_archive *a)
@@ -338,6 +338,12 @@ static void tell(struct otd_archive *a)
 	}
 }
 
+static void look_later(struct otd_archive *a, int64_t ms)
+{
+	if (!a->conf.idle)
+		a->conf.loop->env->ops->timer_start(a->timer, ms, 0);
+}
+
 static void done(void *arg)
 {
 	struct otd_archive *a = arg;
@@ -345,17 +351,29 @@ static void done(void *arg)
 	if (a->closing)
 		return;
 	tell(a);
-	a->conf.loop->env->ops->timer_start(
-		a->timer, a->sum.more && a->rc == OTD_OK ? 1 : a->conf.every_ms, 0);
+	look_later(a, a->sum.more && a->rc == OTD_OK ? 1 : a->conf.every_ms);
 }
 
 static void on_timer(void *arg)
 {
 	struct otd_archive *a = arg;
 	const struct otd_env_ops *ops = a->conf.loop->env->ops;
+	if (a->running || a->conf.idle)
+		return;
+	a->looking = a->conf;
 	a->running = ops->worker_give(a->worker, run, done, a) == OTD_OK;
 	if (!a->running)
-		ops->timer_start(a->timer, a->conf.every_ms, 0);
+		look_later(a, a->conf.every_ms);
+}
+
+void otd_archive_set(struct otd_archive *a, int64_t keep_ms, uint64_t keep_bytes, bool compress)
+{
+	a->conf.keep_ms = keep_ms;
+	a->conf.keep_bytes = keep_bytes;
+	a->conf.compress = compress;
+	a->conf.idle = !keep_ms && !keep_bytes;
+	if (!a->running)
+		look_later(a, a->conf.every_ms);
 }
 
 static void create_metrics(struct otd_archive *a)
@@ -399,7 +417,7 @@ otd_rc otd_archive_create(struct otd_archive **out, const struct otd_archive_con
 		otd_archive_destroy(a);
 		return rc;
 	}
-	ops->timer_start(a->timer, a->conf.every_ms, 0);
+	look_later(a, a->conf.every_ms);
 	*out = a;
 	return OTD_OK;
 }

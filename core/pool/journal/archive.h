@@ -19,6 +19,7 @@ struct otd_archive_conf {
 	uint64_t keep_bytes; /* on disk, packed; 0: no bound */
 	uint64_t free_bytes; /* room on the disk that archives must leave */
 	bool compress;
+	bool idle;                   /* looks at nothing until otd_archive_set() */
 	int64_t every_ms;            /* between two looks; 0: 1000 */
 	struct otd_metrics *metrics; /* NULL: none */
 };
@@ -26,6 +27,8 @@ struct otd_archive_conf {
 /* Begins at once, with what earlier runs left. [coordinator] */
 otd_rc otd_archive_create(struct otd_archive **out, const struct otd_archive_conf *conf,
 			  struct otd_err *err);
+/* Other bounds, from the next look on; both 0: it looks no more, and what is kept stays. [coordinator] */
+void otd_archive_set(struct otd_archive *a, int64_t keep_ms, uint64_t keep_bytes, bool compress);
 /* Waits for the file that is being packed. Takes NULL. [coordinator] */
 void otd_archive_destroy(struct otd_archive *a);
 

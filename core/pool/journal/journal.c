@@ -59,6 +59,7 @@ struct otd_journal {
 	uint64_t allowed;  /* past max_bytes, by allow() */
 	bool removing;
 	uint64_t remove_id; /* the worker removes this one */
+	bool remove_keeps;  /* by moving it to the archive */
 	otd_rc remove_rc;
 	/* the worker's */
 	struct otd_file *file;
@@ -173,7 +174,7 @@ static void remove_run(void *arg)
 	char path[512];
 	j->remove_rc = OTD_OK;
 	/* Where it cannot be kept it goes, so that shares have the room. */
-	bool kept = j->conf.archive && otd_archive_move(j->env, j->dir, j->remove_id) == OTD_OK;
+	bool kept = j->remove_keeps && otd_archive_move(j->env, j->dir, j->remove_id) == OTD_OK;
 	if (!kept && otd_journal_path(path, sizeof(path), j->dir, j->remove_id)) {
 		j->remove_rc = f->remove(f->ctx, path);
 		if (j->remove_rc == OTD_E_NOT_FOUND)
@@ -212,6 +213,7 @@ static void remove_next(struct otd_journal *j)
 	if (j->removing || j->n_segments < 2 || j->segments[0].last > j->released)
 		return;
 	j->remove_id = j->segments[0].id;
+	j->remove_keeps = j->conf.archive;
 	j->removing = true;
 	if (j->env->ops->worker_give(j->worker, remove_run, remove_done, j) != OTD_OK)
 		j->removing = false;
@@ -224,6 +226,11 @@ void otd_journal_release(struct otd_journal *j, uint64_t seq)
 	if (seq > j->released)
 		j->released = seq;
 	remove_next(j);
+}
+
+void otd_journal_archive(struct otd_journal *j, bool on)
+{
+	j->conf.archive = on;
 }
 
 /*

@@ -68,6 +68,8 @@ uint64_t otd_journal_last(const struct otd_journal *j);   /* appended */
 uint64_t otd_journal_synced(const struct otd_journal *j); /* durable */
 /* Segments wholly at or before seq may go; the newest stays. [writer's loop] */
 void otd_journal_release(struct otd_journal *j, uint64_t seq);
+/* Whether those that go from now on are archived; as conf.archive says at first. [writer's loop] */
+void otd_journal_archive(struct otd_journal *j, bool on);
 uint64_t otd_journal_bytes(const struct otd_journal *j);
 
 struct otd_record {

@@ -162,6 +162,8 @@ void otd_reactor_swap(struct otd_reactor *r, uint32_t pool, struct otd_reactor_s
 		      void *arg);
 /* Worker names that an account may have from now on. */
 void otd_reactor_names_an_account(struct otd_reactor *r, uint32_t names);
+/* Whether old segments of its journal are archived from now on. [reactor] */
+void otd_reactor_archive(struct otd_reactor *r, bool on);
 
 /* Sequences of its journal. */
 void otd_reactor_durable(const struct otd_reactor *r, uint64_t *appended, uint64_t *durable);

@@ -226,3 +226,8 @@ void otd_reactor_names_an_account(struct otd_reactor *r, uint32_t names)
 {
 	r->workers.names_an_account = names;
 }
+
+void otd_reactor_archive(struct otd_reactor *r, bool on)
+{
+	otd_journal_archive(r->journal, on);
+}

@@ -22,10 +22,10 @@ static const struct otd_option options[] = {
 	OTD_OPTION(struct bitcoin_options, dust_relay_fee, OTD_OPT_INT, "dust_relay_fee", "3000",
 		   "rate by which the coin's nodes reckon what is too small to be spent, in base "
 		   "units per 1000 bytes",
-		   .min = 0, .max = 1000000000),
+		   .flags = OTD_OPT_RELOADABLE, .min = 0, .max = 1000000000),
 	OTD_OPTION(struct bitcoin_options, dust_limit, OTD_OPT_INT, "dust_limit", "0",
-		   "least amount of an output whatever its kind, in base units", .min = 0,
-		   .max = 1000000000000),
+		   "least amount of an output whatever its kind, in base units",
+		   .flags = OTD_OPT_RELOADABLE, .min = 0, .max = 1000000000000),
 	FORM(0, "main"),
 	FORM(1, "test"),
 	FORM(2, "testnet4"),
@@ -92,6 +92,13 @@ static otd_rc create(struct otd_instance **out, struct otd_host *h,
 		return rc;
 	}
 	*out = in;
+	return OTD_OK;
+}
+
+/* dust() reads them at each call; the rest says what the coin is, and is as it was. */
+static otd_rc reconfigure(struct otd_instance *in, const void *opt)
+{
+	in->opt = opt;
 	return OTD_OK;
 }
 
@@ -163,6 +170,7 @@ static otd_rc template_load(struct otd_instance *in, struct otd_span head, struc
 static const struct otd_base_ops base_ops = {
 	.size = sizeof(base_ops),
 	.create = create,
+	.reconfigure = reconfigure,
 	.destroy = destroy,
 };
 

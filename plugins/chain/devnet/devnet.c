@@ -26,16 +26,16 @@ static const struct otd_option options[] = {
 	OPT(maturity, OTD_OPT_INT, "maturity", "100", "confirmations before a reward may be spent",
 	    .min = 1, .max = 100000),
 	OPT(transactions, OTD_OPT_INT, "transactions", "11",
-	    "generated transactions in a template: 2048 and more give 12 merkle branches", .min = 0,
-	    .max = DEVNET_FAUCET - 1),
-	OPT(fee, OTD_OPT_INT, "fee", "1000", "fee of a transaction, in base units", .min = 1,
-	    .max = 1000000),
+	    "generated transactions in a template: 2048 and more give 12 merkle branches",
+	    .flags = OTD_OPT_RELOADABLE, .min = 0, .max = DEVNET_FAUCET - 1),
+	OPT(fee, OTD_OPT_INT, "fee", "1000", "fee of a transaction, in base units",
+	    .flags = OTD_OPT_RELOADABLE, .min = 1, .max = 1000000),
 	OPT(fee_rate, OTD_OPT_INT, "fee_rate", "2000",
-	    "fee that its wallet advises, in base units per 1000 virtual bytes", .min = 1,
-	    .max = 100000000),
+	    "fee that its wallet advises, in base units per 1000 virtual bytes",
+	    .flags = OTD_OPT_RELOADABLE, .min = 1, .max = 100000000),
 	OPT(min_fee_rate, OTD_OPT_INT, "min_fee_rate", "1000",
 	    "fee below which a transaction is refused, in base units per 1000 virtual bytes",
-	    .min = 0, .max = 100000000),
+	    .flags = OTD_OPT_RELOADABLE, .min = 0, .max = 100000000),
 	OPT(addresses, OTD_OPT_LIST, "addresses", "[p2pkh 111, p2sh 196, bech32 bcrt]",
 	    "form of its addresses, that of Bitcoin's regtest unless said otherwise", .min = 0),
 };
@@ -165,6 +165,18 @@ static otd_rc create(struct otd_instance **out, struct otd_host *h,
 		return rc;
 	}
 	*out = in;
+	return OTD_OK;
+}
+
+/* What is read of these options is read at each template and each question to the wallet. */
+static otd_rc reconfigure(struct otd_instance *in, const void *options_filled)
+{
+	const struct devnet_options *opt = options_filled;
+	/* "wallet fee" may have set another one since. */
+	if (opt->min_fee_rate != in->opt->min_fee_rate)
+		in->min_fee_rate = (uint64_t)opt->min_fee_rate;
+	in->opt = opt;
+	in->generated_fresh = false;
 	return OTD_OK;
 }
 
@@ -321,6 +333,7 @@ static otd_rc template_load(struct otd_instance *in, struct otd_span head, struc
 static const struct otd_base_ops base_ops = {
 	.size = sizeof(base_ops),
 	.create = create,
+	.reconfigure = reconfigure,
 	.destroy = destroy,
 };
 

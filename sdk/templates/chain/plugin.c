@@ -273,6 +273,12 @@ static const struct otd_option option_table[] = {
 		   "Reward of a block, in base units", .min = 1, .max = 1000000000000),
 };
 
+/*
+ * An option that a reload may change under a running pool: give its row .flags = OTD_OPT_RELOADABLE, and
+ * write .reconfigure here. It checks everything, then takes the new struct, or changes nothing and
+ * returns an error after set_error("NAME: what"). `otedama plugin check` tries it. See
+ * docs/plugin-contract.md, "New options while it runs".
+ */
 static const struct otd_base_ops base_ops = {
 	.size = sizeof(base_ops),
 	.create = create,
