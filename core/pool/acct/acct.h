@@ -15,7 +15,6 @@
 #include "plugin/plugin.h"
 #include "pool/acct/accounting.h"
 #include "pool/acct/fees.h"
-#include "pool/journal/found.h"
 #include "pool/journal/journal.h"
 
 #define ACCT_DIR     512
@@ -38,8 +37,8 @@ struct acct_account {
 	struct acct_pool *pool;
 	uint64_t id; /* accounts.id */
 	char *address;
-	struct acct_seat *seats;
 	int64_t since_ms; /* accounts.created_ms */
+	struct acct_seat *seats;
 	struct acct_fee *fee; /* acct_fees.c; NULL: never one of its own */
 };
 
@@ -83,7 +82,6 @@ struct acct_terms {
 	int64_t fee_ppm, since_ms;
 };
 
-struct acct_pool {
 /* Part of an account's fee that goes to another account. */
 struct acct_gift {
 	uint64_t account;
@@ -96,6 +94,7 @@ struct acct_account_terms {
 	size_t n_to;
 };
 
+struct acct_pool {
 	size_t slot;  /* the coordinator's; SIZE_MAX: not in the settings since the start */
 	size_t shown; /* place in the status being made; SIZE_MAX: none */
 	bool live;    /* in the settings */
@@ -145,10 +144,9 @@ struct acct_epoch {
 	struct otd_journal_reader *reader; /* of the merge worker while it runs */
 	struct acct_def **workers;
 	size_t cap_workers;
-	struct acct_job *jobs;   /* ring of ACCT_JOBS */
-	bool paused;             /* until the next tick */
-	char trouble[256];       /* "" or why it cannot be read */
-	struct otd_found *found; /* until the start has told of them; or NULL */
+	struct acct_job *jobs; /* ring of ACCT_JOBS */
+	bool paused;           /* until the next tick */
+	char trouble[256];     /* "" or why it cannot be read */
 };
 
 struct acct_block {
@@ -396,10 +394,6 @@ struct acct_account *acct_account_add(struct otd_accounting *a, struct acct_pool
 struct acct_worker *acct_worker_add(struct otd_accounting *a, struct acct_account *c, uint64_t id,
 				    const char *name, size_t n);
 struct acct_block *acct_block_find(struct otd_accounting *a, uint64_t epoch, uint64_t share_seq);
-/* events.found for those that may be unknown to everybody else. */
-void acct_found_say(struct otd_accounting *a, const struct acct_epoch *ep,
-		    const struct otd_found *f, bool at_start);
-void acct_found_start(struct otd_accounting *a); /* of all epochs, once */
 void acct_block_add(struct otd_accounting *a, struct acct_block *b);
 void acct_block_free(struct acct_block *b);
 void acct_block_view(const struct acct_block *b, struct otd_acct_block *out);
@@ -456,7 +450,7 @@ otd_rc acct_terms_add(struct acct_pool *p, const struct acct_terms *t);
 
 /* From a record's payload into an entry; false: of an account that nobody knows, or it makes no sense. */
 bool acct_account_terms_read(struct otd_accounting *a, struct otd_span payload,
-			     struct acct_account **c, struct acct_terms *t);
+			     struct acct_entry *e);
 void acct_account_terms_apply(struct otd_accounting *a, const struct acct_entry *e);
 otd_rc acct_account_terms_sql(const struct acct_commit *c, struct otd_db *db,
 			      struct otd_err *err); /* [store] */
