@@ -191,7 +191,7 @@ def test_ten_tls_miners_over_five_upgrades():
         print(f"    {len(back)} times back by ticket, with work: median {1000 * back[len(back) // 2]:.0f} ms, longest "
               f"{1000 * back[-1]:.0f} ms after they were told")
         assert pool.stop() == 0
-        assert every_share_is_there(pool, miners + plain) > 500
+        assert every_share_is_there(pool, miners + plain) > 300  # five of each of ten in six turns, at least
         # What was not answered was not read: the ledger has what was acknowledged, and not one more.
         exactly(pool, miners + plain)
 
