@@ -195,11 +195,11 @@ const struct otd_ban *otd_reactor_banned(const struct otd_reactor *r, const char
 /* See otd_workers_open(). Every success is paired with one close. */
 otd_rc otd_reactor_worker_open(struct otd_reactor *r, struct otd_pool_worker **out, uint32_t pool,
 			       const char *scheme, struct otd_span account, struct otd_span name);
-/* Puts what it was refused on record, where this was the last session. Takes NULL. */
-void otd_reactor_worker_close(struct otd_reactor *r, struct otd_pool_worker *w);
 /* See otd_workers_online(). */
 size_t otd_reactor_workers_online(const struct otd_reactor *r, uint32_t pool, const char *scheme,
 				  struct otd_span account, struct otd_span name);
+/* Puts what it was refused on record, where this was the last session. Takes NULL. */
+void otd_reactor_worker_close(struct otd_reactor *r, struct otd_pool_worker *w);
 /* Counts a share refused by the front itself (worker may be NULL: not authorized). */
 void otd_reactor_refused(struct otd_reactor *r, uint32_t pool, struct otd_pool_worker *w,
 			 enum otd_share_verdict why);
@@ -216,10 +216,10 @@ void otd_reactor_extranonce_give(struct otd_reactor *r, uint32_t pool,
  */
 void otd_reactor_submit(struct otd_reactor *r, const struct otd_submit *s);
 
+/* To the fronts of all other reactors, by way of the coordinator. Where memory runs out nobody hears it. */
+void otd_reactor_budget_tell(struct otd_reactor *r, const struct otd_budget_word *w);
+
 /* The front's answer to drain or freeze: no client is left, or nothing of theirs. OTD_MSG_DRAINED follows once all is durable. */
 void otd_reactor_drained(struct otd_reactor *r);
 
 #endif
-/* To the fronts of all other reactors, by way of the coordinator. Where memory runs out nobody hears it. */
-void otd_reactor_budget_tell(struct otd_reactor *r, const struct otd_budget_word *w);
-
