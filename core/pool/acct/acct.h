@@ -15,6 +15,7 @@
 #include "plugin/plugin.h"
 #include "pool/acct/accounting.h"
 #include "pool/acct/fees.h"
+#include "pool/journal/found.h"
 #include "pool/journal/journal.h"
 
 #define ACCT_DIR     512
@@ -144,9 +145,10 @@ struct acct_epoch {
 	struct otd_journal_reader *reader; /* of the merge worker while it runs */
 	struct acct_def **workers;
 	size_t cap_workers;
-	struct acct_job *jobs; /* ring of ACCT_JOBS */
-	bool paused;           /* until the next tick */
-	char trouble[256];     /* "" or why it cannot be read */
+	struct acct_job *jobs;   /* ring of ACCT_JOBS */
+	bool paused;             /* until the next tick */
+	char trouble[256];       /* "" or why it cannot be read */
+	struct otd_found *found; /* until the start has told of them; or NULL */
 };
 
 struct acct_block {
@@ -394,6 +396,10 @@ struct acct_account *acct_account_add(struct otd_accounting *a, struct acct_pool
 struct acct_worker *acct_worker_add(struct otd_accounting *a, struct acct_account *c, uint64_t id,
 				    const char *name, size_t n);
 struct acct_block *acct_block_find(struct otd_accounting *a, uint64_t epoch, uint64_t share_seq);
+/* events.found for those that may be unknown to everybody else. */
+void acct_found_say(struct otd_accounting *a, const struct acct_epoch *ep,
+		    const struct otd_found *f, bool at_start);
+void acct_found_start(struct otd_accounting *a); /* of all epochs, once */
 void acct_block_add(struct otd_accounting *a, struct acct_block *b);
 void acct_block_free(struct acct_block *b);
 void acct_block_view(const struct acct_block *b, struct otd_acct_block *out);
