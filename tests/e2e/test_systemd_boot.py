@@ -274,8 +274,6 @@ def test_a_mended_file_is_taken_at_once():
     edit(m, "rate: 200%", "rate: 1%")
     m.run("systemctl start otedama")
     assert m.show("ActiveState") == "active"
-    for _ in range(6):
-        m.run("systemctl restart otedama")
     # Used wrongly: not tried again.
     m.write(DROP_IN + "/wrong.conf", f"[Service]\nExecStart=\nExecStart={m.program} serve --no-such-flag\n")
     m.run("systemctl daemon-reload")
@@ -292,13 +290,3 @@ def test_reactors_as_processes():
     assert len(m.run(f"cat /sys/fs/cgroup{group}/cgroup.procs").stdout.split()) == 3
     stopped(m)
     assert not refused(m), refused(m)
-
-
-def test_the_unit_is_that_of_the_tree():
-    m = booted()
-    with open(os.path.join(ROOT, "deploy", "otedama.service"), encoding="utf-8") as f:
-        have, want = m.run(f"cat {m.unit}").stdout, f.read()
-    if m.prefix == "/usr":
-        assert have == want
-    else:
-        assert len(have.splitlines()) >= len(want.splitlines()) - 1
