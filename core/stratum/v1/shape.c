@@ -24,8 +24,10 @@ enum otd_v1_shape otd_v1_shape_of(struct otd_span line)
 {
 	const uint8_t *end = line.ptr + line.len, *p = skip_blanks(line.ptr, end);
 	unsigned depth = 0, values = 0;
+	bool object = p < end && *p == '{';
 
-	if (p == end || *p != '{')
+	/* Neither number nor text is a request; a list is none either, but may be a flood of brackets. */
+	if (p == end || (*p != '{' && *p != '['))
 		return OTD_V1_SHAPE_NONE;
 	for (; p < end; p++) {
 		switch (*p) {
@@ -46,8 +48,9 @@ enum otd_v1_shape otd_v1_shape_of(struct otd_span line)
 		case '}':
 		case ']':
 			if (--depth == 0)
-				return skip_blanks(p + 1, end) == end ? OTD_V1_SHAPE_OBJECT
-								      : OTD_V1_SHAPE_NONE;
+				return object && skip_blanks(p + 1, end) == end
+					       ? OTD_V1_SHAPE_OBJECT
+					       : OTD_V1_SHAPE_NONE;
 			break;
 		default: break;
 		}

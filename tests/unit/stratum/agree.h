@@ -53,7 +53,8 @@ static inline void shape_measure(const json_t *v, unsigned depth, unsigned *deep
 		shape_measure(item, depth + 1, deepest, values);
 }
 
-/* What jansson takes for an object is one by its shape, or huge where it is that; false: they disagree. */
+/* What jansson takes for an object is one by its shape, what it takes for a list is none, and either is
+   huge where it is that; false: they disagree. */
 static inline bool shape_agrees(const void *line, size_t n)
 {
 	enum otd_v1_shape shape = otd_v1_shape_of((struct otd_span){line, n});
@@ -67,7 +68,7 @@ static inline bool shape_agrees(const void *line, size_t n)
 	if (json_is_object(root))
 		agrees = shape == (huge ? OTD_V1_SHAPE_HUGE : OTD_V1_SHAPE_OBJECT);
 	else if (root)
-		agrees = shape == OTD_V1_SHAPE_NONE;
+		agrees = shape == (huge ? OTD_V1_SHAPE_HUGE : OTD_V1_SHAPE_NONE);
 	json_decref(root);
 	return agrees;
 }

@@ -176,6 +176,8 @@ static void bounds_are_where_they_are_said_to_be(void **state)
 	assert_int_equal(shape_of_many("{\"a\":[[]", 127, ",[]", "]}"), OTD_V1_SHAPE_HUGE);
 	/* Refused as soon as it is known: it need not end. */
 	assert_int_equal(shape_of("{{{{{{{{{{{{{{{{{"), OTD_V1_SHAPE_HUGE);
+	assert_int_equal(shape_of("[[[[[[[[[[[[[[[[["), OTD_V1_SHAPE_HUGE);
+	assert_int_equal(shape_of("[[[[[[[[[[[[[[[["), OTD_V1_SHAPE_NONE);
 }
 
 /* Each byte of some lines changed to each of some others: jansson and the shape agree. */
