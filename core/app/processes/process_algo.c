@@ -178,7 +178,7 @@ static otd_rc prepare(struct process *p, const json_t *json, struct otd_err *err
 	const char *algo = json_string_value(json_object_get(json, "algo"));
 	const char *image = json_string_value(json_object_get(json, "image"));
 	const char *digest = json_string_value(json_object_get(json, "digest"));
-	if (!algo || !image || !digest || p->swap)
+	if (!algo || !image || !digest)
 		return otd_fail(err, OTD_E_INVALID, "the pool asked for a swap that is none");
 	struct swap *s = p->swap = calloc(1, sizeof(*s));
 	if (s)
@@ -219,6 +219,11 @@ void process_swap_drop(struct process *p)
 void process_swap_prepare(struct process *p, struct otd_span text)
 {
 	struct otd_err err = {0};
+	if (p->swap && p->swap->committed) {
+		process_give_up(p, "the pool asked for a swap while another is taken");
+		return;
+	}
+	process_swap_drop(p); /* one that the pool has forgotten */
 	json_t *json = json_loadb((const char *)text.ptr, text.len, 0, NULL);
 	if (prepare(p, json, &err) != OTD_OK)
 		process_swap_drop(p);
