@@ -72,7 +72,7 @@ static otd_rc check_place(const struct otd_app *app, const char *dir, struct otd
 }
 
 otd_rc otd_app_backup_create(struct otd_backup **out, struct otd_app *app, const char *dir,
-			     bool live, struct otd_err *err)
+			     bool live, bool no_archive, struct otd_err *err)
 {
 	const struct otd_settings *s = app->settings;
 	struct otd_backup_extra *extras = calloc(s->n_coins + 1, sizeof(*extras));
@@ -97,7 +97,8 @@ otd_rc otd_app_backup_create(struct otd_backup **out, struct otd_app *app, const
 				       .yaml = otd_bytes_span(&yaml),
 				       .extras = extras,
 				       .n_extras = s->n_coins + 1,
-				       .live = live};
+				       .live = live,
+				       .no_archive = no_archive};
 	if (rc == OTD_OK)
 		rc = otd_backup_create(out, &conf, err);
 	otd_bytes_finish(&yaml);
@@ -320,6 +321,10 @@ static void release(struct otd_app_backup *k)
 static otd_rc start(struct otd_app *app, const char *dir, struct otd_err *err)
 {
 	struct otd_app_backup *k = app->backup;
+	size_t n = strlen(OTD_APP_BACKUP_NO_ARCHIVE);
+	bool no_archive = strncmp(dir, OTD_APP_BACKUP_NO_ARCHIVE, n) == 0;
+	if (no_archive)
+		dir += n;
 	if (k && k->stage != ENDED)
 		return otd_fail(err, OTD_E_BUSY, "a backup into %.300s is under way", k->dir);
 	if (app->draining)
@@ -331,7 +336,7 @@ static otd_rc start(struct otd_app *app, const char *dir, struct otd_err *err)
 	k->app = app;
 	k->stage = ENDED;
 	snprintf(k->dir, sizeof(k->dir), "%s", dir);
-	otd_rc rc = otd_app_backup_create(&k->backup, app, dir, true, err);
+	otd_rc rc = otd_app_backup_create(&k->backup, app, dir, true, no_archive, err);
 	if (rc == OTD_OK)
 		rc = app->env->ops->worker_create(app->loop, &k->worker, "backup", err);
 	if (rc == OTD_OK) {

@@ -12,7 +12,10 @@ void otd_app_backup_free(struct otd_app *app);
 
 /* What the backup of this configuration is made of; for a stopped pool too. */
 otd_rc otd_app_backup_create(struct otd_backup **out, struct otd_app *app, const char *dir,
-			     bool live, struct otd_err *err);
+			     bool live, bool no_archive, struct otd_err *err);
+/* Behind "backup start ": the folder comes next, without the archive of journals. */
+#define OTD_APP_BACKUP_NO_ARCHIVE "without-archive "
+
 /* otd_backup_prepare(), and what was begun is for this user alone. [background] */
 otd_rc otd_app_backup_prepare(struct otd_backup *b, const char *dir, struct otd_err *err);
 /* A disk that is lost would take this backup with it. */

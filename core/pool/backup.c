@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "loop/loop.h"
+#include "pool/backup_archive.h"
 #include "pool/copy.h"
 
 #define PATH_BYTES 1024
@@ -24,7 +25,7 @@ struct otd_backup {
 	char **names, **paths; /* of the extras */
 	bool *may_lack;
 	size_t n_extras;
-	bool live, begun;
+	bool live, begun, no_archive;
 	struct otd_files *to; /* rooted in DIR.partial/data */
 	struct otd_manifest manifest;
 	uint64_t looked_at; /* bytes, when the room left was last looked at */
@@ -70,6 +71,7 @@ otd_rc otd_backup_create(struct otd_backup **out, const struct otd_backup_conf *
 		return otd_fail(err, OTD_E_NOMEM, "out of memory");
 	b->env = conf->env;
 	b->live = conf->live;
+	b->no_archive = conf->no_archive;
 	otd_bytes_init(&b->yaml, 64u << 20);
 	b->data_dir = copy_of(conf->data_dir, "");
 	b->dir = copy_of(conf->dir, "");
@@ -274,7 +276,8 @@ static otd_rc add_bytes(void *arg, const char *path, uint64_t bytes, struct otd_
 {
 	struct otd_backup *b = arg;
 	(void)err;
-	if (!left_out(path))
+	bool archived = strncmp(path, "archive/", 8) == 0;
+	if (!left_out(path) && !(archived && b->no_archive))
 		atomic_fetch_add(&b->of_bytes, bytes);
 	return OTD_OK;
 }
@@ -525,6 +528,18 @@ static otd_rc copy_folder(struct otd_backup *b, const char *name,
 	return there ? otd_copy_tree(f, from, to, watch, err) : OTD_OK;
 }
 
+static otd_rc copy_archive(struct otd_backup *b, const char *data,
+			   const struct otd_copy_watch *watch, struct otd_err *err)
+{
+	char from[PATH_BYTES], to[PATH_BYTES];
+	otd_rc rc = path_in(from, b->data_dir, "archive", err);
+	if (rc == OTD_OK)
+		rc = path_in(to, data, "archive", err);
+	if (rc || b->no_archive)
+		return rc;
+	return otd_backup_copy_archive(b->env, from, to, watch, err);
+}
+
 /* --- the end --- */
 
 otd_rc otd_backup_hash(const struct otd_files *f, const char *path, uint64_t *bytes,
@@ -665,6 +680,8 @@ otd_rc otd_backup_files(struct otd_backup *b, const struct otd_backup_journal *j
 		rc = copy_folder(b, "blocks", &watch, err);
 	if (rc == OTD_OK)
 		rc = copy_folder(b, "chain", &watch, err);
+	if (rc == OTD_OK)
+		rc = copy_archive(b, data, &watch, err);
 	if (rc == OTD_OK)
 		rc = copy_configuration(b, &watch, err);
 	if (rc == OTD_OK && b->env->files->sync_dir(b->env->files->ctx, data) != OTD_OK)

@@ -7,6 +7,7 @@
  * a crash. Meanwhile nothing of a journal may be released (otd_accounting_hold()).
  *
  *     DIR.partial/data/..            as below data_dir: database, journal/, blocks/, chain/, what scripts keep
+ *     DIR.partial/data/archive/..    unless it is left out
  *     DIR.partial/configuration.yaml as it was in force, without secrets; coins/NAME.yaml
  *     DIR.partial/MANIFEST           see manifest.h; the last file
  * then everything is synced, and DIR.partial becomes DIR.
@@ -38,6 +39,7 @@ struct otd_backup_conf {
 	/* A pool uses data_dir. False: nobody does (its lock is the caller's), and files are copied as
 	   they are. */
 	bool live;
+	bool no_archive; /* journals that nothing needs any more are left out */
 };
 
 /* How far a journal is durable: what of it has to be in the backup. */

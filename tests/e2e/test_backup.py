@@ -649,3 +649,47 @@ def test_a_restore_killed_anywhere_is_not_taken_for_a_whole_one():
         assert sums(second) == sums_of_manifest(b)
         starts_and_ends(second)
     shutil.rmtree(os.path.dirname(library))
+
+
+# --- the archive of journals ---
+
+def test_the_archive_comes_along():
+    """Segments that nothing needs any more are in a backup and back after a restore; --no-archive leaves them out; a copy of
+    one that was cut short is refused."""
+    text = devnet(bits=SOME_BLOCKS, top="journal: {commit: 200ms, snapshot: 1s, keep: 1d}")
+    with Pool(text) as pool, other(pool, text) as second, other(pool, text) as third:
+        archive = os.path.join(pool.folder, "data", "archive")
+        # The journal of a run that has ended is archived whole, some time after the next start.
+        pool.start()
+        mined(pool, 5)
+        assert pool.stop() == 0
+        pool.start()
+        mined(pool, 5, "after")
+        wait_for(lambda: any(f.startswith("r-") and f.endswith(".otz") for f in tree(archive)), 60, about="a packed segment")
+        live, without, ended = (os.path.join(pool.folder, d) for d in ("live", "without", "ended"))
+        backup(pool, live)
+        pool.command("backup", "--socket", pool.socket, "--no-archive", without)
+        kept = tree(os.path.join(live, "data", "archive"))
+        assert kept and any(f.startswith("r-") for f in kept), kept
+        assert all(f.endswith((".otz", ".otj")) for f in kept), kept
+        assert not any(f[2].startswith("data/archive") for f in manifest(without)["file"]), manifest(without)["file"]
+        assert len([f for f in manifest(live)["file"] if f[2].startswith("data/archive/")]) == len(kept)
+        assert pool.stop() == 0
+        backup(pool, ended)
+        assert {f[:-4] for f in kept} <= {f[:-4] for f in tree(archive)}, "what was kept is still kept"
+        assert tree(os.path.join(ended, "data", "archive")) == tree(archive)
+        # Restored: the same bytes, and all of it is played again from the first share.
+        restore(second, ended)
+        back = os.path.join(second.folder, "data", "archive")
+        assert tree(back) == tree(archive)
+        for name in tree(back):
+            with open(os.path.join(back, name), "rb") as a, open(os.path.join(archive, name), "rb") as b:
+                assert a.read() == b.read(), name
+        r = second.command("journal", "verify", "-c", second.config, check=False)
+        assert r.returncode == 0, r.stdout + r.stderr
+        # The manifest tells of a copy that was cut; nothing has been put anywhere.
+        victim = os.path.join(ended, "data", "archive", [f for f in tree(archive) if f.startswith("r-")][0])
+        os.truncate(victim, os.path.getsize(victim) - 1)
+        r = restore(third, ended, check=False)
+        assert r.returncode == 1 and os.path.basename(victim) in r.stderr and "bytes" in r.stderr, r.stderr
+        assert not os.path.exists(os.path.join(third.folder, "data", "archive"))

@@ -134,12 +134,14 @@ static void say_same_disk(bool same)
 		       "machine\n");
 }
 
-static otd_rc of_running(const char *socket, const char *dir, bool json, struct otd_err *err)
+static otd_rc of_running(const char *socket, const char *dir, bool no_archive, bool json,
+			 struct otd_err *err)
 {
 	struct remote r = {.socket = socket};
-	char line[PATH_MAX + 32];
+	char line[PATH_MAX + 48];
 	otd_bytes_init(&r.out, 1u << 20);
-	snprintf(line, sizeof(line), "backup start %s", dir);
+	snprintf(line, sizeof(line), "backup start %s%s",
+		 no_archive ? OTD_APP_BACKUP_NO_ARCHIVE : "", dir);
 	otd_rc rc = ask(&r, line, err);
 	if (rc == OTD_OK) {
 		rc = wait_for_end(&r, err);
@@ -210,7 +212,8 @@ static void print_json(const struct otd_manifest *m, const char *dir, bool same_
 	json_decref(o);
 }
 
-static otd_rc of_stopped(const char *config, const char *dir, bool json, struct otd_err *err)
+static otd_rc of_stopped(const char *config, const char *dir, bool no_archive, bool json,
+			 struct otd_err *err)
 {
 	struct otd_app app = {.lock_fd = -1};
 	struct copy c = {.dir = dir};
@@ -222,7 +225,7 @@ static otd_rc of_stopped(const char *config, const char *dir, bool json, struct 
 	if (rc == OTD_OK)
 		rc = otd_data_dir_whole(app.data_dir, err);
 	if (rc == OTD_OK)
-		rc = otd_app_backup_create(&c.backup, &app, dir, false, err);
+		rc = otd_app_backup_create(&c.backup, &app, dir, false, no_archive, err);
 	if (rc == OTD_OK)
 		rc = otd_offline_store(&app, true, err);
 	if (rc == OTD_OK)
@@ -247,17 +250,20 @@ static otd_rc of_stopped(const char *config, const char *dir, bool json, struct 
 static int run(const struct otd_cmd *cmd, int argc, char **argv)
 {
 	const char *config = NULL, *socket = NULL, *words[1];
-	bool json = false;
+	bool json = false, no_archive = false;
 	const struct otd_arg args[] = {
 		{"--config", 'c', "FILE", "the pool's configuration; needed where it is stopped",
 		 .text = &config},
 		{"--socket", 's', "PATH", "its control socket", .text = &socket},
+		{"--no-archive", 0, NULL,
+		 "leaves out data_dir/archive: journals that nothing needs any more",
+		 .on = &no_archive},
 		{"--json", 0, NULL, "what was written as JSON", .on = &json},
 	};
 	size_t n_words;
 	char dir[PATH_MAX], path[256];
 	struct otd_err err = {0};
-	int exit_status = otd_args_parse(cmd, args, 3, argc, argv, words, &n_words, 1, 1);
+	int exit_status = otd_args_parse(cmd, args, 4, argc, argv, words, &n_words, 1, 1);
 	if (exit_status >= 0)
 		return exit_status;
 	catch_signals();
@@ -265,9 +271,9 @@ static int run(const struct otd_cmd *cmd, int argc, char **argv)
 	if (rc == OTD_OK)
 		rc = otd_where_socket(path, sizeof(path), socket, config, &err);
 	if (rc == OTD_OK)
-		rc = of_running(path, dir, json, &err);
+		rc = of_running(path, dir, no_archive, json, &err);
 	if (rc == OTD_E_CLOSED && config && !socket)
-		rc = of_stopped(config, dir, json, &err);
+		rc = of_stopped(config, dir, no_archive, json, &err);
 	else if (rc == OTD_E_CLOSED && !config)
 		otd_fail_prefix(&err, "for a stopped pool give -c FILE");
 	return rc == OTD_OK ? OTD_EXIT_OK : otd_cmd_fail(cmd, "%s", err.text);
@@ -275,7 +281,7 @@ static int run(const struct otd_cmd *cmd, int argc, char **argv)
 
 const struct otd_cmd otd_cmd_backup = {
 	.name = "backup",
-	.usage = "[-c FILE | --socket PATH] [--json] DIR",
+	.usage = "[-c FILE | --socket PATH] [--no-archive] [--json] DIR",
 	.summary = "copies database and journals of a pool, while it runs, into a new folder",
 	.more = "DIR is written by the pool, as its user, and must not be there yet or be empty. "
 		"The "
