@@ -116,8 +116,8 @@ static otd_rc make_reactor(struct otd_app *app, struct otd_app_reactor *r, uint3
 					   .arg = app,
 					   .policy = otd_app_policy_of(app, index),
 					   .index = index,
-					   .peer = stratum_of};
 					   .reactors = (uint32_t)s->threads.reactors,
+					   .peer = stratum_of};
 	if (rc == OTD_OK)
 		rc = otd_stratum_create(&r->stratum, &stratum, err);
 	if (rc == OTD_OK)

@@ -95,10 +95,10 @@ struct otd_stratum_conf {
 	/* Of this server, in ids of sessions; and the server of that number in this process, NULL where there is
 	   none. Both do not change while loops run. peer may be NULL. [any-thread] */
 	uint32_t index;
-	struct otd_stratum *(*peer)(void *arg, uint32_t index);
 	/* Servers of the pool, in all processes: they count refused shares together (budget.h). 0: this is the
 	   only one. */
 	uint32_t reactors;
+	struct otd_stratum *(*peer)(void *arg, uint32_t index);
 	/* Takes a connection to the server of that number in another process, where early is read first
 	   (otd_stratum_arrive_post()). False: it cannot, and the stream is the caller's. NULL: there is no other
 	   process. [reactor] */

@@ -252,6 +252,27 @@ static void carry_out(struct otd_app *app, struct otd_app_swap_plan *plan, struc
 		struct part *p = &plan->parts[i];
 		p->chain->algo = p->fresh;
 		p->old->next = app->live->old;
+		app->live->old = p->old;
+		if (!p->old->left) { /* a chain without pools */
+			p->old->left = 1;
+			let_go(p->old);
+		}
+	}
+	otd_app_publish(c);
+	c->waiting = plan->n_takes;
+	for (size_t i = 0; i < plan->n_takes; i++) {
+		struct take *t = plan->takes[i];
+		if (otd_loop_post(t->loop, take_on_reactor, t) == OTD_OK)
+			continue;
+		/* Its reactor ends, or has no memory for a message: it stays with the old one. */
+		otd_log(OTD_LOG_ERROR, "plugin", "plugin.not_taken", "plugin=%s/%s pool=%u",
+			c->kind, c->id, t->pool);
+		otd_reactor_swap_destroy(t->swap);
+		free(t);
+		c->waiting--;
+	}
+}
+
 static void plan_free(struct otd_app_swap_plan *plan, bool drop)
 {
 	if (drop)
@@ -306,39 +327,6 @@ static otd_rc ask_processes(struct otd_app *app, struct otd_app_swap_plan *plan,
 	return rc;
 }
 
-		app->live->old = p->old;
-		if (!p->old->left) { /* a chain without pools */
-			p->old->left = 1;
-			let_go(p->old);
-		}
-	}
-	otd_app_publish(c);
-	c->waiting = plan->n_takes;
-	for (size_t i = 0; i < plan->n_takes; i++) {
-		struct take *t = plan->takes[i];
-		if (otd_loop_post(t->loop, take_on_reactor, t) == OTD_OK)
-			continue;
-		/* Its reactor ends, or has no memory for a message: it stays with the old one. */
-		otd_log(OTD_LOG_ERROR, "plugin", "plugin.not_taken", "plugin=%s/%s pool=%u",
-			c->kind, c->id, t->pool);
-		otd_reactor_swap_destroy(t->swap);
-		free(t);
-void otd_app_swap_give_up(struct otd_app *app)
-{
-	struct otd_app_live *live = app->live;
-	otd_app_processes_swap_forget(app);
-	if (!live->plan)
-		return;
-	plan_free(live->plan, true);
-	live->plan = NULL;
-	(void)otd_fail(&live->change.err, OTD_E_CLOSED, "the pool is ending");
-	otd_app_change_failed(live);
-}
-
-		c->waiting--;
-	}
-}
-
 otd_rc otd_app_swap_algo(struct otd_app *app, struct otd_app_change *c, struct otd_err *err)
 {
 	struct otd_app_swap_plan *plan = calloc(1, sizeof(*plan));
@@ -354,6 +342,18 @@ otd_rc otd_app_swap_algo(struct otd_app *app, struct otd_app_change *c, struct o
 		carry_out(app, plan, c);
 	plan_free(plan, rc != OTD_OK);
 	return rc;
+}
+
+void otd_app_swap_give_up(struct otd_app *app)
+{
+	struct otd_app_live *live = app->live;
+	otd_app_processes_swap_forget(app);
+	if (!live->plan)
+		return;
+	plan_free(live->plan, true);
+	live->plan = NULL;
+	(void)otd_fail(&live->change.err, OTD_E_CLOSED, "the pool is ending");
+	otd_app_change_failed(live);
 }
 
 /* --- a payout scheme --- */
