@@ -95,6 +95,17 @@ static struct otd_msg *job_message(struct pool *p, size_t index, const struct jo
 	return head;
 }
 
+/* What the coinbase says of us: in front of it the number of our stay on this tip, where it is not the first;
+   a tag is cut at its end, so that the number is never lost. */
+static void tag_of(struct pool *p, const uint8_t prev[32], char *to, size_t cap)
+{
+	uint32_t stay = otd_tips_enter(&p->tips, prev);
+	if (stay)
+		(void)snprintf(to, cap, "%u%s", stay, p->conf.tag);
+	else
+		(void)snprintf(to, cap, "%s", p->conf.tag);
+}
+
 void otd_coordinator_template(struct otd_coordinator *c, size_t pool,
 			      const struct otd_chain_template *t, bool new_tip)
 {
@@ -102,6 +113,8 @@ void otd_coordinator_template(struct otd_coordinator *c, size_t pool,
 	struct otd_err err = {0};
 	if (p->removed)
 		return;
+	char tag[TAG_BYTES + 16];
+	tag_of(p, t->prev, tag, sizeof(tag));
 	struct otd_chain_payee payee = {.script = p->conf.script, .value = -1};
 	struct otd_chain_coinbase cb = {
 		.size = sizeof(cb),
@@ -109,7 +122,7 @@ void otd_coordinator_template(struct otd_coordinator *c, size_t pool,
 		.payees = &payee,
 		.payee_stride = sizeof(payee),
 		.n_payees = 1,
-		.tag = {(const uint8_t *)p->conf.tag, strlen(p->conf.tag)},
+		.tag = {(const uint8_t *)tag, strlen(tag)},
 	};
 	if (otd_chain_job(p->conf.chain, t->handle, &cb, &p->parts, &err) != OTD_OK) {
 		char quoted[600];

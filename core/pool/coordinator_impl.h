@@ -6,6 +6,7 @@
 #include "pool/coordinator.h"
 #include "pool/job.h"
 #include "pool/templates.h"
+#include "pool/tips.h"
 
 /* A reactor judges shares of its last OTD_JOB_RING jobs; those that it has sent us a block of while
    newer ones were on their way to it are here still. */
@@ -38,6 +39,7 @@ struct pool {
 	struct farewell farewell[REACTORS_MAX]; /* by reactor */
 	struct job jobs[JOBS_KEPT];
 	uint32_t n_jobs;
+	struct otd_tips tips;
 	uint32_t n_kept;         /* of them: on the disk, or on their way there */
 	struct otd_msg *current; /* the newest job message, for a reactor that comes later */
 	struct otd_job_parts parts;

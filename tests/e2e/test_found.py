@@ -9,14 +9,13 @@ import shutil
 import stat
 import subprocess
 import tempfile
-import time
 
 from devnet import devnet
 from money import target_of
 from node import real_node
 from pool import BUILD, ROOT, Pool, address, wait_for
 from skip import Skip
-from stratum import Client
+from stratum import Client, StratumError
 from test_node import FLOOR, block_in_state, config
 
 KILLS = int(os.environ.get("OTEDAMA_FOUND_KILLS", "3"))
@@ -55,10 +54,6 @@ class Held:
             pass
         wait_for(lambda: os.path.exists(self.when + ".held"), 60, about="the stop of the coordinator")
 
-    def end(self):
-        os.unlink(self.when)
-        wait_for(lambda: not os.path.exists(self.when + ".held"), 60, about="the end of the stop")
-
     def clear(self):
         """After a kill."""
         for path in (self.when, self.when + ".held"):
@@ -84,24 +79,19 @@ def is_kept(pool, job):
     return False
 
 
-def hold_with_a_job(held, pool, client, branches):
-    """The coordinator stands still, and the newest job's transactions are on the disk."""
-    def ready():
-        return len(client.job.branches) >= branches and is_kept(pool, client.job)
-    for _ in range(100):
-        wait_for(ready, 60, about="a job and its template's file")
-        held.begin()
-        time.sleep(0.05)  # a job may be on its way from a reactor
-        if ready():
-            return
-        held.end()
-    raise AssertionError("each job came with another one behind it")
+def job_on_disk(pool, client, branches):
+    """A job whose transactions are in a file. Its tip is the last one here, so its shares stay good."""
+    def look():
+        job = client.job
+        return job if len(job.branches) >= branches and is_kept(pool, job) else None
+    return wait_for(look, 60, about="a job and its template's file")
 
 
 def kill_with_a_block(held, pool, client, branches):
-    """Acknowledged, in the journal, and nowhere else: then killed. The block's hash and height's job."""
-    hold_with_a_job(held, pool, client, branches)
-    share = client.mine(easier_than=target_of(FLOOR))
+    """Acknowledged, in the journal, and nowhere else: then killed. The block's hash."""
+    job = job_on_disk(pool, client, branches)
+    held.begin()
+    share = client.mine(job, easier_than=target_of(FLOOR))
     assert client.submit(share) is True
     name = f"{share[4]:064x}"
     assert not any(name in f for f in os.listdir(os.path.join(pool.folder, "data", "blocks")))
@@ -181,3 +171,34 @@ def test_a_block_on_the_devnet_is_recovered():
         assert block["hash"] == name
         assert f"block.recovered pool=dev height=1 hash={name}" in pool.output()
         assert pool.stop() == 0, pool.process.returncode
+
+
+def test_a_tip_that_comes_back_is_other_work():
+    """A, B, C, A: reactors have forgotten the hashes of A's first stay, so nothing of it may count on the second."""
+    with real_node() as node, Pool(config(node)) as pool:
+        pool.start()
+        with Client(pool.port) as client:
+            client.login(f"{address(1)}.rig")
+            first = client.job
+            share = client.mine(first, harder_than=target_of(FLOOR))
+            assert client.submit(share) is True
+            blocks = []
+            for _ in range(2):
+                prev = client.job.prev
+                blocks += node.rpc("generatetoaddress", 1, node.rpc("getnewaddress"))
+                client.wait_tip(prev, timeout=60)
+            prev = client.job.prev
+            node.rpc("invalidateblock", blocks[0])
+            client.wait_tip(prev, timeout=60)
+            wait_for(lambda: client.job.prev == first.prev, 60, about="the old tip")
+            again = client.job
+            assert again.coinb1 != first.coinb1, "a share of the first stay is one of the second"
+            assert bytes.fromhex(again.coinb1).startswith(bytes.fromhex(first.coinb1)[:41])
+            if not client.meets(share, again):
+                try:
+                    client.submit((again, *share[1:]))
+                    raise AssertionError("it counts twice")
+                except StratumError as e:
+                    assert e.code in (21, 23), e
+            assert client.submit(client.mine(again, harder_than=target_of(FLOOR))) is True
+        pool.stop()
