@@ -310,6 +310,24 @@ static void write_risk(struct otd_app *app, struct otd_bytes *b,
 	}
 }
 
+/* As reactors count it, those of other processes too. */
+static void write_disk(struct otd_app *app, struct otd_bytes *b)
+{
+	char text[400];
+	int64_t failing =
+		otd_metric_get(otd_metric(app->metrics, OTD_GAUGE, "otd_journals_failing", "", ""));
+	int64_t waiting = otd_metric_get(
+		otd_metric(app->metrics, OTD_GAUGE, "otd_shares_unanswered", "", ""));
+	if (failing <= 0)
+		return;
+	snprintf(text, sizeof(text),
+		 "%lld journals cannot be written: new shares are refused, and %lld that came "
+		 "before wait for their answer until the disk of data_dir (%.120s) has room and "
+		 "works",
+		 (long long)failing, (long long)(waiting > 0 ? waiting : 0), app->data_dir);
+	attention(b, text);
+}
+
 static void write_attention(struct otd_app *app, struct otd_bytes *b,
 			    const struct otd_acct_status *s, const struct otd_acct_balance *rows,
 			    size_t n, const char *database)
@@ -320,6 +338,7 @@ static void write_attention(struct otd_app *app, struct otd_bytes *b,
 	attention(b, otd_app_reload_trouble(app));
 	attention(b, otd_heir_trouble(app));
 	attention(b, app->gate ? otd_gate_trouble(app->gate) : "");
+	write_disk(app, b);
 	for (size_t i = 0; i < app->n_chains; i++)
 		attention(b, app->chains[i].chain ? app->chains[i].trouble : "");
 	for (size_t i = 0; i < app->n_pools; i++)

@@ -49,10 +49,23 @@ static void freeze(struct otd_reactor *r, bool on)
 		otd_reactor_drained(r);
 }
 
+/* What status and metrics say of a journal that cannot be written. */
+static void say_failing(struct otd_reactor *r, bool on)
+{
+	if (on == r->failing)
+		return;
+	r->failing = on;
+	if (on)
+		r->unanswered = (int64_t)(r->pending.tail - r->pending.head);
+	otd_metric_add(r->m_failing, on ? 1 : -1);
+	otd_metric_add(r->m_unanswered, on ? r->unanswered : -r->unanswered);
+}
+
 static void journal_synced(void *arg, uint64_t seq)
 {
 	struct otd_reactor *r = arg;
 
+	say_failing(r, false);
 	otd_reactor_shares_synced(r, seq);
 	send_position(r, OTD_MSG_SYNCED, seq);
 	otd_reactor_check_drained(r);
@@ -63,9 +76,11 @@ static void journal_failed(void *arg, const struct otd_err *err)
 	struct otd_reactor *r = arg;
 	char text[600];
 
+	say_failing(r, true);
 	otd_log(OTD_LOG_ERROR, "pool", "journal.failed",
-		"reactor=%u epoch=%llu error=%s shares=refused until=\"the disk recovers\"",
-		r->conf.index, (unsigned long long)r->conf.epoch,
+		"reactor=%u epoch=%llu unanswered=%lld error=%s shares=refused "
+		"until=\"the disk recovers\"",
+		r->conf.index, (unsigned long long)r->conf.epoch, (long long)r->unanswered,
 		otd_log_quote(text, sizeof(text), err->text, strlen(err->text)));
 }
 
@@ -196,6 +211,10 @@ otd_rc otd_reactor_create(struct otd_reactor **out, const struct otd_reactor_con
 	r->conf = *conf;
 	set_defaults(&r->conf);
 	r->segment = r->workers.segment = 1;
+	r->m_failing = otd_metric(r->conf.metrics, OTD_GAUGE, "otd_journals_failing", "",
+				  "Reactors' journals that cannot be written now");
+	r->m_unanswered = otd_metric(r->conf.metrics, OTD_GAUGE, "otd_shares_unanswered", "",
+				     "Shares in them whose miners wait for the disk's word");
 	rc = otd_fail(err, OTD_E_NOMEM, "out of memory");
 	ops->random(conf->env, seed, sizeof(seed));
 	if (otd_workers_init(&r->workers, seed, r->conf.workers_max, r->conf.names_an_account) ||

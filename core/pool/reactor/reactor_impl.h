@@ -94,6 +94,10 @@ struct otd_reactor {
 	uint64_t scratch_size; /* of it, and of each task's */
 	uint32_t scratch_align;
 	struct pending_ring pending;
+	/* while the journal cannot be written: those that nobody can say yes or no to */
+	bool failing;
+	int64_t unanswered;
+	struct otd_metric *m_failing, *m_unanswered;
 	struct {
 		struct otd_u256 target;
 		otd_u128 work;

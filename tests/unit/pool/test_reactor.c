@@ -5,6 +5,8 @@
 
 #include "reactor_rig.h"
 #include <cmocka.h>
+#include <stdatomic.h>
+#include <unistd.h>
 
 struct front {
 	struct rig rig;
@@ -328,6 +330,69 @@ static void costly_hashes_come_back_from_the_compute_pool(void **state)
 	end();
 }
 
+static struct {
+	struct otd_files table;
+	const struct otd_files *real;
+	atomic_bool fails;
+} disk;
+
+static otd_rc disk_write(void *ctx, struct otd_file *file, const void *p, size_t n, uint64_t at)
+{
+	return atomic_load(&disk.fails) ? OTD_E_NOMEM : disk.real->write(ctx, file, p, n, at);
+}
+
+static void on_bad_disk(struct otd_reactor_conf *c)
+{
+	disk.real = c->env->files;
+	disk.table = *disk.real;
+	disk.table.write = disk_write;
+	c->env->files = &disk.table;
+}
+
+static int64_t gauge(const char *name)
+{
+	return otd_metric_get(otd_metric(f.rig.metrics, OTD_GAUGE, name, "", ""));
+}
+
+/* Until it has that value; the test fails where that takes 120 s. */
+static void wait_gauge(const char *name, int64_t value)
+{
+	for (int i = 0; i < 120000 && gauge(name) != value; i++)
+		usleep(1000);
+	assert_int_equal(gauge(name), value);
+}
+
+/* Nobody knows whether what was appended has come to the disk: its miner is told when it has, and nothing else. */
+static void a_disk_that_fails_leaves_no_wrong_answer(void **state)
+{
+	const struct job_spec job = {.job = 5, .block_target = target_of("1")};
+	struct otd_submit s;
+
+	(void)state;
+	begin(on_bad_disk);
+	rig_job(&f.rig, &job);
+	atomic_store(&disk.fails, true);
+	s = submit_of(5, 1);
+	rig_call(&f.rig, submit, &s);
+	wait_gauge("otd_journals_failing", 1);
+	wait_gauge("otd_shares_unanswered", 1);
+	s = submit_of(5, 2);
+	rig_call(&f.rig, submit, &s);
+	assert_true(rig_wait(&f.rig, &f.n_got, 1));
+	assert_int_equal(f.got[0].verdict, OTD_SHARE_UNAVAILABLE);
+	assert_int_equal(f.got[0].request, s.request);
+	assert_int_equal(gauge("otd_shares_unanswered"), 1);
+	atomic_store(&disk.fails, false);
+	assert_true(rig_wait(&f.rig, &f.n_got, 2));
+	assert_int_equal(f.got[1].verdict, OTD_SHARE_ACCEPTED);
+	wait_gauge("otd_journals_failing", 0);
+	wait_gauge("otd_shares_unanswered", 0);
+	rig_stop(&f.rig);
+	assert_int_equal(count_records(OTD_REC_SHARE, NULL, 0), 1);
+	f.rig.env->files = disk.real;
+	end();
+}
+
 static void one_waits(struct otd_reactor_conf *c)
 {
 	c->max_bytes = 1; /* nothing may wait for the disk */
@@ -487,6 +552,7 @@ int main(void)
 		cmocka_unit_test(segments_say_what_they_speak_of),
 		cmocka_unit_test(costly_hashes_come_back_from_the_compute_pool),
 		cmocka_unit_test(what_cannot_be_kept_is_refused),
+		cmocka_unit_test(a_disk_that_fails_leaves_no_wrong_answer),
 		cmocka_unit_test(addresses_are_asked_once),
 		cmocka_unit_test(workers_are_bounded),
 		cmocka_unit_test(workers_with_a_session_are_counted),
