@@ -76,6 +76,11 @@ BAD = {
     "payout/believes": {"state": r"(dies of SIGSEGV.*restore\(\) of a state that was cut short|takes \d+ of the)"},
     "chain/trusting": {"answers": r"dies of SIGSEGV.*answer\(\) to PROBE, status and 0 bytes",
                        "work": r"address\(\) takes '.*' and gives an empty script"},
+    "chain/half": {"reconfigure": "what is refused changes nothing|refuses the options that it had before"},
+    "chain/stubborn": {"reconfigure": r"refuses the options that it had before, after others: .*it only rises"},
+    "chain/nameless": {"reconfigure": r'refuses another fee \(not today\) without set_error\("fee: what"\)'},
+    "chain/hoards": {"reconfigure": r"\d+ bytes by core->alloc\(\) are lost over 400 calls"},
+    "chain/crash-in-reconfigure": {"reconfigure": r"dies of SIGSEGV.*: reconfigure\(\) with another fee"},
     "store/no-rollback": {"database": "after a rollback there are 0 rows of 100"},
     "hw/liar": {"devices": "gives nonce 0, which is no result"},
 }
