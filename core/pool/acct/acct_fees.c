@@ -2,13 +2,12 @@
    otd_accounting_account_fee() and fees.h. */
 #include "base/log.h"
 #include "pool/acct/acct.h"
-#include "pool/acct/fees.h"
+#include "pool/acct/fees_pack.h"
 #include <stdlib.h>
 #include <string.h>
 
 #define PPM     1000000
 #define OF_POOL (-1)
-#define TAIL    (2 + OTD_ACCT_RECIPIENTS * (6 + OTD_ACCT_ADDRESS)) /* of a record, at most */
 
 struct acct_fee {
 	struct acct_account_terms
@@ -84,82 +83,7 @@ int64_t otd_accounting_account_since(const struct otd_accounting *a, const char 
 	return c ? c->since_ms : 0;
 }
 
-/* --- recipients as bytes: their number, and of each its part and its address --- */
-
-static int by_address(const void *a, const void *b)
-{
-	return strcmp(((const struct otd_acct_recipient *)a)->address,
-		      ((const struct otd_acct_recipient *)b)->address);
-}
-
-/* In one form, whatever the order was: by address, one of each, none of nothing. */
-static otd_rc in_order(struct otd_acct_recipient *to, size_t *n)
-{
-	uint64_t sum = 0;
-	size_t kept = 0;
-	qsort(to, *n, sizeof(*to), by_address);
-	for (size_t i = 0; i < *n; i++) {
-		if (!to[i].address[0] || !memchr(to[i].address, 0, sizeof(to[i].address)))
-			return OTD_E_INVALID;
-		sum += to[i].ppm;
-		if (sum > PPM)
-			return OTD_E_RANGE;
-		if (!to[i].ppm)
-			continue;
-		if (kept && strcmp(to[kept - 1].address, to[i].address) == 0)
-			to[kept - 1].ppm += to[i].ppm;
-		else
-			to[kept++] = to[i];
-	}
-	*n = kept;
-	return OTD_OK;
-}
-
-/* How many bytes, of TAIL; 0: there are none. */
-static size_t pack(uint8_t *out, const struct otd_acct_recipient *to, size_t n)
-{
-	uint16_t count = (uint16_t)n;
-	size_t at = 2;
-	if (!n)
-		return 0;
-	memcpy(out, &count, 2);
-	for (size_t i = 0; i < n; i++) {
-		uint16_t len = (uint16_t)strnlen(to[i].address, OTD_ACCT_ADDRESS - 1);
-		memcpy(out + at, &to[i].ppm, 4);
-		memcpy(out + at + 4, &len, 2);
-		memcpy(out + at + 6, to[i].address, len);
-		at += 6 + (size_t)len;
-	}
-	return at;
-}
-
-static bool unpack(struct otd_acct_recipient to[OTD_ACCT_RECIPIENTS], size_t *n,
-		   const uint8_t *from, size_t len)
-{
-	uint16_t count = 0, bytes;
-	size_t at = 2;
-	*n = 0;
-	if (!len) /* a record of before there were any */
-		return true;
-	if (len < 2)
-		return false;
-	memcpy(&count, from, 2);
-	if (count > OTD_ACCT_RECIPIENTS)
-		return false;
-	for (size_t i = 0; i < count; i++) {
-		if (len - at < 6)
-			return false;
-		memcpy(&to[i].ppm, from + at, 4);
-		memcpy(&bytes, from + at + 4, 2);
-		if (bytes >= OTD_ACCT_ADDRESS || len - at - 6 < bytes)
-			return false;
-		memset(to[i].address, 0, sizeof(to[i].address));
-		memcpy(to[i].address, from + at + 6, bytes);
-		at += 6 + (size_t)bytes;
-	}
-	*n = count;
-	return in_order(to, n) == OTD_OK;
-}
+/* --- what was said last --- */
 
 static uint8_t *copy_of(const uint8_t *bytes, size_t len)
 {
@@ -205,7 +129,7 @@ bool acct_account_terms_read(struct otd_accounting *a, struct otd_span payload,
 		if (strlen(a->pools[i]->name) == r.pool_len &&
 		    memcmp(a->pools[i]->name, pool, r.pool_len) == 0)
 			c = find(a, a->pools[i], account, r.account_len);
-	if (!c || !unpack(to, &n, payload.ptr + head, payload.len - head) ||
+	if (!c || !acct_recipients_unpack(to, &n, payload.ptr + head, payload.len - head) ||
 	    otd_bytes_add(&e->records, payload.ptr + head, payload.len - head) != OTD_OK)
 		return false;
 	e->terms_of_account = c;
@@ -227,7 +151,7 @@ static bool gifts_of(struct otd_accounting *a, const struct acct_entry *e,
 {
 	struct otd_acct_recipient to[OTD_ACCT_RECIPIENTS];
 	size_t n;
-	if (!unpack(to, &n, e->records.ptr, e->records.len))
+	if (!acct_recipients_unpack(to, &n, e->records.ptr, e->records.len))
 		return false;
 	for (size_t i = 0; i < n; i++) {
 		const struct acct_account *c = acct_account(a, e->terms_of_account->pool,
@@ -277,17 +201,18 @@ otd_rc otd_accounting_account_fee_to(struct otd_accounting *a, const char *pool,
 	struct acct_account *c = p ? find(a, p, account, strlen(account)) : NULL;
 	struct otd_acct_account_fee to = *fee;
 	const int64_t ppm = fee->ppm < 0 ? OF_POOL : fee->ppm;
-	uint8_t buf[sizeof(struct otd_rec_account_terms) + 256 + 512 + TAIL], tail[TAIL];
+	uint8_t buf[sizeof(struct otd_rec_account_terms) + 256 + 512 + ACCT_RECIPIENTS_BYTES],
+		tail[ACCT_RECIPIENTS_BYTES];
 	if (!c)
 		return OTD_E_NOT_FOUND;
 	if (ppm > PPM || to.n_to > OTD_ACCT_RECIPIENTS)
 		return OTD_E_RANGE;
 	if (ppm < 0)
 		to.n_to = 0;
-	otd_rc rc = in_order(to.to, &to.n_to);
+	otd_rc rc = acct_recipients_order(to.to, &to.n_to);
 	if (rc)
 		return rc;
-	const size_t n_tail = pack(tail, to.to, to.n_to);
+	const size_t n_tail = acct_recipients_pack(tail, to.to, to.n_to);
 	if (is_said(c->fee, ppm, tail, n_tail))
 		return OTD_OK;
 	struct acct_fee *f = a->stopped[0] ? NULL : fee_of(c);
@@ -336,7 +261,8 @@ void otd_accounting_account_fees_to(const struct otd_accounting *a,
 	for (size_t i = 0; i < a->n_accounts; i++) {
 		const struct acct_account *c = a->accounts[i];
 		struct otd_acct_account_fee fee = {.ppm = c->fee ? c->fee->said : OF_POOL};
-		if (fee.ppm >= 0 && unpack(fee.to, &fee.n_to, c->fee->said_to, c->fee->said_len))
+		if (fee.ppm >= 0 &&
+		    acct_recipients_unpack(fee.to, &fee.n_to, c->fee->said_to, c->fee->said_len))
 			each(arg, c->pool->name, c->address, &fee);
 	}
 }
@@ -534,7 +460,7 @@ static otd_rc take_gift(void *ctx, const struct otd_value *c, size_t n)
 static otd_rc said_of_terms(const struct otd_accounting *a, struct acct_fee *f)
 {
 	struct otd_acct_recipient to[OTD_ACCT_RECIPIENTS] = {0};
-	uint8_t tail[TAIL];
+	uint8_t tail[ACCT_RECIPIENTS_BYTES];
 	const struct acct_account_terms *t = &f->terms[f->n - 1];
 	size_t n = 0;
 	for (size_t i = 0; i < t->n_to; i++) {
@@ -544,9 +470,9 @@ static otd_rc said_of_terms(const struct otd_accounting *a, struct acct_fee *f)
 		memcpy(to[n].address, c->address, strlen(c->address) + 1);
 		to[n++].ppm = t->to[i].ppm;
 	}
-	if (in_order(to, &n) != OTD_OK)
+	if (acct_recipients_order(to, &n) != OTD_OK)
 		return OTD_E_CORRUPT;
-	const size_t len = pack(tail, to, n);
+	const size_t len = acct_recipients_pack(tail, to, n);
 	uint8_t *said = copy_of(tail, len);
 	if (!said)
 		return OTD_E_NOMEM;
