@@ -10,8 +10,9 @@ cd "$(dirname "$0")"
 BUILD_PACKAGES="gcc libc6-dev cmake ninja-build pkg-config ccache libuv1-dev libcurl4-openssl-dev
  libyaml-dev libjansson-dev libsqlite3-dev libmicrohttpd-dev
  liblua5.4-dev zlib1g-dev libssl-dev"
-TEST_PACKAGES="libcmocka-dev openssl haproxy python3 git g++ binutils clang clang-format libclang-rt-14-dev curl
- sqlite3 mount libevent-core-2.1-7 libevent-extra-2.1-7 libevent-pthreads-2.1-7 libzmq5 libsqlite3-0 litecoind"
+TEST_PACKAGES="libcmocka-dev openssl haproxy python3 git g++ make binutils clang clang-format libclang-rt-14-dev curl
+ sqlite3 mount iproute2 systemd groff-base libevent-core-2.1-7 libevent-extra-2.1-7 libevent-pthreads-2.1-7 libzmq5
+ libsqlite3-0 litecoind"
 ARM64_PACKAGES="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
 JOBS=${JOBS:-$(nproc 2>/dev/null || echo 2)}
 
