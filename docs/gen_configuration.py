@@ -148,9 +148,10 @@ def plugin(kind, name):
         if o.get("choices"):
             form = ", ".join(code(c) for c in o["choices"])
         limit = bounds(o.get("min"), o.get("max"), o["type"])
-        form += (f"; {limit}" if limit else "") + ("; *secret*" if o["secret"] else "")
+        form = cell(form + (f"; {limit}" if limit else ""))
+        form += ("; *secret*" if o["secret"] else "") + ("; *live*" if o["reloadable"] else "")
         default = "*required*" if o["required"] else code(o["default"]) if o.get("default") is not None else "none"
-        rows.append(f"| `{o['name']}` | {cell(form)} | {default} | {cell(o['help'])} |")
+        rows.append(f"| `{o['name']}` | {form} | {default} | {cell(o['help'])} |")
     yield "\n".join(rows) + "\n"
 
 
