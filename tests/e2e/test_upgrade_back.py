@@ -4,15 +4,17 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 
-from devnet import Miner, devnet
+from devnet import Database, Miner, Raw, devnet, refused
 from pool import BUILD, PROGRAM, address, free_port, wait_for
 from skip import Skip
 from test_faults import every_share_is_there
+from stratum import Client
 from test_upgrade import untouched
-from upgrade import UpPool, alive
+from upgrade import UpPool, alive, wrapper
 
 NEXT = os.path.join(BUILD, "otedama-next")
 
@@ -35,7 +37,7 @@ class Taken:
 
 
 def taken_back(pool, *words):
-    """An upgrade that fails when everything was handed over; its words."""
+    """An upgrade that fails when everything was handed over, or on the way; its words."""
     before, n = pool.pid(), len(pool.said("upgrade.taken_back"))
     r = pool.upgrade(*words, check=False)
     assert r.returncode == 1 and "goes on as process" in r.stderr and "no miner was disconnected" in r.stderr, r.stderr
@@ -109,6 +111,38 @@ def test_with_the_settings_of_before():
             assert not m.refused and not m.unanswered
         assert pool.stop() == 0
         every_share_is_there(pool, miners)
+
+
+def test_one_that_is_lost_at_each_step():
+    """After the freeze, at a step that is known: the old program goes on, as another process, with all that it had."""
+    heir = os.path.join(os.path.dirname(os.path.abspath(__file__)), "heir.py")
+    with UpPool(devnet()) as pool:
+        pool.start()
+        miners = [Miner(pool.port, f"{address(180 + i)}.s", ahead=(1, 4)[i % 2], pause=0.005) for i in range(3)]
+        with Client(pool.port) as c, Raw(pool.port) as half:
+            c.login(address(185) + ".one")
+            share = c.mine()
+            assert c.submit(share) is True
+            half.write('{"id": 7, "method": "mining.sub')
+            for how, said in (("take", "ended"), ("garbage", "nobody asked for"), ("ack", "ended"), ("fds", "ended"),
+                              ("hang", "no word of it within 6000 ms")):
+                words = taken_back(pool, "--wait", "6s", "--binary",
+                                   wrapper(pool.folder, how, f'exec {sys.executable} {heir} "$PROGRAM" {how} "$@"'))
+                assert said in words, f"{how}: {words}"
+                refused(22, c.submit, share)
+                works_on(pool, miners)
+            half.write('scribe", "params": ["half"]}\n')
+            assert len(half.answer(7)[-1]["result"][1]) == 8
+            assert c.submit(c.mine()) is True
+        pool.upgraded()
+        works_on(pool, miners)
+        for m in miners:
+            m.stop()
+            assert not m.refused and not m.unanswered
+        assert pool.stop() == 0
+        with Database(pool) as db:
+            assert db.accepted()[address(185) + ".one"] == 2
+            assert all(db.accepted()[m.user] == m.acknowledged for m in miners)
 
 
 def test_a_reload_that_waits_for_a_restart_is_in_force_so():

@@ -176,6 +176,9 @@ static int go_on(struct otd_upgrade *u, int memory, const struct otd_err *why)
 	char fate[160];
 	otd_heir_end(&u->child, fate, sizeof(fate));
 	otd_notify_alive();
+	/* Nobody else serves by then: however short the other's time was, this has enough. */
+	if (u->wait_ms < OTD_UPGRADE_WAIT_MS)
+		u->wait_ms = OTD_UPGRADE_WAIT_MS;
 	otd_log(OTD_LOG_ERROR, "app", "upgrade.failed", "file=%s error=%s fate=%s then=%s",
 		OTD_Q(u->file), OTD_Q(why->text), OTD_Q(fate), OTD_Q("this program goes on"));
 	otd_rc rc = give_to_own(u, &u->child, memory, &err);
