@@ -1,6 +1,8 @@
 /* The program: one table of commands, one file a command (cmd_<name>.c). */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/cmd/cmd.h"
 #include "app/cmd/cmd_trial.h"
@@ -26,8 +28,21 @@ static void usage(FILE *to)
 		    "etc/devnet.yaml\n");
 }
 
+/* Where 0, 1 or 2 is closed the next file opened would have its number: what is printed would go into it, and libuv aborts
+   when such a one is closed (uv__close). */
+static void keep_standard_files(void)
+{
+	int fd;
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		(void)close(fd);
+}
+
 int main(int argc, char **argv)
 {
+	keep_standard_files();
 	if (argc < 2) {
 		usage(stderr);
 		return OTD_EXIT_USAGE;

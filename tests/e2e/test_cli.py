@@ -268,3 +268,20 @@ def test_a_share_is_followed_by_its_id():
             return any(int(p) >= position for p in re.findall(r"event=shares\.committed position=(\d+)", pool.log()))
         wait_for(committed, 5, about="the share in the database")
         assert pool.stop() == 0
+
+
+def test_closed_standard_files_are_nobodys():
+    """Whoever starts it with 0, 1 and 2 closed: what it opens does not get their numbers."""
+    with Pool(devnet()) as pool:
+        for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+            r = subprocess.run(["sh", "-c", f'exec "$0" config check -c "$1" {closed}', PROGRAM, pool.config], timeout=180)
+            assert r.returncode == 0, (closed, r)
+        pool.out = open(os.path.join(pool.folder, "out.txt"), "ab")
+        pool.process = subprocess.Popen(["sh", "-c", 'exec "$0" serve -c "$1" <&- >&- 2>&-', PROGRAM, pool.config],
+                                        cwd=pool.folder, env=dict(os.environ, XDG_RUNTIME_DIR=pool.folder))
+        wait_for(pool.is_serving, 30, about="the pool's first accepted connection")
+        with Client(pool.port) as c:
+            c.login(address(73) + ".quiet")
+            assert c.submit(c.mine()) is True
+        assert {os.readlink(f"/proc/{pool.process.pid}/fd/{n}") for n in (0, 1, 2)} == {"/dev/null"}
+        assert pool.stop() == 0
