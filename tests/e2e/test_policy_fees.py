@@ -1,11 +1,12 @@
 """Fees of accounts of which others get parts: pools in which only the script differs, and the ledger to the last unit; payment,
 kill, restart, upgrade and reload. And what scripts are told of an account: its age, when it was paid, its workers."""
 import json
+import os
 import time
 
-from devnet import SOME_BLOCKS, Database, Miner, refused, verified
+from devnet import SOME_BLOCKS, Database, Miner, devnet, refused, verified
 from money import split
-from pool import address, wait_for
+from pool import ROOT, Pool, address, wait_for
 from stratum import Client, StratumError
 from test_policy import ask, logged_in, mine_block, paying, put, ripe, scripted, status
 from upgrade import UpPool
@@ -202,6 +203,22 @@ def test_recipients_are_paid():
             spendable = {a: number(n) for a, n in db.rows("SELECT a.address, b.amount FROM balances b JOIN accounts a ON a.id = b.owner"
                                                           " WHERE b.account_kind = 3")}
             assert spendable == {GIVER: 0, ONE: 0}, spendable
+
+
+def test_a_donation_by_the_shipped_script():
+    """fees.lua: one account gives 3% beside its 1%, to donate_to; the rest of its fee, and others' fees, are the pool's."""
+    options = f"donations: ['{GIVER}=3%'], donate_to: {ONE}"
+    with Pool(devnet(bits=SOME_BLOCKS, pool="policies: [{file: '%s', options: {%s}}]" %
+                     (os.path.join(ROOT, "scripts", "lua", "fees.lua"), options))) as pool:
+        pool.start()
+        both(pool)
+        in_force(pool, "fee_ppm=40000 recipients=1")
+        both(pool)
+        assert pool.stop() == 0
+        verified(pool)
+        c = Credits(pool)
+        assert [(t[0], t[2], c.parts[t[1]]) for t in c.terms] == [(GIVER, 40000, {ONE: 750000})], c.terms
+        assert c.check() >= 1, c.blocks
 
 
 def test_recipients_that_are_none():

@@ -260,9 +260,11 @@ void otd_accounting_account_fees_to(const struct otd_accounting *a,
 {
 	for (size_t i = 0; i < a->n_accounts; i++) {
 		const struct acct_account *c = a->accounts[i];
-		struct otd_acct_account_fee fee = {.ppm = c->fee ? c->fee->said : OF_POOL};
-		if (fee.ppm >= 0 &&
-		    acct_recipients_unpack(fee.to, &fee.n_to, c->fee->said_to, c->fee->said_len))
+		struct otd_acct_account_fee fee;
+		if (!c->fee || c->fee->said < 0) /* most of them: nothing is cleared for those */
+			continue;
+		fee.ppm = c->fee->said;
+		if (acct_recipients_unpack(fee.to, &fee.n_to, c->fee->said_to, c->fee->said_len))
 			each(arg, c->pool->name, c->address, &fee);
 	}
 }
