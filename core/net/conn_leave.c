@@ -12,6 +12,8 @@ struct otd_stream *otd_conn_last_word(struct otd_conn *c)
 	c->reason = OTD_CONN_HANDED_OVER;
 	c->state = CONN_FLUSHING;
 	conn_flush(c); /* the filter's end behind it */
+	if (c->filter)
+		c->filter->over = true; /* also where there was no memory for it */
 	conn_die(c, OTD_CONN_HANDED_OVER);
 	conn_text_done(c);
 	conn_buf_return(g, &c->in);

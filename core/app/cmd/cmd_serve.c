@@ -68,6 +68,8 @@ static int serve(const struct otd_cmd *cmd, struct otd_app *app, const char *con
 		printf("\n");
 	if (app->env)
 		otd_app_stop(app);
+	else
+		otd_heir_finish(app);
 	if (otd_app_upgrade_leaves(app)) {
 		exit_status = otd_app_upgrade_hand_over(app);
 		otd_log_finish();
