@@ -116,7 +116,7 @@ def test_with_the_settings_of_before():
 def test_one_that_is_lost_at_each_step():
     """After the freeze, at a step that is known: the old program goes on, as another process, with all that it had."""
     heir = os.path.join(os.path.dirname(os.path.abspath(__file__)), "heir.py")
-    with UpPool(devnet()) as pool:
+    with UpPool(devnet(top="limits: {handshake: 10m}")) as pool:
         pool.start()
         miners = [Miner(pool.port, f"{address(180 + i)}.s", ahead=(1, 4)[i % 2], pause=0.005) for i in range(3)]
         with Client(pool.port) as c, Raw(pool.port) as half:
