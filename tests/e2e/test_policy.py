@@ -348,11 +348,13 @@ def ask(pool, *words, check=True):
 def ripe(pool, users):
     """A block of each user, spendable; payments turned on. What each is due."""
     for u in users:
-        for _ in range(10):  # two blocks at one height: one of them is orphaned
+        for _ in range(30):  # two blocks at one height: one of them is orphaned; of one found at once too little is its finder's
             mine_block(pool, u + ".x")
             pool.chain("dev", "mine", "12")
             wait_for(lambda: all(b["state"] in ("mature", "orphaned") for b in pool.status()["blocks"]), about="maturity")
-            if any(b["account"] == u and b["state"] == "mature" for b in pool.status()["blocks"]):
+            s = pool.status()
+            due = sum(int(b["amount_units"]) for b in s["balances"] if b["kind"] == "spendable" and b["owner"] == u)
+            if due >= 50_000_000 and any(b["account"] == u and b["state"] == "mature" for b in s["blocks"]):
                 break
     plan = wait_for(lambda: (lambda p: p["parts"] and p)(ask(pool, "plan", "dev")), about="a plan")
     ask(pool, "start", "dev", plan["code"])
