@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,33 +15,14 @@
 #include <unistd.h>
 
 #include "base/sanitized.h"
+#include "loop/spawn.h"
 
 #define ENVIRONMENT_MAX 8
 #define LOOK_MS         100 /* how often it is looked whether it is over */
 
-extern char **environ;
-
 /* Only what the sanitizers of a test build read. */
-static void environment(char *to[ENVIRONMENT_MAX])
-{
-	static const char *const kept[] = {
-		"ASAN_OPTIONS=", "TSAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS="};
-	size_t n = 0;
-	for (char **e = environ; e && *e; e++) {
-		for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
-			if (n < ENVIRONMENT_MAX - 1 && !strncmp(*e, kept[i], strlen(kept[i])))
-				to[n++] = *e;
-		}
-	}
-	to[n] = NULL;
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
+static const char *const kept[] = {
+	"ASAN_OPTIONS=", "TSAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS="};
 
 /* A pipe whose ends are above the descriptors that the child is given. */
 static otd_rc pipe_make(int ends[2])
@@ -60,34 +40,16 @@ static otd_rc pipe_make(int ends[2])
 static int spawn(pid_t *pid, const struct otd_child_conf *conf, int input, int report, int printed)
 {
 	char *env[ENVIRONMENT_MAX];
-	posix_spawn_file_actions_t to;
-	posix_spawnattr_t how;
-	sigset_t none;
+	struct real_spawn s;
 	int e;
 
-	environment(env);
-	(void)sigemptyset(&none);
-	(void)posix_spawn_file_actions_init(&to);
-	(void)posix_spawnattr_init(&how);
-	/* Threads of ours have signals blocked and SIGPIPE ignored; the child begins anew. */
-	(void)posix_spawnattr_setsigmask(&how, &none);
-	(void)sigaddset(&none, SIGPIPE);
-	(void)posix_spawnattr_setsigdefault(&how, &none);
-	(void)posix_spawnattr_setpgroup(&how, 0);
-	(void)posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-						     POSIX_SPAWN_SETPGROUP);
-	e = posix_spawn_file_actions_adddup2(&to, input, 0);
-	e = e ? e : posix_spawn_file_actions_adddup2(&to, printed, 1);
-	e = e ? e : posix_spawn_file_actions_adddup2(&to, printed, 2);
-	e = e ? e : posix_spawn_file_actions_adddup2(&to, report, OTD_CHILD_REPORT_FD);
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
-	/* Descriptors of libraries that forgot to mark them. */
-	e = e ? e : posix_spawn_file_actions_addclosefrom_np(&to, OTD_CHILD_REPORT_FD + 1);
-#endif
-	e = e ? e : posix_spawn(pid, conf->argv[0], &to, &how, (char *const *)conf->argv, env);
-	(void)posix_spawnattr_destroy(&how);
-	(void)posix_spawn_file_actions_destroy(&to);
-	return e;
+	real_spawn_environment(env, ENVIRONMENT_MAX, kept, sizeof(kept) / sizeof(kept[0]));
+	real_spawn_begin(&s, POSIX_SPAWN_SETPGROUP); /* a group of its own */
+	e = posix_spawn_file_actions_adddup2(&s.to, input, 0);
+	e = e ? e : posix_spawn_file_actions_adddup2(&s.to, printed, 1);
+	e = e ? e : posix_spawn_file_actions_adddup2(&s.to, printed, 2);
+	e = e ? e : posix_spawn_file_actions_adddup2(&s.to, report, OTD_CHILD_REPORT_FD);
+	return real_spawn_end(&s, e, pid, OTD_CHILD_REPORT_FD + 1, conf->argv[0], conf->argv, env);
 }
 
 /* Takes what there is; false: its end. Past the maximum it is read and lost. */
@@ -109,7 +71,7 @@ struct clock {
 
 static bool is_over(const struct clock *c)
 {
-	return now_ms() >= c->until || (c->stop && atomic_load(c->stop));
+	return real_spawn_now_ms() >= c->until || (c->stop && atomic_load(c->stop));
 }
 
 /* Reads both until they end or the time is over: then false. A pipe may outlive the child where it
@@ -144,7 +106,7 @@ static void wait_for(pid_t pid, struct otd_child_end *end, bool finished, const 
 		else
 			(void)nanosleep(&pause, NULL);
 	}
-	end->stopped = !finished && now_ms() < c->until;
+	end->stopped = !finished && real_spawn_now_ms() < c->until;
 	end->timed_out = !finished && !end->stopped;
 	/* Its whole group: whoever it started goes too. */
 	if (kill(-pid, SIGKILL) != 0 && got == 0)
@@ -161,7 +123,7 @@ otd_rc otd_child_run(struct otd_child_end *end, struct otd_bytes *report, struct
 		     const struct otd_child_conf *conf, struct otd_err *err)
 {
 	int r[2] = {-1, -1}, o[2] = {-1, -1}, in[2] = {-1, -1}, e = 0;
-	const struct clock c = {now_ms() + conf->wall_ms, conf->stop};
+	const struct clock c = {real_spawn_now_ms() + conf->wall_ms, conf->stop};
 	pid_t pid = -1;
 	otd_rc rc = OTD_OK;
 

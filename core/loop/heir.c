@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,22 +13,15 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "loop/child.h"
+#include "loop/spawn.h"
 
 #define LOOK_MS    100
 #define HUNG_UP_MS 1000 /* for one that ends by itself */
 
 extern char **environ;
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* Ours, but for the line that says whose sign of life a service manager waits for: it is to be the heir's. */
 static char **environment(void)
@@ -52,32 +44,16 @@ static char **environment(void)
 
 static int spawn(pid_t *pid, const char *const *argv, int exe, int sock)
 {
-	posix_spawn_file_actions_t to;
-	posix_spawnattr_t how;
-	sigset_t none;
 	char **env = environment();
+	struct real_spawn s;
 	int e = env ? 0 : ENOMEM;
 
-	(void)sigemptyset(&none);
-	(void)posix_spawn_file_actions_init(&to);
-	(void)posix_spawnattr_init(&how);
-	/* Threads of ours have signals blocked and SIGPIPE ignored; the heir begins anew. */
-	(void)posix_spawnattr_setsigmask(&how, &none);
-	(void)sigaddset(&none, SIGPIPE);
-	(void)posix_spawnattr_setsigdefault(&how, &none);
-	(void)posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	e = e ? e : posix_spawn_file_actions_adddup2(&to, sock, OTD_HEIR_FD);
+	real_spawn_begin(&s, 0);
+	e = e ? e : posix_spawn_file_actions_adddup2(&s.to, sock, OTD_HEIR_FD);
 	if (exe >= 0)
-		e = e ? e : posix_spawn_file_actions_adddup2(&to, exe, FILE_FD);
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
-	/* Descriptors of libraries that forgot to mark them: a client's connection would never end. */
-	e = e ? e : posix_spawn_file_actions_addclosefrom_np(&to, exe >= 0 ? FILE_FD + 1 : FILE_FD);
-#endif
-	e = e ? e
-	      : posix_spawn(pid, exe >= 0 ? FILE_PATH : argv[0], &to, &how, (char *const *)argv,
-			    env);
-	(void)posix_spawnattr_destroy(&how);
-	(void)posix_spawn_file_actions_destroy(&to);
+		e = e ? e : posix_spawn_file_actions_adddup2(&s.to, exe, FILE_FD);
+	e = real_spawn_end(&s, e, pid, exe >= 0 ? FILE_FD + 1 : FILE_FD,
+			   exe >= 0 ? FILE_PATH : argv[0], argv, env);
 	free(env);
 	return e;
 }
@@ -139,14 +115,14 @@ static bool has_hung_up(int sock)
 
 void otd_heir_end(struct otd_heir_child *c, char *fate, size_t cap)
 {
-	int64_t until = now_ms() + (has_hung_up(c->sock) ? HUNG_UP_MS : 0);
+	int64_t until = real_spawn_now_ms() + (has_hung_up(c->sock) ? HUNG_UP_MS : 0);
 	int status = 0;
 	pid_t got = 0;
 	if (cap)
 		fate[0] = '\0';
 	if (c->pid > 0) {
 		/* One that has ended has a fate of its own; whoever runs still is stopped here. */
-		while ((got = waitpid(c->pid, &status, WNOHANG)) == 0 ? now_ms() < until
+		while ((got = waitpid(c->pid, &status, WNOHANG)) == 0 ? real_spawn_now_ms() < until
 								      : got < 0 && errno == EINTR)
 			(void)poll(NULL, 0, 1);
 		if (got == 0) {
@@ -225,10 +201,10 @@ static void take_fds(struct msghdr *m, int *fds, size_t *n_fds)
 static otd_rc wait_readable(int sock, int64_t timeout_ms, const _Atomic bool *stop,
 			    struct otd_err *err)
 {
-	int64_t until = timeout_ms < 0 ? INT64_MAX : now_ms() + timeout_ms;
+	int64_t until = timeout_ms < 0 ? INT64_MAX : real_spawn_now_ms() + timeout_ms;
 	for (;;) {
 		struct pollfd p = {.fd = sock, .events = POLLIN};
-		int64_t left = until - now_ms();
+		int64_t left = until - real_spawn_now_ms();
 		if (stop && atomic_load(stop))
 			return otd_fail(err, OTD_E_CLOSED, "the pool is ending");
 		if (left <= 0)

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,26 +12,15 @@
 #include <unistd.h>
 
 #include "loop/child.h"
+#include "loop/spawn.h"
 
 #define ENVIRONMENT_MAX 10
 #define ABOVE           10 /* our descriptors, so that those of the child are free */
 
-extern char **environ;
-
-static void environment(char *to[ENVIRONMENT_MAX])
-{
-	static const char *const kept[] = {
-		"ASAN_OPTIONS=",     "TSAN_OPTIONS=", "UBSAN_OPTIONS=",    "LSAN_OPTIONS=",
-		"OTEDAMA_MSG_COPY=", "TZ=",           "LLVM_PROFILE_FILE="};
-	size_t n = 0;
-	for (char **e = environ; e && *e; e++) {
-		for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
-			if (n < ENVIRONMENT_MAX - 1 && !strncmp(*e, kept[i], strlen(kept[i])))
-				to[n++] = *e;
-		}
-	}
-	to[n] = NULL;
-}
+/* What sanitizers, coverage and messages of a test build read, and what hour it is. */
+static const char *const kept[] = {
+	"ASAN_OPTIONS=",     "TSAN_OPTIONS=", "UBSAN_OPTIONS=",    "LSAN_OPTIONS=",
+	"OTEDAMA_MSG_COPY=", "TZ=",           "LLVM_PROFILE_FILE="};
 
 static int above(int fd)
 {
@@ -67,34 +55,17 @@ static int settings_file(struct otd_span settings)
 static int spawn(pid_t *pid, const char *const *argv, int link, int settings, int lock)
 {
 	char *env[ENVIRONMENT_MAX];
-	posix_spawn_file_actions_t to;
-	posix_spawnattr_t how;
-	sigset_t set;
-	environment(env);
-	(void)sigemptyset(&set);
-	(void)posix_spawn_file_actions_init(&to);
-	(void)posix_spawnattr_init(&how);
-	/* Threads of ours have signals blocked and SIGPIPE ignored; the child begins anew. */
-	(void)posix_spawnattr_setsigmask(&how, &set);
-	(void)sigaddset(&set, SIGPIPE);
-	(void)posix_spawnattr_setsigdefault(&how, &set);
-	(void)posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	int e = posix_spawn_file_actions_addopen(&to, 0, "/dev/null", O_RDONLY, 0);
-	e = e ? e : posix_spawn_file_actions_adddup2(&to, 2, 1);
-	e = e ? e : posix_spawn_file_actions_adddup2(&to, link, OTD_PROCESS_LINK_FD);
-	e = e ? e : posix_spawn_file_actions_adddup2(&to, settings, OTD_PROCESS_SETTINGS_FD);
+	struct real_spawn s;
+	real_spawn_environment(env, ENVIRONMENT_MAX, kept, sizeof(kept) / sizeof(kept[0]));
+	real_spawn_begin(&s, 0);
+	int e = posix_spawn_file_actions_addopen(&s.to, 0, "/dev/null", O_RDONLY, 0);
+	e = e ? e : posix_spawn_file_actions_adddup2(&s.to, 2, 1);
+	e = e ? e : posix_spawn_file_actions_adddup2(&s.to, link, OTD_PROCESS_LINK_FD);
+	e = e ? e : posix_spawn_file_actions_adddup2(&s.to, settings, OTD_PROCESS_SETTINGS_FD);
 	if (!e && lock >= 0)
-		e = posix_spawn_file_actions_adddup2(&to, lock, OTD_PROCESS_LOCK_FD);
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
-	/* Descriptors of libraries that forgot to mark them. */
-	e = e ? e
-	      : posix_spawn_file_actions_addclosefrom_np(&to, lock >= 0 ? OTD_PROCESS_LOCK_FD + 1
-									: OTD_PROCESS_LOCK_FD);
-#endif
-	e = e ? e : posix_spawn(pid, "/proc/self/exe", &to, &how, (char *const *)argv, env);
-	(void)posix_spawnattr_destroy(&how);
-	(void)posix_spawn_file_actions_destroy(&to);
-	return e;
+		e = posix_spawn_file_actions_adddup2(&s.to, lock, OTD_PROCESS_LOCK_FD);
+	return real_spawn_end(&s, e, pid, lock >= 0 ? OTD_PROCESS_LOCK_FD + 1 : OTD_PROCESS_LOCK_FD,
+			      "/proc/self/exe", argv, env);
 }
 
 otd_rc otd_process_start(pid_t *pid, int *fd, const char *const *argv, struct otd_span settings,
