@@ -125,8 +125,8 @@ def test_one_that_is_lost_at_each_step():
             assert c.submit(share) is True
             half.write('{"id": 7, "method": "mining.sub')
             for how, said in (("take", "ended"), ("garbage", "nobody asked for"), ("ack", "ended"), ("fds", "ended"),
-                              ("hang", "no word of it within 6000 ms")):
-                words = taken_back(pool, "--wait", "6s", "--binary",
+                              ("hang", "no word of it within 20000 ms")):
+                words = taken_back(pool, "--wait", "20s" if how == "hang" else "2m", "--binary",
                                    wrapper(pool.folder, how, f'exec {sys.executable} {heir} "$PROGRAM" {how} "$@"'))
                 assert said in words, f"{how}: {words}"
                 refused(22, c.submit, share)

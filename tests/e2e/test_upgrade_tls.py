@@ -49,6 +49,7 @@ class Wire:
             plain.close()
             return
         self.handshakes.append(wire.session_reused)
+        sends = True
         try:
             while True:
                 ready = [wire] if wire.pending() else select.select([plain, wire], [], [])[0]
@@ -61,7 +62,13 @@ class Wire:
                     self.session = wire.session or self.session
                     if not got:
                         return
-                    (wire if s is plain else plain).sendall(got)
+                    if s is wire:
+                        plain.sendall(got)
+                    elif sends:
+                        try:
+                            wire.sendall(got)
+                        except OSError:
+                            sends = False  # what the pool said last is still to be read
         except (OSError, ValueError):
             pass
         finally:
@@ -165,7 +172,7 @@ def metric(pool, name):
 def test_ten_tls_miners_over_five_upgrades():
     """All back by ticket and with their session, told so, no share refused for it, and the ledger says what they were told."""
     upgrades = 5
-    with up_pool("tls: pool.pem", top="threads: {reactors: 1}") as pool:
+    with up_pool("tls: pool.pem", top="limits: {handshake: 10m}\nthreads: {reactors: 1}") as pool:
         pool.start()
         plain = [Miner(pool.port, f"{address(40 + i)}.plain", pause=0.005) for i in range(2)]
         versions = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)

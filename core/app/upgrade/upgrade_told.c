@@ -12,7 +12,7 @@
 
 #include "app/upgrade/upgrade_own.h"
 
-#define LINGER_MS 1000 /* everything else is done by then; a round trip takes less */
+#define LINGER_MS 3000 /* everything else is done by then; a round trip takes less */
 
 void otd_upgrade_told_all(const struct otd_upgrade *u)
 {
