@@ -1,6 +1,7 @@
 #include "pool/saves.h"
 
 #include "base/bytes.h"
+#include "base/le.h"
 #include "base/text.h"
 #include "pool/journal/archive_file.h"
 #include <stdio.h>
@@ -13,20 +14,6 @@
 #define SAVE_MAX (1u << 30)
 
 static const char magic[8] = "OTDSAVE";
-
-static void put(uint8_t *to, uint64_t v, int n)
-{
-	for (int i = 0; i < n; i++)
-		to[i] = (uint8_t)(v >> (8 * i));
-}
-
-static uint64_t get(const uint8_t *from, int n)
-{
-	uint64_t v = 0;
-	for (int i = n; i-- > 0;)
-		v = v << 8 | from[i];
-	return v;
-}
 
 /* archive/saves, as the archive of a journal that is called so. */
 static bool folder(char to[PATH], const char *data_dir)
@@ -43,9 +30,9 @@ static otd_rc build(struct otd_bytes *to, uint64_t seq, const struct otd_save *s
 	otd_rc rc = otd_bytes_add(to, head, sizeof(head));
 	for (size_t i = 0; rc == OTD_OK && i < n; i++) {
 		memset(item, 0, sizeof(item));
-		put(item, s[i].pool.len, 2);
-		put(item + 2, s[i].scheme.len, 2);
-		put(item + 8, s[i].state.len, 8);
+		otd_le_put(item, s[i].pool.len, 2);
+		otd_le_put(item + 2, s[i].scheme.len, 2);
+		otd_le_put(item + 8, s[i].state.len, 8);
 		rc = otd_bytes_add(to, item, sizeof(item));
 		if (rc == OTD_OK)
 			rc = otd_bytes_add(to, s[i].pool.ptr, s[i].pool.len);
@@ -57,11 +44,11 @@ static otd_rc build(struct otd_bytes *to, uint64_t seq, const struct otd_save *s
 	if (rc)
 		return rc;
 	memcpy(to->ptr, magic, sizeof(magic));
-	put(to->ptr + 8, 1, 4);
-	put(to->ptr + 12, n, 4);
-	put(to->ptr + 16, seq, 8);
-	put(to->ptr + 24, otd_crc32c(0, to->ptr + HEAD, to->len - HEAD), 4);
-	put(to->ptr + 28, otd_crc32c(0, to->ptr, 28), 4);
+	otd_le_put(to->ptr + 8, 1, 4);
+	otd_le_put(to->ptr + 12, n, 4);
+	otd_le_put(to->ptr + 16, seq, 8);
+	otd_le_put(to->ptr + 24, otd_crc32c(0, to->ptr + HEAD, to->len - HEAD), 4);
+	otd_le_put(to->ptr + 28, otd_crc32c(0, to->ptr, 28), 4);
 	return OTD_OK;
 }
 
@@ -140,15 +127,16 @@ bool otd_saves_read(struct otd_span file, uint64_t seq,
 	const uint8_t *p = file.ptr;
 	size_t at = HEAD;
 	*rc = OTD_OK;
-	if (file.len < HEAD || memcmp(p, magic, sizeof(magic)) != 0 || get(p + 8, 4) != 1 ||
-	    get(p + 28, 4) != otd_crc32c(0, p, 28) || get(p + 16, 8) != seq ||
-	    get(p + 24, 4) != otd_crc32c(0, p + HEAD, file.len - HEAD))
+	if (file.len < HEAD || memcmp(p, magic, sizeof(magic)) != 0 || otd_le_get(p + 8, 4) != 1 ||
+	    otd_le_get(p + 28, 4) != otd_crc32c(0, p, 28) || otd_le_get(p + 16, 8) != seq ||
+	    otd_le_get(p + 24, 4) != otd_crc32c(0, p + HEAD, file.len - HEAD))
 		return false;
-	for (uint64_t n = get(p + 12, 4); n > 0; n--) {
+	for (uint64_t n = otd_le_get(p + 12, 4); n > 0; n--) {
 		if (file.len - at < ITEM)
 			return false;
-		size_t pool = (size_t)get(p + at, 2), scheme = (size_t)get(p + at + 2, 2);
-		uint64_t state = get(p + at + 8, 8);
+		size_t pool = (size_t)otd_le_get(p + at, 2),
+		       scheme = (size_t)otd_le_get(p + at + 2, 2);
+		uint64_t state = otd_le_get(p + at + 8, 8);
 		at += ITEM;
 		if (file.len - at < pool + scheme || file.len - at - pool - scheme < state)
 			return false;

@@ -1,6 +1,7 @@
 #include "pool/journal/archive_file.h"
 
 #include "base/bytes.h"
+#include "base/le.h"
 #include "base/text.h"
 #include <stdlib.h>
 #include <string.h>
@@ -13,45 +14,32 @@
 
 static const char magic[8] = "OTDARCH";
 
-static void put(uint8_t *to, uint64_t v, int n)
-{
-	for (int i = 0; i < n; i++)
-		to[i] = (uint8_t)(v >> (8 * i));
-}
-
-static uint64_t get(const uint8_t *from, int n)
-{
-	uint64_t v = 0;
-	for (int i = n; i-- > 0;)
-		v = v << 8 | from[i];
-	return v;
-}
-
 static void head_put(uint8_t to[OTD_ARCHIVE_HEAD], const struct otd_archive_head *h)
 {
 	memset(to, 0, OTD_ARCHIVE_HEAD);
 	memcpy(to, magic, sizeof(magic));
-	put(to + 8, 1, 4);
-	put(to + 12, h->method, 4);
-	put(to + 16, h->id, 8);
-	put(to + 24, h->bytes, 8);
-	put(to + 32, h->packed, 8);
-	put(to + 40, (uint64_t)h->time_ms, 8);
-	put(to + 48, h->crc, 4);
-	put(to + 60, otd_crc32c(0, to, 60), 4);
+	otd_le_put(to + 8, 1, 4);
+	otd_le_put(to + 12, h->method, 4);
+	otd_le_put(to + 16, h->id, 8);
+	otd_le_put(to + 24, h->bytes, 8);
+	otd_le_put(to + 32, h->packed, 8);
+	otd_le_put(to + 40, (uint64_t)h->time_ms, 8);
+	otd_le_put(to + 48, h->crc, 4);
+	otd_le_put(to + 60, otd_crc32c(0, to, 60), 4);
 }
 
 static bool head_get(struct otd_archive_head *h, const uint8_t *from)
 {
-	*h = (struct otd_archive_head){.id = get(from + 16, 8),
-				       .bytes = get(from + 24, 8),
-				       .packed = get(from + 32, 8),
-				       .time_ms = (int64_t)get(from + 40, 8),
-				       .method = (uint32_t)get(from + 12, 4),
-				       .crc = (uint32_t)get(from + 48, 4)};
-	return memcmp(from, magic, sizeof(magic)) == 0 && get(from + 8, 4) == 1 && h->method <= 1 &&
-	       get(from + 60, 4) == otd_crc32c(0, from, 60) && h->bytes <= SEGMENT_MAX &&
-	       h->packed <= SEGMENT_MAX && (h->method || h->packed == h->bytes);
+	*h = (struct otd_archive_head){.id = otd_le_get(from + 16, 8),
+				       .bytes = otd_le_get(from + 24, 8),
+				       .packed = otd_le_get(from + 32, 8),
+				       .time_ms = (int64_t)otd_le_get(from + 40, 8),
+				       .method = (uint32_t)otd_le_get(from + 12, 4),
+				       .crc = (uint32_t)otd_le_get(from + 48, 4)};
+	return memcmp(from, magic, sizeof(magic)) == 0 && otd_le_get(from + 8, 4) == 1 &&
+	       h->method <= 1 && otd_le_get(from + 60, 4) == otd_crc32c(0, from, 60) &&
+	       h->bytes <= SEGMENT_MAX && h->packed <= SEGMENT_MAX &&
+	       (h->method || h->packed == h->bytes);
 }
 
 /* --- writing --- */
