@@ -284,6 +284,7 @@ def test_archive_keeps_what_is_cut_and_no_scheme_misses_it():
             now = [Miner(port, f"{address(65 + i)}.kept{turn}", ahead=64) for i, port in enumerate((pool.port, *others))]
             hands += now
             wait_for(lambda: sum(f.endswith(".otz") for f in archive_of(pool)) >= packed, 120, step=0.2, about="packed segments")
+            wait_for(lambda: any(b["state"] != "candidate" for b in pool.status()["blocks"]), 120, step=0.2, about="a block")
             if turn == 0:
                 pool.kill()
             for m in now:
