@@ -103,6 +103,8 @@ class TlsMiner(threading.Thread):
 
     def login(self, session=None):
         c = Client(self.wire.port, timeout=60)
+        if session:  # with the same extranonce1: what it has tried already would be a duplicate
+            c.en2_next = self.client.en2_next
         r = c.call("mining.subscribe", "tls/1", *([session] if session else []))
         c.en1, c.en2_len = bytes.fromhex(r[1]), r[2]
         self.en1.append(c.en1)
@@ -251,6 +253,8 @@ def test_who_has_said_nothing_stays():
         taken_back(pool)
         pool.write(good)
         pool.upgraded()
+        # The answer came from the old process; this is the new one's word.
+        wait_for(lambda: len(pool.said("upgrade.taken_over")) == 3, 20, about="the word of the third process")
         ways = [int(x["at_doors"]) for x in pool.said("upgrade.taken_over")]
         assert ways == [6, 6, 6], ways
         ctx = context()
