@@ -304,7 +304,12 @@ def output(t):
             return True
     t.tree["limits"] = {"output": "64MiB", "handshake": "10m", "bad_lines": 1000000, "lines_a_second": 0, "bytes_a_second": 0}
     t.reload()
-    assert taken(60)
+    for turn in range(8):
+        try:  # who takes nothing for half a minute is closed, and on a slow machine this lasts longer
+            assert taken(60)
+            break
+        except ConnectionError:
+            assert turn < 7, "closed each time"
     t.tree["limits"]["output"] = "16KiB"
     t.apply("limits.output")
     assert not taken(4)
