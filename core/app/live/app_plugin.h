@@ -45,9 +45,9 @@ struct otd_app_change {
 	enum { OTD_CHANGE_NONE, OTD_CHANGE_TRYING, OTD_CHANGE_TAKING, OTD_CHANGE_DONE } state;
 	struct otd_plugin *draft;
 	bool draft_published; /* it is the set's */
-	size_t waiting;       /* pools of reactors, or reactor processes, that have not taken it yet */
-	uint64_t seq;         /* payout: the record behind which it began */
-	uint32_t before;      /* generation; 0: none */
+	size_t waiting;  /* pools of reactors, or reactor processes, that have not taken it yet */
+	uint64_t seq;    /* payout: the record behind which it began */
+	uint32_t before; /* generation; 0: none */
 	struct otd_err err;
 	json_t *answer;
 };
@@ -58,7 +58,7 @@ struct otd_app_live {
 	struct otd_app_change change; /* the last one */
 	struct otd_app_old *old;
 	struct otd_app_swap_plan *plan; /* of an algorithm, while reactor processes prepare it */
-	bool reload_after; /* a signal came during a change: reload when it is over */
+	bool reload_after;              /* a signal came during a change: reload when it is over */
 };
 
 /* app_plugin_swap.c. What the trial makes: options of the instances that this change wants, as YAML flow

@@ -165,8 +165,9 @@ static otd_rc make_part(struct otd_app *app, struct part *part, struct otd_app_c
 			       otd_instance_algo_info(part->fresh), chain->first->name, err);
 }
 
-static otd_rc make_take(struct otd_app *app, struct otd_app_swap_plan *plan, struct otd_app_reactor *r,
-			uint32_t pool, struct part *part, struct otd_err *err)
+static otd_rc make_take(struct otd_app *app, struct otd_app_swap_plan *plan,
+			struct otd_app_reactor *r, uint32_t pool, struct part *part,
+			struct otd_err *err)
 {
 	struct take *t = calloc(1, sizeof(*t));
 	struct otd_reactor_pool conf = {.name = app->pools[pool].name,
@@ -202,8 +203,8 @@ static otd_rc make_takes(struct otd_app *app, struct otd_app_swap_plan *plan, st
 	return rc;
 }
 
-static otd_rc make_plan(struct otd_app *app, struct otd_app_swap_plan *plan, struct otd_app_change *c,
-			struct otd_err *err)
+static otd_rc make_plan(struct otd_app *app, struct otd_app_swap_plan *plan,
+			struct otd_app_change *c, struct otd_err *err)
 {
 	plan->parts = calloc(app->n_chains ? app->n_chains : 1, sizeof(*plan->parts));
 	plan->takes = calloc(app->n_pools * app->n_reactors + 1, sizeof(struct take *));
@@ -318,7 +319,8 @@ static otd_rc ask_processes(struct otd_app *app, struct otd_app_swap_plan *plan,
 {
 	const struct otd_processes_swap s = {on_prepared, on_all_taken, app->live};
 	size_t asked = 0;
-	otd_rc rc = app->processes ? otd_app_processes_swap(app, c->draft, &s, &asked, err) : OTD_OK;
+	otd_rc rc =
+		app->processes ? otd_app_processes_swap(app, c->draft, &s, &asked, err) : OTD_OK;
 	*later = asked != 0;
 	if (asked) {
 		c->waiting = asked;
