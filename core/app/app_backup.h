@@ -3,7 +3,7 @@
 #define OTD_APP_APP_BACKUP_H
 
 #include "app/app.h"
-#include "pool/backup.h"
+#include "pool/backup/backup.h"
 
 void otd_app_backup_request(struct otd_app *app, struct otd_control_request *r, const char *words);
 /* Gives up one that is under way; before the store goes. And the rest of it, afterwards. */

@@ -5,7 +5,7 @@
 #include "base/text.h"
 #include "fuzz/memory.h"
 #include "pool/journal/archive_file.h"
-#include "pool/saves.h"
+#include "pool/journal/saves.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

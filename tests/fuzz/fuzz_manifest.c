@@ -4,7 +4,7 @@
 
 #include <otedama/sha256.h>
 
-#include "pool/journal/manifest.h"
+#include "pool/backup/manifest.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

@@ -13,7 +13,7 @@
 #include "app/cmd/cmd_journal.h"
 #include "app/cmd/offline.h"
 #include "base/text.h"
-#include "pool/copy.h"
+#include "pool/backup/copy.h"
 #include "pool/journal/replay.h"
 
 struct replaying {

@@ -17,7 +17,7 @@
 #include "base/text.h"
 #include "ledger/ledger.h"
 #include "ledger/payment.h"
-#include "pool/restore.h"
+#include "pool/backup/restore.h"
 
 struct restore {
 	struct otd_app app;

@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "pool/acct/acct.h"
-#include "pool/saves.h"
+#include "pool/journal/saves.h"
 
 #define EVERY_MS ((int64_t)3600 * 1000)
 

@@ -4,7 +4,7 @@
 #include "pool/journal/journal.h"
 #include "pool/journal/journal_format.h"
 #include "pool/journal/record.h"
-#include "pool/saves.h"
+#include "pool/journal/saves.h"
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>

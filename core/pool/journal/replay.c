@@ -1,7 +1,7 @@
 #include "pool/journal/replay.h"
 
 #include "pool/journal/replay_own.h"
-#include "pool/saves.h"
+#include "pool/journal/saves.h"
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>

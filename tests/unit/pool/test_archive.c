@@ -1,7 +1,7 @@
 /* Segments that nothing needs any more: moved, packed, bounded, read again. */
 #include "base/text.h"
 #include "loop/loop.h"
-#include "pool/copy.h"
+#include "pool/backup/copy.h"
 #include "pool/journal/archive.h"
 #include "pool/journal/archive_file.h"
 #include "pool/journal/journal.h"

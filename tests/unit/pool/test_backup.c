@@ -1,8 +1,8 @@
 /* The pieces of a backup: its manifest, and a journal that is copied while it is written. What the
    whole is worth: tests/e2e/test_backup.py. */
 #include "loop/loop.h"
-#include "pool/copy.h"
-#include "pool/journal/manifest.h"
+#include "pool/backup/copy.h"
+#include "pool/backup/manifest.h"
 #include "pool/journal/record.h"
 
 #include <setjmp.h>

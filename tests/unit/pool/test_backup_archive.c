@@ -1,6 +1,6 @@
 /* A copy of the archive while its segments are being packed and let go. */
 #include "loop/loop.h"
-#include "pool/backup_archive.h"
+#include "pool/backup/backup_archive.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

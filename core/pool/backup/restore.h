@@ -3,8 +3,8 @@
 #define OTD_POOL_RESTORE_H
 
 #include "base/env.h"
-#include "pool/copy.h"
-#include "pool/journal/manifest.h"
+#include "pool/backup/copy.h"
+#include "pool/backup/manifest.h"
 #include "store/store.h"
 
 /* Reads the backup's MANIFEST, and every file that it names: OTD_E_CORRUPT names the first that differs.

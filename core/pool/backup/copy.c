@@ -1,4 +1,4 @@
-#include "pool/copy.h"
+#include "pool/backup/copy.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "pool/backup.h"
+#include "pool/backup/backup.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -9,8 +9,8 @@
 
 #include "base/text.h"
 #include "loop/loop.h"
-#include "pool/backup_archive.h"
-#include "pool/copy.h"
+#include "pool/backup/backup_archive.h"
+#include "pool/backup/copy.h"
 
 #define PATH_BYTES 1024
 #define STEP_PAGES 64u           /* of 4 KiB: a step takes less than a millisecond */

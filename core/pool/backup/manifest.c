@@ -1,4 +1,4 @@
-#include "pool/journal/manifest.h"
+#include "pool/backup/manifest.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 #ifndef OTD_POOL_BACKUP_ARCHIVE_H
 #define OTD_POOL_BACKUP_ARCHIVE_H
 
-#include "pool/copy.h"
+#include "pool/backup/copy.h"
 
 /*
  * The archive's folder from (which may lack) into to, not there yet. A pool may be packing segments, and

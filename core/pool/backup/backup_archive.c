@@ -1,4 +1,4 @@
-#include "pool/backup_archive.h"
+#include "pool/backup/backup_archive.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "pool/saves.h"
+#include "pool/journal/saves.h"
 
 #include "base/bytes.h"
 #include "base/le.h"

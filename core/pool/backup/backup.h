@@ -16,7 +16,7 @@
 #define OTD_POOL_BACKUP_H
 
 #include "base/env.h"
-#include "pool/journal/manifest.h"
+#include "pool/backup/manifest.h"
 #include "store/store.h"
 
 struct otd_backup;

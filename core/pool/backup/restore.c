@@ -1,11 +1,11 @@
-#include "pool/restore.h"
+#include "pool/backup/restore.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
-#include "pool/backup.h"
+#include "pool/backup/backup.h"
 #include "pool/journal/journal.h"
 #include "pool/journal/record.h"
 
