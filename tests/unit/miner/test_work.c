@@ -163,12 +163,15 @@ static void urls(void **state)
 	static const struct {
 		const char *url, *host;
 		int port;
-	} good[] = {{"stratum+tcp://pool.example.org:3333", "pool.example.org", 3333},
-		    {"127.0.0.1:1", "127.0.0.1", 1},
-		    {"stratum+tcp://[::1]:65535/", "::1", 65535}};
+		bool tls;
+	} good[] = {{"stratum+tcp://pool.example.org:3333", "pool.example.org", 3333, false},
+		    {"127.0.0.1:1", "127.0.0.1", 1, false},
+		    {"stratum+tcp://[::1]:65535/", "::1", 65535, false},
+		    {"stratum+ssl://pool:3333", "pool", 3333, true},
+		    {"stratum+tls://[::1]:3333", "::1", 3333, true}};
 	static const char *const bad[] = {"",         "pool",           "pool:",
 					  "pool:0",   "pool:65536",     ":3333",
-					  "pool:33x", "pool:3333/path", "stratum+ssl://pool:3333",
+					  "pool:33x", "pool:3333/path", "stratum2+tcp://pool:3333",
 					  "[::1]",    "[::1:3333"};
 	struct otd_miner_pool p;
 	struct otd_err err;
@@ -177,6 +180,7 @@ static void urls(void **state)
 		assert_int_equal(otd_miner_url(&p, good[i].url, &err), OTD_OK);
 		assert_string_equal(p.host, good[i].host);
 		assert_int_equal(p.port, good[i].port);
+		assert_int_equal(p.tls, good[i].tls);
 	}
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		if (otd_miner_url(&p, bad[i], &err) == OTD_OK)
