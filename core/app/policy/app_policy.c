@@ -329,6 +329,7 @@ otd_rc otd_app_policy_start(struct otd_app *app, struct otd_err *err)
 		return otd_fail(err, rc, "out of memory");
 	p->minute_ms = otd_wall_ms(app->env) + 1000; /* scripts learn soon that it has begun */
 	policy_fees_ask(p, true);
+	policy_events_begin(p);
 	p->started = true;
 	app->env->ops->timer_start(p->timer, 1000, 1000);
 	return OTD_OK;

@@ -124,6 +124,8 @@ void policy_accounts_tick(struct otd_app_policy *p, int64_t now_ms);
 /* Other scripts are in force: everybody is asked about again. */
 void policy_accounts_anew(struct otd_app_policy *p);
 void policy_accounts_free(struct otd_app_policy *p);
+/* Before anything is served: what there is by now is no news, all that comes is. */
+void policy_events_begin(struct otd_app_policy *p);
 void policy_events_tick(struct otd_app_policy *p, int64_t now_ms);
 void policy_payer_init(struct otd_app_policy *p);
 

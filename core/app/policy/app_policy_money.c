@@ -521,6 +521,16 @@ static void look_at_minute(struct otd_app_policy *p, const struct otd_acct_statu
 	p->n_shares = now ? st->n_pools : 0;
 }
 
+void policy_events_begin(struct otd_app_policy *p)
+{
+	struct otd_acct_status *st = NULL;
+	if (!any_wants(p, OTD_HOOK_BLOCK) ||
+	    otd_accounting_status(p->app->accounting, &st, 0, POLICY_BLOCKS) != OTD_OK)
+		return;
+	look_at_blocks(p, st);
+	otd_accounting_status_destroy(st);
+}
+
 void policy_events_tick(struct otd_app_policy *p, int64_t now_ms)
 {
 	struct otd_app *app = p->app;
