@@ -34,7 +34,8 @@ class Pool(run.Pool):
         super().__init__()
         self.more = ["--set", f"threads.processes={processes}", "--set", f"limits.connections={limit}", "--set",
                      "limits.prefix.connections=10000000", "--set", "limits.prefix.new_connections_a_second=1000000", "--set",
-                     "limits.prefix.new_connections_burst=1000000", "--set", "limits.handshake=5m"]
+                     "limits.prefix.new_connections_burst=1000000", "--set", "limits.handshake=5m", "--set",
+                     "pools.bench.refresh=10m"]
 
     def __enter__(self):
         popen = subprocess.Popen
@@ -101,7 +102,7 @@ def wait_ready(folder, load, seconds):
 def results(folder, load):
     found = []
     for i, p in enumerate(load):
-        p.wait(60)
+        p.wait(400)
         with open(os.path.join(folder, f"out.{i}"), encoding="utf-8") as f, \
                 open(os.path.join(folder, f"err.{i}"), encoding="utf-8") as err:
             text = f.read()
